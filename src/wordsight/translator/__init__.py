@@ -1,0 +1,1 @@
+"""Features -> prefix: the MLP, the frozen language model, training, checkpoints."""

@@ -1,0 +1,1 @@
+"""Sentences -> words, counts, scores."""

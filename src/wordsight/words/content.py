@@ -1,0 +1,49 @@
+"""Sentence -> content words."""
+
+import re
+from functools import lru_cache
+
+import simplemma
+
+#: Words that say how a caption is made, not what is in the picture.
+BOILERPLATE = frozenset(
+    """photo photograph photography picture image background foreground view scene shot closeup close-up caption camera
+    front side top bottom middle center centre left right area part kind type sort look""".split()
+)
+
+#: English words without content, on top of everything shorter than three letters.
+STOP_WORDS = frozenset(
+    """about above across after again against all along also although among and another any anyone anything are aren around
+    back became because become been before behind being below beneath beside besides between beyond both but can cannot
+    could couldn did didn does doesn doing don done down during each eight either else enough etc even ever every everyone
+    everything few fifteen fifty first five for forty four from get give go had hadn has hasn have haven having he hence her
+    here hers herself him himself his how however hundred indeed into isn its itself keep last least less let made many may
+    maybe might mine more moreover most mostly move much must mustn myself name namely neither never next nine nobody none
+    nor not nothing now nowhere off often once one only onto other others otherwise our ours ourselves out over own part
+    per perhaps please put rather same say see seem seemed seeming seems serious several shall she should shouldn show since
+    six sixty some somehow someone something sometimes somewhere still such take ten than that the their theirs them
+    themselves then there therefore these they third this those though three through throughout thus together too toward
+    towards twelve twenty two under until upon use used very was wasn were weren what whatever when where wherever whether
+    which while who whoever whole whom whose why will with within without won would wouldn yet you your yours yourself""".split()
+)
+
+_WORD = re.compile(r"[a-z]+(?:-[a-z]+)*")
+
+
+def content_words(sentence: str) -> frozenset[str]:
+    """The content words of an English sentence, each once.
+
+    Lower-cased and lemmatised with simplemma's dictionary; words in ``-ing`` stay as they are, because "a running dog" and
+    "a man wearing a hat" say with them what is seen (folding them to "run" and "wear" also hides agreement with how people
+    caption). Words under three letters, ``STOP_WORDS`` and ``BOILERPLATE`` are dropped.
+    """
+    found = (lemma(word) for word in _WORD.findall(sentence.lower()))
+    return frozenset(w for w in found if len(w) > 2 and w not in STOP_WORDS and w not in BOILERPLATE)
+
+
+@lru_cache(maxsize=100_000)
+def lemma(word: str) -> str:
+    """The dictionary form of one lower-case word; stop words and words in ``-ing`` unchanged."""
+    if word in STOP_WORDS or word.endswith("ing"):
+        return word
+    return simplemma.lemmatize(word, lang="en").lower()
