@@ -63,7 +63,7 @@ def _loads(path: str) -> bool:
     return True
 
 
-def training_dtype(device: str | torch.device) -> torch.dtype:
+def native_dtype(device: str | torch.device) -> torch.dtype:
     """bfloat16 where the device multiplies it natively, else float32."""
     if torch.device(device).type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32

@@ -43,7 +43,7 @@ def class_captions(of: ClassName) -> list[str]:
 
 
 def with_article(noun: str) -> str:
-    """"A tench", "An eel"."""
+    """ "A tench", "An eel"."""
     return f"{'An' if noun[0].lower() in 'aeiou' else 'A'} {noun}"
 
 

@@ -1,6 +1,5 @@
 """The frozen language model."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from wordsight.errors import ModelError
 from wordsight.machine import declare_torchvision_operators
+from wordsight.tensors import weights_fingerprint
 
 
 @dataclass(frozen=True)
@@ -106,16 +106,3 @@ def load_language_model(
     fingerprint = weights_fingerprint(model.state_dict())
     model = model.to(device=device, dtype=dtype).eval().requires_grad_(False)
     return LanguageModel(shown_name or str(name), model, tokenizer, fingerprint)
-
-
-def weights_fingerprint(weights: dict[str, Tensor]) -> str:
-    """SHA-256 over every tensor's name, shape and 2,048 of its values (first and last), as float32.
-
-    A sample, so that a model of many gigabytes takes no longer than a small one.
-    """
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        values = weights[name].detach().flatten()
-        digest.update(f"{name} {tuple(weights[name].shape)}".encode())
-        digest.update(torch.cat([values[:1024], values[-1024:]]).float().cpu().numpy().tobytes())
-    return digest.hexdigest()

@@ -1,10 +1,12 @@
 """The translator: features of one classifier -> prefix of one language model. The only thing that is trained."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from wordsight.tensors import Features, Prefix
+from wordsight.tensors import Features, Prefix, Views
 
 
 class Translator(nn.Module):
@@ -32,6 +34,20 @@ class Translator(nn.Module):
         # The block starts as the identity, the prefix close to its bias.
         nn.init.zeros_(self.residual[3].weight)
         nn.init.zeros_(self.residual[3].bias)
+
+    @torch.no_grad()
+    def learn_scale(self, views: Views) -> None:
+        """Take mean and spread from training features; features that hardly vary are not blown up."""
+        z = views.mean(1)
+        self.mean.copy_(z.mean(0))
+        self.spread.copy_(z.std(0, correction=0) + 1e-3)
+
+    @torch.no_grad()
+    def start_prefix(self, embeddings: Float[Tensor, "vocabulary hidden"], instruction: Sequence[int]) -> None:
+        """Start the prefix near a text instruction's embeddings, so that the frozen model knows from the first step what to do."""
+        ids = (list(instruction) * self.prefix_tokens)[: self.prefix_tokens]
+        self.to_prefix.bias.copy_(embeddings[ids].float().flatten())
+        self.to_prefix.weight.mul_(0.05 * embeddings.float().std() / self.to_prefix.weight.std())
 
     @torch.no_grad()
     def start_from_head(self, weight: Float[Tensor, "classes features"]) -> None:

@@ -1,0 +1,261 @@
+"""The short path: image -> features -> prefix -> sentences -> words."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from wordsight.features.classifier import Classifier, load_classifier
+from wordsight.features.extraction import Picture, extract
+from wordsight.fetch import OnBytes, cache_folder, ignore_bytes
+from wordsight.images.files import read_image, to_rgb
+from wordsight.machine import native_dtype
+from wordsight.sentences.consensus import consensus
+from wordsight.sentences.sampler import Sampling, sample
+from wordsight.starter import LANGUAGE_MODEL, starter_classifier, starter_language_model, starter_translator
+from wordsight.translator.checkpoint import TranslatorCard, check_fits, load_translator, translator_fingerprint
+from wordsight.translator.language_model import LanguageModel, load_language_model
+from wordsight.translator.mlp import Translator
+from wordsight.words.scores import WordCounts, WordScore, count_words, word_table
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
+
+logger = logging.getLogger(__name__)
+
+#: Sentences an image by default: the standard error of a word's rate is at most 2.2 points.
+SENTENCES = 500
+#: Images whose sentences are sampled together.
+_TOGETHER = 8
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A class that the classifier itself predicts, with its probability in [0, 1]."""
+
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the features of one image say. ``table`` holds every word found, most frequent first."""
+
+    image: str
+    prediction: list[Prediction]
+    table: list[WordScore]
+    sentences: int
+    examples: list[str]
+    seed: int
+    picture: Picture
+
+    @property
+    def words(self) -> dict[str, float]:
+        """Word -> rate: the share of sentences that contain it, in [0, 1], most frequent first."""
+        return {score.word: score.rate for score in self.table}
+
+    def top(self, n: int = 10) -> list[str]:
+        """The n most frequent words."""
+        return [score.word for score in self.table[:n]]
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """One row a word: word, count, rate, low, high (95% interval), lift and lift_z (log-odds against the mean feature)."""
+        import pandas
+
+        return pandas.DataFrame([vars(score) for score in self.table])
+
+    def to_json(self, *, words: int | None = None) -> str:
+        """One line of JSON; ``words`` limits it to the most frequent."""
+        table = self.table[:words]
+        return json.dumps(
+            {
+                "image": self.image,
+                "prediction": [vars(p) for p in self.prediction],
+                "words": {s.word: round(s.rate, 6) for s in table},
+                "intervals": {s.word: [round(s.low, 6), round(s.high, 6)] for s in table},
+                "lift": {s.word: None if s.lift is None else round(s.lift, 4) for s in table},
+                "sentences": self.sentences,
+                "examples": self.examples,
+                "seed": self.seed,
+            },
+            ensure_ascii=False,
+        )
+
+    def plot(self) -> "Figure":
+        """The photograph beside its words: bars with intervals, a word cloud, typical sentences."""
+        from wordsight.report.plots import explanation_picture
+
+        image = read_image(self.picture) if isinstance(self.picture, str | Path) else to_rgb(self.picture)
+        best = self.prediction[0]
+        title = f"{self.image}: {best.label} ({best.probability:.0%})"
+        return explanation_picture(image, self.table, title=title, sentences=self.examples)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An image that could not be explained, and why."""
+
+    image: str
+    reason: str
+
+
+class Explanations(list[Explanation]):
+    """Explanations in the order of the images; ``failures`` names the images that are missing, with reasons."""
+
+    failures: list[Failure]
+
+    def __init__(self, results: Sequence[Explanation | Failure]) -> None:
+        super().__init__(r for r in results if isinstance(r, Explanation))
+        self.failures = [r for r in results if isinstance(r, Failure)]
+
+
+class Explainer:
+    """A classifier, a language model and the translator between them.
+
+    Raises TranslatorError if the translator was made for another classifier or language model.
+    """
+
+    def __init__(self, classifier: Classifier, lm: LanguageModel, translator: Translator, card: TranslatorCard) -> None:
+        check_fits(
+            card,
+            classifier=classifier.name,
+            classifier_fingerprint=classifier.fingerprint,
+            features=classifier.features,
+            lm=lm,
+        )
+        self.classifier = classifier
+        self.lm = lm
+        self.card = card
+        self._fingerprint = translator_fingerprint(translator)
+        self.translator = translator.to(lm.device).eval()
+
+    @classmethod
+    def starter(cls, *, device: str = "cpu") -> "Explainer":
+        """EfficientNet-Lite0, SmolLM2-135M-Instruct and the translator inside the package. Fetches weights at first use."""
+        return cls.load(device=device)
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        classifier: str = "starter",
+        lm: str | None = None,
+        translator: str | Path | None = None,
+        device: str = "cpu",
+        on_bytes: OnBytes = ignore_bytes,
+    ) -> "Explainer":
+        """Any combination by name; what is left out is the starter's. See ``load_classifier`` for classifiers' names."""
+        pair = load_translator(translator) if translator else starter_translator()
+        return cls(*load_models(classifier=classifier, lm=lm, device=device, on_bytes=on_bytes), *pair)
+
+    def explain(
+        self,
+        images: Picture | Sequence[Picture],
+        *,
+        sentences: int = SENTENCES,
+        sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
+        seed: int = 0,
+    ) -> Explanations:
+        """Explain images: paths or PIL images. Those that cannot be read are in ``.failures``; the rest go on."""
+        many = [images] if isinstance(images, Picture) else list(images)
+        results = Explanations(list(self.explain_each(many, sentences=sentences, sampling=sampling, seed=seed)))
+        for failure in results.failures:
+            logger.warning("%s: %s", failure.image, failure.reason)
+        return results
+
+    def explain_each(
+        self,
+        images: Sequence[Picture],
+        *,
+        sentences: int = SENTENCES,
+        sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
+        seed: int = 0,
+        on_sentences: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Iterator[Explanation | Failure]:
+        """Like ``explain``, one result after the other as they are ready, in order."""
+        reference = self._reference(sampling)
+        total = len(images) * sentences
+        for start in range(0, len(images), _TOGETHER):
+            here = images[start : start + _TOGETHER]
+            names = [_name(picture, start + i) for i, picture in enumerate(here)]
+            found = extract(self.classifier, here)
+            samples: dict[int, list[str]] = {}
+            z = found.views.mean(1)
+            if found.kept:
+                drawn = sample(
+                    self.lm,
+                    self._prefix(z),
+                    sentences=sentences,
+                    sampling=sampling,
+                    seeds=[_seed(seed, names[i]) for i in found.kept],
+                    on_sentences=lambda done, _, start=start: on_sentences(start * sentences + done, total),
+                )
+                samples = dict(zip(found.kept, drawn, strict=True))
+            for i, (name, picture) in enumerate(zip(names, here, strict=True)):
+                if i in found.failures:
+                    yield Failure(name, found.failures[i])
+                    continue
+                row = found.kept.index(i)
+                yield Explanation(
+                    image=name,
+                    prediction=self._predict(z[row : row + 1]),
+                    table=word_table(count_words(samples[i]), reference),
+                    sentences=sentences,
+                    examples=consensus(samples[i]),
+                    seed=seed,
+                    picture=picture,
+                )
+
+    @torch.inference_mode()
+    def _prefix(self, z: torch.Tensor) -> torch.Tensor:
+        return self.translator(z.to(self.lm.device))
+
+    def _predict(self, z: torch.Tensor, most: int = 5) -> list[Prediction]:
+        best = self.classifier.probabilities(z)[0].topk(min(most, len(self.classifier.labels)))
+        return [
+            Prediction(self.classifier.labels[i], round(p, 6))
+            for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        ]
+
+    def _reference(self, sampling: Sampling, sentences: int = 1000) -> WordCounts:
+        """Words of the mean feature: what the language model says when the features say nothing. Kept in the cache."""
+        about = f"{self._fingerprint} {self.lm.fingerprint} {self.lm.dtype} {sampling} {sentences}"
+        file = cache_folder() / "reference" / f"{hashlib.sha256(about.encode()).hexdigest()[:32]}.json"
+        if file.exists():
+            return WordCounts(**json.loads(file.read_text(encoding="utf-8")))
+        mean = self.translator.mean[None]
+        counts = count_words(sample(self.lm, self._prefix(mean), sentences=sentences, sampling=sampling, seeds=[0])[0])
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(".partial")
+        partial.write_text(json.dumps({"counts": dict(counts.counts), "sentences": counts.sentences}), encoding="utf-8")
+        partial.replace(file)
+        return replace(counts)
+
+
+def load_models(
+    *, classifier: str = "starter", lm: str | None = None, device: str = "cpu", on_bytes: OnBytes = ignore_bytes
+) -> tuple[Classifier, LanguageModel]:
+    """A classifier and a language model by name; the starter's where nothing is named."""
+    dtype = native_dtype(device)
+    if classifier == "starter":
+        model = starter_classifier(device=device, on_bytes=on_bytes)
+    else:
+        model = load_classifier(classifier, device=device)
+    if lm is None or lm == LANGUAGE_MODEL:
+        return model, starter_language_model(dtype=dtype, device=device, on_bytes=on_bytes)
+    return model, load_language_model(lm, dtype=dtype, device=device)
+
+
+def _name(picture: Picture, index: int) -> str:
+    return Path(picture).name if isinstance(picture, str | Path) else f"image {index}"
+
+
+def _seed(seed: int, name: str) -> int:
+    """A seed of its own for every image, so that the noise of several images is independent, whatever their order."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:7], "big")

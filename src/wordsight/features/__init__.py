@@ -1,0 +1,1 @@
+"""Images -> features: classifier adapters, extraction, the store."""

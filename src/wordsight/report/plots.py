@@ -1,0 +1,257 @@
+"""Word scores -> pictures: a bar chart, a word cloud, and both beside the photograph. Writing them is separate (``save``)."""
+
+import os
+import secrets
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import get_data_path
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize, to_hex
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.ft2font import FT2Font
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from PIL import Image
+from wordcloud import WordCloud
+
+from wordsight.words.scores import WordScore
+
+#: Pixels an inch; figures are laid out in pixels at this resolution.
+DPI = 100
+#: What the colours say.
+LIFT_LABEL = "lift over the mean feature (log-odds)"
+#: What the bars say.
+RATE_LABEL = "share of sentences that contain the word"
+
+_FONT_FILE = Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+# Blue to orange stays apart for every common kind of colour blindness; the grey between is dark enough to read as text.
+_LIFT_COLOURS = LinearSegmentedColormap.from_list("lift", ["#08519c", "#4a8fc7", "#949494", "#e08a3c", "#b84a00"])
+_NO_LIFT = "#949494"
+_INK, _FAINT = "#222222", "#666666"
+# Titles and words are other people's text: no mathtext ("$x^2$" stays as it is, so needs no escaping) and no TeX, whatever
+# the user's matplotlibrc says, and in the one font whose glyphs `_printable` knows.
+_TEXT: dict[str, Any] = {"parse_math": False, "usetex": False, "fontfamily": "DejaVu Sans"}
+
+
+def bar_chart(words: Sequence[WordScore], *, title: str, top: int = 20) -> Figure:
+    """Horizontal bars of the ``top`` most frequent words' rates in percent, whiskers at their 95% intervals.
+
+    The most frequent word is on top. Colour is the lift, with a colour bar; grey bars and no colour bar without lifts.
+    """
+    shown = _most_frequent(words, top)
+    height = 130 + 26 * max(len(shown), 5)
+    figure = _figure(width=800, height=height)
+    _put_title(figure, title, lines=2)
+    bars = _axes(figure, 150, 72, 800 - 150 - 130, height - 72 - 58)
+    _draw_bars(bars, shown, colour_bar=_axes(figure, 800 - 105, 72, 14, height - 72 - 58), label_width=130)
+    return figure
+
+
+def word_cloud(words: Sequence[WordScore], *, title: str, seed: int = 0, top: int = 60) -> Figure:
+    """The ``top`` most frequent words, larger the higher their rate, coloured by lift; the same seed, the same picture."""
+    figure = _figure(width=800, height=520)
+    _put_title(figure, title, lines=2)
+    _draw_cloud(_axes(figure, 20, 15, 760, 445), _most_frequent(words, top), seed=seed)
+    return figure
+
+
+def explanation_picture(
+    image: Image.Image, words: Sequence[WordScore], *, title: str, sentences: Sequence[str], seed: int = 0
+) -> Figure:
+    """One image's explanation, 1500 x 620 pixels: the photograph, its 12 most frequent words as bars, a cloud of up to 60.
+
+    The first three of ``sentences`` stand below, each wrapped to two lines at most.
+    """
+    figure = _figure(width=1500, height=620)
+    _put_title(figure, title, lines=1)
+    said = [_wrap(f"“{sentence.strip()}”", width=1400, size=12, lines=2) for sentence in sentences[:3]]
+    floor = 14
+    for lines in reversed(said):  # from the bottom up: what the sentences leave is the panels'
+        height = 20 * len(lines)
+        _put(figure, 50, floor + height, "\n".join(lines), size=12, style="italic", va="top", linespacing=1.25)
+        floor += height + 5
+    floor += 12
+    ceiling = 620 - 62
+    photograph = _axes(figure, 24, floor, 400, ceiling - floor)
+    small = image.convert("RGB")
+    small.thumbnail((1200, 1200))  # enough for print; a camera's 50 megapixels would only slow the drawing
+    photograph.imshow(np.asarray(small), interpolation="lanczos", interpolation_stage="rgba")
+    photograph.set_axis_off()
+    bottom = floor + 44
+    bars = _axes(figure, 570, bottom, 370, ceiling - bottom)
+    colour_bar = _axes(figure, 957, bottom, 12, ceiling - bottom)
+    _draw_bars(bars, _most_frequent(words, 12), colour_bar=colour_bar, label_width=120)
+    _draw_cloud(_axes(figure, 1050, floor, 430, ceiling - floor), _most_frequent(words, 60), seed=seed)
+    return figure
+
+
+def save(figure: Figure, path: Path | str) -> None:
+    """Write the figure as PNG, whatever the name's ending; all or nothing, so an old file survives a failure.
+
+    Missing folders are made. Raises ``OSError`` if the file cannot be written.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{secrets.token_hex(8)}.partial")
+    try:
+        figure.savefig(partial, format="png", dpi=DPI)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)  # gone already unless something failed
+
+
+def _draw_bars(axes: Axes, words: Sequence[WordScore], *, colour_bar: Axes, label_width: int) -> None:
+    """Bars into ``axes`` (the first word on top) and the scale of their colours into ``colour_bar``."""
+    if not words:
+        colour_bar.remove()
+        _say_no_words(axes)
+        return
+    rates = np.array([100 * w.rate for w in words])
+    # Rounding can put an end of the interval 1e-16 on the wrong side of the rate, and matplotlib refuses negative lengths.
+    whiskers = np.array([[max(0.0, 100 * (w.rate - w.low)), max(0.0, 100 * (w.high - w.rate))] for w in words]).T
+    rows = range(len(words))
+    axes.barh(
+        rows,
+        rates,
+        height=0.72,
+        color=_colours(words),
+        xerr=whiskers,
+        error_kw={"ecolor": _INK, "elinewidth": 1.1, "capsize": 3, "capthick": 1.1},
+    )
+    labels = [_wrap(w.word, width=label_width, size=11, lines=1)[0] for w in words]
+    axes.set_yticks(rows, labels=labels, fontsize=11, color=_INK, **_TEXT)
+    # At least five rows' room: one word's bar would otherwise be as high as the panel.
+    axes.set_ylim(max(len(words), 5) - 0.4, -0.6)
+    axes.set_xlim(0, min(100.0, 1.06 * float((rates + whiskers[1]).max())))
+    axes.set_xlabel(RATE_LABEL, fontsize=11, color=_INK, **_TEXT)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, min_n_ticks=3))
+    axes.xaxis.set_major_formatter(PercentFormatter(100))
+    axes.tick_params(axis="x", labelsize=10, colors=_FAINT)
+    axes.tick_params(axis="y", length=0)
+    axes.set_axisbelow(True)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.8)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color("#aaaaaa")
+    scale = _lift_scale(words)
+    if scale is None:
+        colour_bar.remove()
+        return
+    drawn = axes.figure.colorbar(ScalarMappable(scale, _LIFT_COLOURS), cax=colour_bar)
+    drawn.outline.set_visible(False)
+    drawn.ax.tick_params(labelsize=9, colors=_FAINT, length=3)
+    drawn.set_label(LIFT_LABEL, fontsize=10, color=_INK, **_TEXT)
+
+
+def _draw_cloud(axes: Axes, words: Sequence[WordScore], *, seed: int) -> None:
+    """The words as one picture that fills ``axes``."""
+    rates = {printable: w.rate for w in words if w.rate > 0 and (printable := _printable(w.word))}
+    if not rates:
+        _say_no_words(axes)
+        return
+    box = axes.get_position()
+    width, height = (round(side) for side in (box.size * axes.figure.get_size_inches() * DPI))
+    colours = {_printable(w.word): to_hex(colour) for w, colour in zip(words, _colours(words), strict=True)}
+    cloud = WordCloud(
+        font_path=str(_FONT_FILE),
+        width=width,
+        height=height,
+        scale=2,  # drawn at twice the pixels, so that it stays sharp in print
+        max_words=len(rates),
+        max_font_size=height // 4,
+        min_font_size=8,
+        prefer_horizontal=1.0,  # upright words are slower to read and the room suffices
+        background_color="white",
+        color_func=lambda word, **_: colours[word],
+        random_state=seed,
+    ).generate_from_frequencies(rates)
+    axes.imshow(cloud.to_array(), interpolation="hanning", aspect="auto")
+    axes.set_axis_off()
+
+
+def _most_frequent(words: Sequence[WordScore], top: int) -> list[WordScore]:
+    return sorted(words, key=lambda w: (-w.rate, w.word))[: max(top, 0)]
+
+
+def _lift_scale(words: Sequence[WordScore]) -> Normalize | None:
+    """Lifts to colours, 0 in the middle and at least one log-odds unit to each side, so that noise does not look vivid."""
+    lifts = [abs(w.lift) for w in words if w.lift is not None]
+    return Normalize(-max(1.0, *lifts), max(1.0, *lifts)) if lifts else None
+
+
+def _colours(words: Sequence[WordScore]) -> list[Any]:
+    scale = _lift_scale(words)
+    return [_NO_LIFT if w.lift is None or scale is None else _LIFT_COLOURS(scale(w.lift)) for w in words]
+
+
+def _figure(*, width: int, height: int) -> Figure:
+    """An empty white figure of so many pixels, with a canvas of its own: pyplot, which is global, stays out of it."""
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Axes at a place given in pixels from the figure's lower left corner."""
+    across, up = figure.get_size_inches() * DPI
+    return figure.add_axes((left / across, bottom / up, width / across, height / up))
+
+
+def _put(figure: Figure, x: float, y: float, text: str, *, size: float, **style: Any) -> None:
+    """Printable text at a place given in pixels from the figure's lower left corner."""
+    across, up = figure.get_size_inches() * DPI
+    figure.text(x / across, y / up, text, fontsize=size, color=_INK, **_TEXT, **style)
+
+
+def _put_title(figure: Figure, title: str, *, lines: int) -> None:
+    across, up = figure.get_size_inches() * DPI
+    wrapped = _wrap(title, width=across - 48, size=14, lines=lines)
+    size = 14 if len(wrapped) == 1 else 12
+    y = up - 28 if len(wrapped) == 1 else up - 29
+    _put(figure, across / 2, y, "\n".join(wrapped), size=size, weight="bold", ha="center", va="center")
+
+
+def _say_no_words(axes: Axes) -> None:
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, "no words", transform=axes.transAxes, ha="center", va="center", fontsize=14, color=_FAINT, **_TEXT)
+
+
+def _printable(text: str) -> str:
+    """The text on one line, with "\N{REPLACEMENT CHARACTER}" for what the font cannot show: boxes and warnings otherwise."""
+    glyphs = _glyphs()
+    return " ".join("".join(c if c.isspace() or ord(c) in glyphs else "\N{REPLACEMENT CHARACTER}" for c in text).split())
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    return frozenset(code for code in FT2Font(str(_FONT_FILE)).get_charmap() if chr(code).isprintable())
+
+
+def _wrap(text: str, *, width: float, size: float, lines: int) -> list[str]:
+    """At least one and at most ``lines`` printable lines of at most ``width`` pixels; "…" ends what had to be cut."""
+    # Bold is the widest style in use, so what fits in bold fits.
+    font = FontProperties(family="DejaVu Sans", size=size, weight="bold")
+    renderer = FigureCanvasAgg(Figure(dpi=DPI)).get_renderer()
+
+    def fits(line: str) -> bool:
+        return renderer.get_text_width_height_descent(line, font, False)[0] <= width
+
+    rest, wrapped = _printable(text), []
+    while rest and len(wrapped) < lines:
+        if fits(rest):
+            return [*wrapped, rest]
+        last = len(wrapped) == lines - 1
+        end = "…" if last else ""
+        length = next((n for n in range(1, len(rest)) if not fits(rest[: n + 1] + end)), len(rest))
+        # Break at a space where there is one; a word longer than the line is broken inside.
+        space = rest.rfind(" ", 0, length + 1)
+        cut = space if space > 0 else length
+        wrapped.append(rest[:cut].rstrip() + end)
+        rest = rest[cut:].lstrip()
+    return wrapped or [""]

@@ -1,0 +1,34 @@
+"""Which of many sampled sentences agree best with the others."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from math import sqrt
+
+_LENGTHS = (1, 2, 3, 4)
+
+
+def consensus(sentences: Sequence[str], *, most: int = 3) -> list[str]:
+    """The ``most`` distinct sentences that agree best with all of them, best first.
+
+    A sentence's agreement is its mean similarity to the sentences: the cosine of n-gram counts, averaged over n = 1 to 4, as
+    CIDEr compares captions (Vedantam et al. 2015) but without its weighting by rarity. Ties fall to the more frequent, then
+    to the alphabet. Empty sentences are left out.
+    """
+    counts = Counter(s for s in sentences if s)
+    scores: dict[str, float] = defaultdict(float)
+    for n in _LENGTHS:
+        vectors = {s: _unit_ngrams(s, n) for s in counts}
+        total: dict[tuple[str, ...], float] = defaultdict(float)
+        for sentence, vector in vectors.items():
+            for gram, value in vector.items():
+                total[gram] += counts[sentence] * value
+        for sentence, vector in vectors.items():
+            scores[sentence] += sum(value * total[gram] for gram, value in vector.items())
+    return sorted(counts, key=lambda s: (-round(scores[s], 9), -counts[s], s))[:most]
+
+
+def _unit_ngrams(sentence: str, n: int) -> dict[tuple[str, ...], float]:
+    words = sentence.lower().replace(".", " ").replace(",", " ").split()
+    grams = Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
+    length = sqrt(sum(v * v for v in grams.values()))
+    return {gram: value / length for gram, value in grams.items()}

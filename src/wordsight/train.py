@@ -1,0 +1,207 @@
+"""Train a translator: captions and images in, a translator's file out."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from wordsight.errors import CaptionError, ModelError, TranslatorError
+from wordsight.features.classifier import Classifier
+from wordsight.features.extraction import extract_stored
+from wordsight.fetch import cache_folder
+from wordsight.images.files import find_images
+from wordsight.tensors import Views
+from wordsight.translator.captions import match_captions, read_captions
+from wordsight.translator.checkpoint import TranslatorCard, save_translator
+from wordsight.translator.classes import class_captions, head_row_features, imagenet_classes
+from wordsight.translator.language_model import LanguageModel
+from wordsight.translator.mlp import Translator
+from wordsight.translator.training import Captioned, Progress, Settings, train
+from wordsight.translator.warm_start import warm_start
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CaptionSource:
+    """A caption file and the folder of its images."""
+
+    captions: Path
+    images: Path
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Size of a translator. ``dropout`` is that of its hidden layer."""
+
+    hidden: int = 1024
+    prefix_tokens: int = 8
+    dropout: float = 0.6
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training left: the file, losses on held-out captions (nats a token), and the images that were left out."""
+
+    translator: Path
+    dev_losses: list[float]
+    images: int
+    dev_images: int
+    failures: dict[str, str]
+
+
+def train_translator(
+    sources: Sequence[CaptionSource],
+    classifier: Classifier,
+    lm: LanguageModel,
+    out: Path,
+    *,
+    dev: Sequence[str] | float = 0.05,
+    class_draws: int = 0,
+    settings: Settings = Settings(),  # noqa: B008 (frozen)
+    shape: Shape = Shape(),  # noqa: B008 (frozen)
+    data: str = "",
+    store: Path | None = None,
+    save_every: float = 180,
+    on_images: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> Trained:
+    """Train a translator for a classifier and a language model, and write it to ``out``.
+
+    ``dev`` names the images that are held out for the dev loss, or gives their share. ``class_draws`` adds, that many times,
+    features made from each row of the head of a 1,000-class ImageNet classifier with the class's name as caption, for what
+    the photographs do not show. Features are stored (``store``, default in the cache), the training keeps a checkpoint
+    beside ``out``: interrupted, it goes on from there and ends with the same result. ``data`` is a sentence about the data
+    and its terms for the translator's card.
+    """
+    views, captions, names, failures = _read(sources, classifier, store or cache_folder() / "features", on_images)
+    held = _held_out(names, dev, settings.seed)
+    kept = [i for i in range(len(names)) if i not in held]
+    if not kept or not held:
+        raise CaptionError(
+            f"{len(names)} captioned images leave {len(kept)} to train on and {len(held)} held out; both must be at least 1. "
+            "Give more images, or other --dev."
+        )
+    generator = torch.Generator().manual_seed(settings.seed)
+    train_views, train_captions = views[kept], [captions[i] for i in kept]
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        translator = Translator(
+            classifier.features,
+            lm.hidden,
+            hidden=shape.hidden,
+            prefix_tokens=shape.prefix_tokens,
+            dropout=shape.dropout,
+        )
+        translator.learn_scale(train_views)
+        if class_draws:
+            train_views, train_captions = _add_classes(classifier, train_views, train_captions, class_draws, generator)
+            translator.start_from_head(classifier.head_weight)
+        warm_start(translator, train_views, train_captions, generator=generator)
+        translator.start_prefix(lm.embeddings, lm.encode(" A short description of the photograph is:")[:-1])
+    translator.to(lm.device)
+    history = train(
+        translator,
+        lm,
+        Captioned(train_views, _tokens(lm, train_captions)),
+        Captioned(own_views(views[sorted(held)]), _tokens(lm, [captions[i] for i in sorted(held)])),
+        settings=settings,
+        checkpoint=out.with_name(out.name + ".checkpoint"),
+        save_every=save_every,
+        on_progress=on_progress,
+    )
+    card = TranslatorCard(
+        classifier=classifier.name,
+        classifier_fingerprint=classifier.fingerprint,
+        features=classifier.features,
+        language_model=lm.name,
+        language_model_fingerprint=lm.fingerprint,
+        lm_hidden=lm.hidden,
+        prefix_tokens=shape.prefix_tokens,
+        hidden=shape.hidden,
+        seed=settings.seed,
+        data={
+            "about": data,
+            "captions": [source.captions.name for source in sources],
+            "images": len(kept),
+            "captions_in_all": sum(len(captions[i]) for i in kept),
+            "class_draws": class_draws,
+        },
+        figures={"dev_loss_nats_a_token": min(history), "dev_images": len(held)} if history else {},
+        settings=asdict(settings) | asdict(shape),
+    )
+    save_translator(out, translator, card)
+    out.with_name(out.name + ".checkpoint").unlink(missing_ok=True)
+    return Trained(out, history, len(kept), len(held), failures)
+
+
+def own_views(views: Views) -> Views:
+    """The pictures' own views, without their mirror images' (which follow them)."""
+    return views[:, : views.shape[1] // 2]
+
+
+def _read(
+    sources: Sequence[CaptionSource], classifier: Classifier, store: Path, on_images: Callable[[int, int], None]
+) -> tuple[Views, list[list[str]], list[str], dict[str, str]]:
+    paths: list[Path] = []
+    captions: list[list[str]] = []
+    failures: dict[str, str] = {}
+    for source in sources:
+        matched = match_captions(read_captions(source.captions), find_images([source.images]))
+        failures |= dict.fromkeys(matched.without_image, f"{source.captions} has captions for it, {source.images} no image")
+        if matched.without_caption:
+            logger.warning("%d images in %s have no caption and are left out", len(matched.without_caption), source.images)
+        paths += matched.images
+        captions += matched.captions
+    found = extract_stored(classifier, paths, store, mirrored=True, on_images=on_images)
+    failures |= {paths[i].name: reason for i, reason in found.failures.items()}
+    return found.views, [captions[i] for i in found.kept], [paths[i].name for i in found.kept], failures
+
+
+def _held_out(names: Sequence[str], dev: Sequence[str] | float, seed: int) -> set[int]:
+    if isinstance(dev, float | int):
+        count = max(1, round(dev * len(names)))
+        order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed))
+        return set(order[:count].tolist())
+    wanted = set(dev)
+    if missing := wanted - set(names):
+        raise CaptionError(
+            f"{len(missing)} of the {len(wanted)} images named by --dev have no features and captions (first: {min(missing)}). "
+            "Name images by their file names as in the caption file."
+        )
+    return {i for i, name in enumerate(names) if name in wanted}
+
+
+def _add_classes(
+    classifier: Classifier, views: Views, captions: list[list[str]], draws: int, generator: torch.Generator
+) -> tuple[Views, list[list[str]]]:
+    classes = imagenet_classes()
+    if classifier.head_weight is None or len(classifier.head_weight) != len(classes):
+        raise ModelError(
+            f"'{classifier.name}' has no linear head of {len(classes)} ImageNet classes; features for class names can only be "
+            "made from one. Leave --class-draws at 0."
+        )
+    photographs = own_views(views).mean(1)
+    predicted = classifier.probabilities(photographs).argmax(1)
+    made = [
+        head_row_features(classifier.head_weight, photographs, predicted, draws=views.shape[1], generator=generator)
+        for _ in range(draws)
+    ]
+    return torch.cat([views, *made]), captions + [class_captions(c) for c in classes] * draws
+
+
+def _tokens(lm: LanguageModel, captions: Sequence[Sequence[str]]) -> list[list[list[int]]]:
+    return [[lm.encode(caption) for caption in image] for image in captions]
+
+
+def check_writable(out: Path) -> None:
+    """Raise TranslatorError now rather than after an hour of training."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        probe = out.with_name(out.name + ".partial")
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise TranslatorError(f"Cannot write {out}: {error}. Give --out a file in a folder that you may write to.") from error

@@ -1,0 +1,101 @@
+"""A translator's file: safetensors with everything about it in the metadata."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+
+from wordsight.errors import TranslatorError
+from wordsight.translator.language_model import LanguageModel
+from wordsight.translator.mlp import Translator
+from wordsight.version import __version__
+
+_KEY = "wordsight"
+
+
+@dataclass(frozen=True)
+class TranslatorCard:
+    """What a translator was made for and from. Stored inside its file as JSON.
+
+    ``data`` says what it was trained on and under which terms, ``figures`` what was measured.
+    """
+
+    classifier: str
+    classifier_fingerprint: str
+    features: int
+    language_model: str
+    language_model_fingerprint: str
+    lm_hidden: int
+    prefix_tokens: int
+    hidden: int
+    seed: int
+    data: dict[str, object]
+    figures: dict[str, object] = field(default_factory=dict)
+    settings: dict[str, object] = field(default_factory=dict)
+    version: str = __version__
+
+
+def save_translator(path: str | Path, translator: Translator, card: TranslatorCard) -> None:
+    """Write a translator, in half precision, atomically. Its figures are those of the half-precision weights."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    weights = {name: value.detach().half().contiguous().cpu() for name, value in translator.state_dict().items()}
+    save_file(weights, partial, metadata={_KEY: json.dumps(asdict(card))})
+    partial.replace(path)
+
+
+def load_translator(path: str | Path) -> tuple[Translator, TranslatorCard]:
+    """Read a translator and its card. Raises TranslatorError if the file is missing or is no translator."""
+    path = Path(path)
+    if not path.is_file():
+        raise TranslatorError(
+            f"There is no translator file {path}. Give --translator a .safetensors file that 'wordsight train' wrote, or leave "
+            "it out to use the starter's."
+        )
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            card = TranslatorCard(**json.loads(metadata[_KEY]))
+            weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a dict)
+        translator = Translator(card.features, card.lm_hidden, hidden=card.hidden, prefix_tokens=card.prefix_tokens)
+        translator.load_state_dict(weights)
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+        raise TranslatorError(
+            f"{path} is not a wordsight translator ({type(error).__name__}: {error}). Wanted a .safetensors file that "
+            "'wordsight train' wrote."
+        ) from error
+    return translator.eval(), card
+
+
+def check_fits(card: TranslatorCard, *, classifier: str, classifier_fingerprint: str, features: int, lm: LanguageModel) -> None:
+    """Raise TranslatorError unless the translator was made for exactly this classifier and language model."""
+    came = (classifier_fingerprint, features)
+    if came != (card.classifier_fingerprint, card.features):
+        raise TranslatorError(
+            f"The translator was made for the classifier '{card.classifier}' ({card.features} features, weights "
+            f"{card.classifier_fingerprint[:12]}), but came with '{classifier}' ({features} features, weights "
+            f"{classifier_fingerprint[:12]}). Features of one classifier mean nothing to the translator of another: use "
+            f"--classifier {card.classifier}, or train a translator for '{classifier}' with 'wordsight train'."
+        )
+    if (lm.fingerprint, lm.hidden) != (card.language_model_fingerprint, card.lm_hidden):
+        raise TranslatorError(
+            f"The translator was made for the language model '{card.language_model}' (hidden size {card.lm_hidden}, weights "
+            f"{card.language_model_fingerprint[:12]}), but came with '{lm.name}' (hidden size {lm.hidden}, weights "
+            f"{lm.fingerprint[:12]}). Use --lm with '{card.language_model}', or train a translator for '{lm.name}' with "
+            "'wordsight train'."
+        )
+
+
+def translator_fingerprint(translator: Translator) -> str:
+    """SHA-256 of a translator's weights as they are stored (half precision)."""
+    digest = hashlib.sha256()
+    for name, value in sorted(translator.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().to(torch.float16).cpu().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,162 @@
+"""Sentences -> how often each word is said, how sure that is, and how it compares with a reference."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from math import log, sqrt
+from statistics import NormalDist
+
+from wordsight.words.content import content_words
+
+
+@dataclass(frozen=True)
+class WordCounts:
+    """In how many of ``sentences`` sentences each word occurs, each word counted once a sentence.
+
+    Raises ``ValueError`` if a count lies outside 0..``sentences``.
+    """
+
+    counts: Mapping[str, int]
+    sentences: int
+
+    def __post_init__(self) -> None:
+        if self.sentences < 0:
+            raise ValueError(f"{self.sentences} sentences; the number of sentences has to be 0 or more.")
+        for word, count in self.counts.items():
+            if not 0 <= count <= self.sentences:
+                raise ValueError(
+                    f"{word!r} is counted in {count} of {self.sentences} sentences; the count has to be between 0 and "
+                    f"{self.sentences}. Count a word once a sentence, as count_words does."
+                )
+
+
+@dataclass(frozen=True)
+class Lift:
+    """How much more often a word is said here than in the reference; see ``lift``.
+
+    ``log_odds``: natural-log units, any finite number; 0 is no difference, positive is more here. ``z``: the same in
+    standard errors; beyond about +-1.96 the difference is clear at 5% for one word looked at alone.
+    """
+
+    log_odds: float
+    z: float
+
+
+@dataclass(frozen=True)
+class WordScore:
+    """One word's row in the table of words.
+
+    ``count``: sentences that contain the word. ``rate``: their share, in [0, 1], with its 95% interval ``low``..``high``.
+    ``lift`` (natural-log odds) and ``lift_z`` (standard errors): against the reference, ``None`` without one.
+    """
+
+    word: str
+    count: int
+    rate: float
+    low: float
+    high: float
+    lift: float | None
+    lift_z: float | None
+
+
+def count_words(sentences: Iterable[str]) -> WordCounts:
+    """Count the sentences that contain each content word; a sentence given twice counts twice.
+
+    Raises ``TypeError`` for one string, which would otherwise be read as a sentence a letter.
+    """
+    if isinstance(sentences, str):
+        raise TypeError("count_words was given one string; give it a list of sentences, [sentence] for a single one.")
+    times = Counter(sentences)  # sampled sentences repeat: each distinct one is taken apart once
+    counts: Counter[str] = Counter()
+    for sentence, repeats in times.items():
+        for word in content_words(sentence):
+            counts[word] += repeats
+    return WordCounts(counts=dict(counts), sentences=times.total())
+
+
+def rate_interval(count: int, sentences: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval for the share ``count / sentences``: (low, high), both in [0, 1] (Wilson 1927).
+
+    Low is exactly 0 at a count of 0 and high exactly 1 at a count of ``sentences``, where the textbook interval has no
+    width. It takes the sentences for independent draws. Raises ``ValueError`` for a count outside 0..``sentences``, for
+    no sentences, and for a confidence outside (0, 1).
+    """
+    if sentences < 1:
+        raise ValueError(f"{sentences} sentences; a rate needs at least 1. Sample some sentences first.")
+    if not 0 <= count <= sentences:
+        raise ValueError(f"A count of {count} in {sentences} sentences; the count has to be between 0 and {sentences}.")
+    if not 0 < confidence < 1:
+        raise ValueError(f"A confidence of {confidence}; it has to be between 0 and 1, for instance 0.95.")
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    share, shrink = count / sentences, 1 + z * z / sentences
+    centre = (share + z * z / (2 * sentences)) / shrink
+    half = z * sqrt(share * (1 - share) / sentences + z * z / (4 * sentences * sentences)) / shrink
+    # The two ends below are exact on paper; rounding would leave them at 1e-17 or 1 - 1e-16.
+    low = 0.0 if count == 0 else max(0.0, centre - half)
+    high = 1.0 if count == sentences else min(1.0, centre + half)
+    return low, high
+
+
+def lift(counts: WordCounts, reference: WordCounts, *, prior_strength: float = 100.0) -> dict[str, Lift]:
+    """Each word of ``counts`` against the reference: the log-odds ratio with an informative Dirichlet prior.
+
+    Monroe, Colaresi & Quinn 2008 ("Fightin' Words") compare a word with all other words of a text. A word counts once a
+    sentence here, so the two outcomes are "the sentence contains w" (y of n sentences) and "it does not" (n - y), and the
+    Dirichlet prior is a Beta one. Per word, its pseudo-counts are ``a = prior_strength * share`` and
+    ``b = prior_strength - a`` with share = (y1 + y2 + 0.5) / (n1 + n2 + 1), pooled over both samples, so never 0 or 1::
+
+        log_odds = log((y1 + a) / (n1 - y1 + b)) - log((y2 + a) / (n2 - y2 + b))
+        variance = 1/(y1 + a) + 1/(n1 - y1 + b) + 1/(y2 + a) + 1/(n2 - y2 + b)
+        z        = log_odds / sqrt(variance)
+
+    The variance keeps all four terms: the paper drops the two of "does not contain" as small, but a word in most of the
+    sentences makes them the largest. Natural-log units, any finite number; positive is more here than in the reference.
+    ``prior_strength`` is in sentences: the larger, the nearer to 0 are words with little evidence. Words with a count of 0
+    are left out. Raises ``ValueError`` if the reference has no sentences or the prior's strength is not positive.
+    """
+    if not prior_strength > 0:
+        raise ValueError(f"A prior strength of {prior_strength}; it has to be above 0, for instance 100 (sentences).")
+    if reference.sentences < 1:
+        raise ValueError("The reference has no sentences; sample some from the mean feature first.")
+    lifts = {}
+    for word, here in counts.counts.items():
+        if here == 0:
+            continue
+        there = reference.counts.get(word, 0)
+        a = prior_strength * (here + there + 0.5) / (counts.sentences + reference.sentences + 1)
+        b = prior_strength - a
+        with_here, without_here = here + a, counts.sentences - here + b
+        with_there, without_there = there + a, reference.sentences - there + b
+        log_odds = log(with_here / without_here) - log(with_there / without_there)
+        variance = 1 / with_here + 1 / without_here + 1 / with_there + 1 / without_there
+        lifts[word] = Lift(log_odds=log_odds, z=log_odds / sqrt(variance))
+    return lifts
+
+
+def word_table(counts: WordCounts, reference: WordCounts | None) -> list[WordScore]:
+    """The words said at least once, the most frequent first, ties in alphabetical order; without lifts if no reference."""
+    lifts = {} if reference is None else lift(counts, reference)
+    table = []
+    for word, count in counts.counts.items():
+        if count == 0:
+            continue
+        low, high = rate_interval(count, counts.sentences)
+        against = lifts.get(word)
+        table.append(
+            WordScore(
+                word=word,
+                count=count,
+                rate=count / counts.sentences,
+                low=low,
+                high=high,
+                lift=None if against is None else against.log_odds,
+                lift_z=None if against is None else against.z,
+            )
+        )
+    return sorted(table, key=lambda score: (-score.rate, score.word))
+
+
+def jaccard(a: Collection[str], b: Collection[str]) -> float:
+    """The share of the words of either that both have, in [0, 1]; 0 if neither has any (Jaccard 1901)."""
+    either = set(a) | set(b)
+    return len(set(a) & set(b)) / len(either) if either else 0.0
