@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Mapping
 from typing import TypeAlias
 
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor

@@ -61,7 +61,7 @@ def train_translator(
     dev: Sequence[str] | float = 0.05,
     class_draws: int = 0,
     settings: Settings = Settings(),  # noqa: B008 (frozen)
-    shape: Shape = Shape(),  # noqa: B008 (frozen)
+    shape: Shape = Shape(),
     data: str = "",
     store: Path | None = None,
     save_every: float = 180,

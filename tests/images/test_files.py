@@ -144,7 +144,7 @@ def test_one_pixel(tmp_path: Path, mode: str) -> None:
     assert read_image(saved(tmp_path / "a.png", Image.new(mode, (1, 1)))).size == (1, 1)
 
 
-@pytest.mark.parametrize("mode", [*"1 L LA La PA P RGB RGBA RGBa RGBX CMYK YCbCr LAB HSV I F I;16 I;16L I;16B I;16N".split()])  # noqa: SIM905
+@pytest.mark.parametrize("mode", [*"1 L LA La PA P RGB RGBA RGBa RGBX CMYK YCbCr LAB HSV I F I;16 I;16L I;16B I;16N".split()])
 def test_every_mode_is_converted(mode: str) -> None:
     image = Image.new(mode, (3, 2))
     rgb = to_rgb(image)

@@ -1,11 +1,10 @@
 """Word scores -> pictures: a bar chart, a word cloud, and both beside the photograph. Writing them is separate (``save``)."""
 
-import os
 import secrets
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib import get_data_path
@@ -24,6 +23,8 @@ from wordsight.words.scores import WordScore
 
 #: Pixels an inch; figures are laid out in pixels at this resolution.
 DPI = 100
+#: A length or place; the type checks that run with the tests take ``float`` alone at its word.
+Pixels = int | float
 #: What the colours say.
 LIFT_LABEL = "lift over the mean feature (log-odds)"
 #: What the bars say.
@@ -32,7 +33,7 @@ RATE_LABEL = "share of sentences that contain the word"
 _FONT_FILE = Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 # Blue to orange stays apart for every common kind of colour blindness; the grey between is dark enough to read as text.
 _LIFT_COLOURS = LinearSegmentedColormap.from_list("lift", ["#08519c", "#4a8fc7", "#949494", "#e08a3c", "#b84a00"])
-_NO_LIFT = "#949494"
+_NO_LIFT = "#787878"  # darker than the scale's middle: no lift is not a lift of 0
 _INK, _FAINT = "#222222", "#666666"
 # Titles and words are other people's text: no mathtext ("$x^2$" stays as it is, so needs no escaping) and no TeX, whatever
 # the user's matplotlibrc says, and in the one font whose glyphs `_printable` knows.
@@ -49,15 +50,22 @@ def bar_chart(words: Sequence[WordScore], *, title: str, top: int = 20) -> Figur
     figure = _figure(width=800, height=height)
     _put_title(figure, title, lines=2)
     bars = _axes(figure, 150, 72, 800 - 150 - 130, height - 72 - 58)
-    _draw_bars(bars, shown, colour_bar=_axes(figure, 800 - 105, 72, 14, height - 72 - 58), label_width=130)
+    scale = _lift_scale(shown)
+    _draw_bars(bars, shown, scale=scale, label_width=130)
+    if scale is not None:
+        _draw_scale(_axes(figure, 800 - 105, 72, 14, height - 72 - 58), scale, orientation="vertical")
     return figure
 
 
 def word_cloud(words: Sequence[WordScore], *, title: str, seed: int = 0, top: int = 60) -> Figure:
     """The ``top`` most frequent words, larger the higher their rate, coloured by lift; the same seed, the same picture."""
-    figure = _figure(width=800, height=520)
+    shown = _most_frequent(words, top)
+    figure = _figure(width=800, height=560)
     _put_title(figure, title, lines=2)
-    _draw_cloud(_axes(figure, 20, 15, 760, 445), _most_frequent(words, top), seed=seed)
+    scale = _lift_scale(shown)
+    _draw_cloud(_axes(figure, 20, 65, 760, 435), shown, scale=scale, seed=seed)
+    if scale is not None:
+        _draw_scale(_axes(figure, 250, 47, 300, 10), scale, orientation="horizontal")
     return figure
 
 
@@ -70,11 +78,11 @@ def explanation_picture(
     """
     figure = _figure(width=1500, height=620)
     _put_title(figure, title, lines=1)
-    said = [_wrap(f"“{sentence.strip()}”", width=1400, size=12, lines=2) for sentence in sentences[:3]]
+    said = [_wrap(f"“{sentence.strip()}”", width=1450, size=12, lines=2) for sentence in sentences[:3]]
     floor = 14
     for lines in reversed(said):  # from the bottom up: what the sentences leave is the panels'
         height = 20 * len(lines)
-        _put(figure, 50, floor + height, "\n".join(lines), size=12, style="italic", va="top", linespacing=1.25)
+        _put(figure, 24, floor + height, "\n".join(lines), size=12, style="italic", va="top", linespacing=1.25)
         floor += height + 5
     floor += 12
     ceiling = 620 - 62
@@ -85,9 +93,12 @@ def explanation_picture(
     photograph.set_axis_off()
     bottom = floor + 44
     bars = _axes(figure, 570, bottom, 370, ceiling - bottom)
-    colour_bar = _axes(figure, 957, bottom, 12, ceiling - bottom)
-    _draw_bars(bars, _most_frequent(words, 12), colour_bar=colour_bar, label_width=120)
-    _draw_cloud(_axes(figure, 1050, floor, 430, ceiling - floor), _most_frequent(words, 60), seed=seed)
+    in_cloud = _most_frequent(words, 60)
+    scale = _lift_scale(in_cloud)  # one for both panels: a word has the same colour in each
+    _draw_bars(bars, _most_frequent(words, 12), scale=scale, label_width=120)
+    if scale is not None:
+        _draw_scale(_axes(figure, 957, bottom, 12, ceiling - bottom), scale, orientation="vertical")
+    _draw_cloud(_axes(figure, 1050, floor, 430, ceiling - floor), in_cloud, scale=scale, seed=seed)
     return figure
 
 
@@ -101,15 +112,14 @@ def save(figure: Figure, path: Path | str) -> None:
     partial = path.with_name(f".{secrets.token_hex(8)}.partial")
     try:
         figure.savefig(partial, format="png", dpi=DPI)
-        os.replace(partial, path)
+        partial.replace(path)  # atomic: both names are in one folder
     finally:
         partial.unlink(missing_ok=True)  # gone already unless something failed
 
 
-def _draw_bars(axes: Axes, words: Sequence[WordScore], *, colour_bar: Axes, label_width: int) -> None:
-    """Bars into ``axes`` (the first word on top) and the scale of their colours into ``colour_bar``."""
+def _draw_bars(axes: Axes, words: Sequence[WordScore], *, scale: Normalize | None, label_width: int) -> None:
+    """Bars into ``axes``, the first word on top; labels at most ``label_width`` pixels wide."""
     if not words:
-        colour_bar.remove()
         _say_no_words(axes)
         return
     rates = np.array([100 * w.rate for w in words])
@@ -120,7 +130,7 @@ def _draw_bars(axes: Axes, words: Sequence[WordScore], *, colour_bar: Axes, labe
         rows,
         rates,
         height=0.72,
-        color=_colours(words),
+        color=_colours(words, scale),
         xerr=whiskers,
         error_kw={"ecolor": _INK, "elinewidth": 1.1, "capsize": 3, "capthick": 1.1},
     )
@@ -139,25 +149,27 @@ def _draw_bars(axes: Axes, words: Sequence[WordScore], *, colour_bar: Axes, labe
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color("#aaaaaa")
-    scale = _lift_scale(words)
-    if scale is None:
-        colour_bar.remove()
-        return
-    drawn = axes.figure.colorbar(ScalarMappable(scale, _LIFT_COLOURS), cax=colour_bar)
+
+
+def _draw_scale(axes: Axes, scale: Normalize, *, orientation: Literal["vertical", "horizontal"]) -> None:
+    """The legend of the colours, as a colour bar that fills ``axes``."""
+    drawn = axes.figure.colorbar(ScalarMappable(scale, _LIFT_COLOURS), cax=axes, orientation=orientation)
     drawn.outline.set_visible(False)
     drawn.ax.tick_params(labelsize=9, colors=_FAINT, length=3)
-    drawn.set_label(LIFT_LABEL, fontsize=10, color=_INK, **_TEXT)
+    drawn.set_label(LIFT_LABEL, fontsize=10, color=_INK, labelpad=6 if orientation == "vertical" else 1, **_TEXT)
 
 
-def _draw_cloud(axes: Axes, words: Sequence[WordScore], *, seed: int) -> None:
+def _draw_cloud(axes: Axes, words: Sequence[WordScore], *, scale: Normalize | None, seed: int) -> None:
     """The words as one picture that fills ``axes``."""
-    rates = {printable: w.rate for w in words if w.rate > 0 and (printable := _printable(w.word))}
+    said = [w for w in words if w.rate > 0 and _printable(w.word)]
+    # One word as wide as the cloud would make all others tiny.
+    names = [_wrap(w.word, width=200, size=11, lines=1)[0] for w in said]
+    rates = {name: w.rate for name, w in zip(names, said, strict=True)}
+    colours = {name: to_hex(colour) for name, colour in zip(names, _colours(said, scale), strict=True)}
     if not rates:
         _say_no_words(axes)
         return
-    box = axes.get_position()
-    width, height = (round(side) for side in (box.size * axes.figure.get_size_inches() * DPI))
-    colours = {_printable(w.word): to_hex(colour) for w, colour in zip(words, _colours(words), strict=True)}
+    width, height = round(axes.bbox.width), round(axes.bbox.height)
     cloud = WordCloud(
         font_path=str(_FONT_FILE),
         width=width,
@@ -185,8 +197,7 @@ def _lift_scale(words: Sequence[WordScore]) -> Normalize | None:
     return Normalize(-max(1.0, *lifts), max(1.0, *lifts)) if lifts else None
 
 
-def _colours(words: Sequence[WordScore]) -> list[Any]:
-    scale = _lift_scale(words)
+def _colours(words: Sequence[WordScore], scale: Normalize | None) -> list[Any]:
     return [_NO_LIFT if w.lift is None or scale is None else _LIFT_COLOURS(scale(w.lift)) for w in words]
 
 
@@ -197,20 +208,25 @@ def _figure(*, width: int, height: int) -> Figure:
     return figure
 
 
-def _axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+def _size(figure: Figure) -> tuple[float, float]:
+    """Width and height in pixels."""
+    return float(figure.get_figwidth()) * DPI, float(figure.get_figheight()) * DPI
+
+
+def _axes(figure: Figure, left: Pixels, bottom: Pixels, width: Pixels, height: Pixels) -> Axes:
     """Axes at a place given in pixels from the figure's lower left corner."""
-    across, up = figure.get_size_inches() * DPI
+    across, up = _size(figure)
     return figure.add_axes((left / across, bottom / up, width / across, height / up))
 
 
-def _put(figure: Figure, x: float, y: float, text: str, *, size: float, **style: Any) -> None:
+def _put(figure: Figure, x: Pixels, y: Pixels, text: str, *, size: int, **style: Any) -> None:
     """Printable text at a place given in pixels from the figure's lower left corner."""
-    across, up = figure.get_size_inches() * DPI
+    across, up = _size(figure)
     figure.text(x / across, y / up, text, fontsize=size, color=_INK, **_TEXT, **style)
 
 
 def _put_title(figure: Figure, title: str, *, lines: int) -> None:
-    across, up = figure.get_size_inches() * DPI
+    across, up = _size(figure)
     wrapped = _wrap(title, width=across - 48, size=14, lines=lines)
     size = 14 if len(wrapped) == 1 else 12
     y = up - 28 if len(wrapped) == 1 else up - 29
@@ -233,16 +249,16 @@ def _glyphs() -> frozenset[int]:
     return frozenset(code for code in FT2Font(str(_FONT_FILE)).get_charmap() if chr(code).isprintable())
 
 
-def _wrap(text: str, *, width: float, size: float, lines: int) -> list[str]:
+def _wrap(text: str, *, width: Pixels, size: int, lines: int) -> list[str]:
     """At least one and at most ``lines`` printable lines of at most ``width`` pixels; "…" ends what had to be cut."""
     # Bold is the widest style in use, so what fits in bold fits.
     font = FontProperties(family="DejaVu Sans", size=size, weight="bold")
-    renderer = FigureCanvasAgg(Figure(dpi=DPI)).get_renderer()
+    renderer = FigureCanvasAgg(Figure(figsize=(1, 1), dpi=DPI)).get_renderer()
 
     def fits(line: str) -> bool:
         return renderer.get_text_width_height_descent(line, font, False)[0] <= width
 
-    rest, wrapped = _printable(text), []
+    rest, wrapped = _printable(text[:4000]), []  # no two lines hold more; a megabyte would take its time
     while rest and len(wrapped) < lines:
         if fits(rest):
             return [*wrapped, rest]

@@ -10,8 +10,8 @@ _LENGTHS = (1, 2, 3, 4)
 def consensus(sentences: Sequence[str], *, most: int = 3) -> list[str]:
     """The ``most`` distinct sentences that agree best with all of them, best first.
 
-    A sentence's agreement is its mean similarity to the sentences: the cosine of n-gram counts, averaged over n = 1 to 4, as
-    CIDEr compares captions (Vedantam et al. 2015) but without its weighting by rarity. Ties fall to the more frequent, then
+    A sentence's agreement is its mean similarity to the other sentences: the cosine of n-gram counts, averaged over n = 1
+    to 4, as CIDEr compares captions (Vedantam et al. 2015) but without its weighting by rarity. Ties fall to the more frequent, then
     to the alphabet. Empty sentences are left out.
     """
     counts = Counter(s for s in sentences if s)
@@ -23,7 +23,8 @@ def consensus(sentences: Sequence[str], *, most: int = 3) -> list[str]:
             for gram, value in vector.items():
                 total[gram] += counts[sentence] * value
         for sentence, vector in vectors.items():
-            scores[sentence] += sum(value * total[gram] for gram, value in vector.items())
+            own = 1.0 if vector else 0.0  # its agreement with itself says nothing
+            scores[sentence] += sum(value * total[gram] for gram, value in vector.items()) - own
     return sorted(counts, key=lambda s: (-round(scores[s], 9), -counts[s], s))[:most]
 
 

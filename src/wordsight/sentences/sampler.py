@@ -38,7 +38,7 @@ def sample(
     prefix: Prefix,
     *,
     sentences: int,
-    sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
+    sampling: Sampling = Sampling(),
     seeds: Sequence[int],
     batch: int = 256,
     on_sentences: Callable[[int, int], None] = lambda done, total: None,
@@ -112,27 +112,35 @@ def cut_at_end(tokens: Int[Tensor, "rows tokens"], end: int) -> list[list[int]]:
 def draw_nucleus(
     logits: Float[Tensor, "rows vocabulary"], uniform: Float[Tensor, " rows"], sampling: Sampling
 ) -> Int[Tensor, " rows"]:
-    """One token a row from its nucleus, by inverting the cumulative distribution at ``uniform`` in [0, 1)."""
-    share, ids = nucleus(logits, sampling)
-    cumulative = share.double().cumsum(-1)
-    place = torch.searchsorted(cumulative, (uniform * cumulative[:, -1])[:, None], right=True)
-    last = (share > 0).sum(-1, keepdim=True) - 1  # rounding must not step past the nucleus
-    return ids.gather(-1, place.minimum(last)).squeeze(-1)
+    """One token a row from its nucleus, by inverting the cumulative distribution at ``uniform`` in [0, 1).
 
-
-def nucleus(logits: Float[Tensor, "rows vocabulary"], sampling: Sampling) -> tuple[Tensor, Tensor]:
-    """Probabilities within the nucleus, renormalised, most probable first, and their token ids; zero outside.
-
-    Only the ``_TOP`` most probable tokens are sorted; where they do not hold the nucleus, the whole vocabulary is.
+    The most probable tokens are found without sorting the vocabulary; only the rows whose nucleus reaches beyond them are
+    done again with more.
     """
-    p = torch.softmax(logits / sampling.temperature, dim=-1)
-    top = min(_TOP, p.shape[-1])
-    share, ids = p.topk(top, dim=-1)
-    if top < p.shape[-1] and bool((share.sum(-1) < sampling.top_p).any()):
-        share, ids = p.sort(dim=-1, descending=True)
+    scaled = logits / sampling.temperature if sampling.temperature != 1 else logits
+    total = scaled.logsumexp(-1, keepdim=True)
+    drawn = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+    rows = torch.arange(len(logits), device=logits.device)
+    vocabulary = scaled.shape[-1]
+    for width in (256, 4096, vocabulary):
+        best, ids = scaled[rows].topk(min(width, vocabulary), dim=-1)
+        share = (best - total[rows]).exp()
+        whole = share.sum(-1) >= sampling.top_p if width < vocabulary else torch.ones_like(rows, dtype=torch.bool)
+        kept = nucleus(share[whole], sampling.top_p)
+        cumulative = kept.double().cumsum(-1)
+        place = torch.searchsorted(cumulative, (uniform[rows[whole]] * cumulative[:, -1])[:, None], right=True)
+        last = (kept > 0).sum(-1, keepdim=True) - 1  # rounding must not step past the nucleus
+        drawn[rows[whole]] = ids[whole].gather(-1, place.minimum(last)).squeeze(-1)
+        rows = rows[~whole]
+        if len(rows) == 0:
+            break
+    return drawn
+
+
+def nucleus(share: Float[Tensor, "rows tokens"], top_p: float) -> Float[Tensor, "rows tokens"]:
+    """Probabilities, most probable first, with zero for the tokens outside of the nucleus; not renormalised.
+
+    The nucleus is the smallest set of tokens whose probabilities sum to at least ``top_p``.
+    """
     before = share.double().cumsum(-1) - share
-    share = torch.where(before < sampling.top_p, share, 0.0)
-    return share / share.sum(-1, keepdim=True), ids
-
-
-_TOP = 512
+    return torch.where(before < top_p, share, 0.0)

@@ -9,7 +9,6 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-
 from wordsight.errors import TranslatorError
 from wordsight.translator.language_model import LanguageModel
 from wordsight.translator.mlp import Translator

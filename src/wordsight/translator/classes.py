@@ -43,7 +43,7 @@ def class_captions(of: ClassName) -> list[str]:
 
 
 def with_article(noun: str) -> str:
-    """ "A tench", "An eel"."""
+    """Put "A" or "An" before a noun, by its first letter."""
     return f"{'An' if noun[0].lower() in 'aeiou' else 'A'} {noun}"
 
 
@@ -59,9 +59,9 @@ def head_row_features(
 ) -> Views:
     """Features that a head would call class c, for every class, without a picture of it: (classes, draws, features).
 
-    The direction of the class's weights, at the length that photographs have along their own predicted class's direction,
-    times ``reach`` (the noise dilutes
-    the class), on top of the mean feature; the noise is a share of real photographs' deviations from the mean (labels are not used).
+    The direction of the class's weights, ``reach`` times as long as photographs are along their own predicted class's
+    direction (the noise dilutes the class), on top of the mean feature. The noise is a share (``residual``) of real
+    photographs' deviations from the mean. No label is used.
     Negative values are cut off if ``photographs`` has none (features after a ReLU).
     """
     direction = weight / weight.norm(dim=1, keepdim=True)

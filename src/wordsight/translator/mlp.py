@@ -44,7 +44,7 @@ class Translator(nn.Module):
 
     @torch.no_grad()
     def start_prefix(self, embeddings: Float[Tensor, "vocabulary hidden"], instruction: Sequence[int]) -> None:
-        """Start the prefix near a text instruction's embeddings, so that the frozen model knows from the first step what to do."""
+        """Start the prefix near a text instruction's embeddings, so that the model knows at once what to do."""
         ids = (list(instruction) * self.prefix_tokens)[: self.prefix_tokens]
         self.to_prefix.bias.copy_(embeddings[ids].float().flatten())
         self.to_prefix.weight.mul_(0.05 * embeddings.float().std() / self.to_prefix.weight.std())

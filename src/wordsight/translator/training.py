@@ -248,7 +248,7 @@ def _set_rates(optimiser: torch.optim.Optimizer, step: int, steps: int, warm_up:
 
 
 def _should_stop(history: list[float], patience: int) -> bool:
-    return len(history) > patience and min(history[-patience:]) > min(history[:-patience])
+    return len(history) > patience and min(history[-patience:]) >= min(history[:-patience])
 
 
 def _save(path: Path, translator, optimiser, identity: dict, step: int, history: list[float], best: dict) -> None:

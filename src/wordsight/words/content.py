@@ -24,7 +24,8 @@ STOP_WORDS = frozenset(
     six sixty some somehow someone something sometimes somewhere still such take ten than that the their theirs them
     themselves then there therefore these they third this those though three through throughout thus together too toward
     towards twelve twenty two under until upon use used very was wasn were weren what whatever when where wherever whether
-    which while who whoever whole whom whose why will with within without won would wouldn yet you your yours yourself""".split()
+    which while who whoever whole whom whose why will with within without won would wouldn yet you your yours
+    yourself""".split()
 )
 
 _WORD = re.compile(r"[a-z]+(?:-[a-z]+)*")

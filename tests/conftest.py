@@ -1,0 +1,16 @@
+"""Shape checks for the whole package while the tests run; a cache of their own for tests that must not touch the user's."""
+
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+install_import_hook("wordsight", "checking.check")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder instead of the user's."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("WORDSIGHT_CACHE", str(folder))
+    return folder
