@@ -132,7 +132,7 @@ class Explainer:
         self.classifier = classifier
         self.lm = lm
         self.card = card
-        self._fingerprint = translator_fingerprint(translator)
+        self.fingerprint = translator_fingerprint(translator)
         self.translator = translator.to(lm.device).eval()
 
     @classmethod
@@ -219,13 +219,13 @@ class Explainer:
     def _predict(self, z: torch.Tensor, most: int = 5) -> list[Prediction]:
         best = self.classifier.probabilities(z)[0].topk(min(most, len(self.classifier.labels)))
         return [
-            Prediction(self.classifier.labels[i], round(p, 6))
+            Prediction(self.classifier.labels[int(i)], round(p, 6))
             for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
         ]
 
     def _reference(self, sampling: Sampling, sentences: int = 1000) -> WordCounts:
         """Words of the mean feature: what the language model says when the features say nothing. Kept in the cache."""
-        about = f"{self._fingerprint} {self.lm.fingerprint} {self.lm.dtype} {sampling} {sentences}"
+        about = f"{self.fingerprint} {self.lm.fingerprint} {self.lm.dtype} {sampling} {sentences}"
         file = cache_folder() / "reference" / f"{hashlib.sha256(about.encode()).hexdigest()[:32]}.json"
         if file.exists():
             return WordCounts(**json.loads(file.read_text(encoding="utf-8")))

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from wordsight.errors import CaptionError, ModelError, TranslatorError
 from wordsight.features.classifier import Classifier
@@ -97,8 +99,9 @@ def train_translator(
         )
         translator.learn_scale(train_views)
         if class_draws:
-            train_views, train_captions = _add_classes(classifier, train_views, train_captions, class_draws, generator)
-            translator.start_from_head(classifier.head_weight)
+            weight = _imagenet_head(classifier)
+            train_views, train_captions = _add_classes(classifier, weight, train_views, train_captions, class_draws, generator)
+            translator.start_from_head(weight)
         warm_start(translator, train_views, train_captions, generator=generator)
         translator.start_prefix(lm.embeddings, lm.encode(" A short description of the photograph is:")[:-1])
     translator.to(lm.device)
@@ -137,7 +140,7 @@ def train_translator(
     return Trained(out, history, len(kept), len(held), failures)
 
 
-def own_views(views: Views) -> Views:
+def own_views(views: Views) -> Float[Tensor, "images own features"]:
     """The pictures' own views, without their mirror images' (which follow them)."""
     return views[:, : views.shape[1] // 2]
 
@@ -174,22 +177,28 @@ def _held_out(names: Sequence[str], dev: Sequence[str] | float, seed: int) -> se
     return {i for i, name in enumerate(names) if name in wanted}
 
 
-def _add_classes(
-    classifier: Classifier, views: Views, captions: list[list[str]], draws: int, generator: torch.Generator
-) -> tuple[Views, list[list[str]]]:
-    classes = imagenet_classes()
-    if classifier.head_weight is None or len(classifier.head_weight) != len(classes):
+def _imagenet_head(classifier: Classifier) -> Float[Tensor, "classes features"]:
+    weight = classifier.head_weight
+    if weight is None or len(weight) != len(imagenet_classes()):
         raise ModelError(
-            f"'{classifier.name}' has no linear head of {len(classes)} ImageNet classes; features for class names can only be "
-            "made from one. Leave --class-draws at 0."
+            f"'{classifier.name}' has no linear head of 1000 ImageNet classes; features for class names can only be made from "
+            "one. Leave --class-draws at 0."
         )
+    return weight
+
+
+def _add_classes(
+    classifier: Classifier,
+    weight: Float[Tensor, "classes features"],
+    views: Views,
+    captions: list[list[str]],
+    draws: int,
+    generator: torch.Generator,
+) -> tuple[Tensor, list[list[str]]]:
     photographs = own_views(views).mean(1)
     predicted = classifier.probabilities(photographs).argmax(1)
-    made = [
-        head_row_features(classifier.head_weight, photographs, predicted, draws=views.shape[1], generator=generator)
-        for _ in range(draws)
-    ]
-    return torch.cat([views, *made]), captions + [class_captions(c) for c in classes] * draws
+    made = [head_row_features(weight, photographs, predicted, draws=views.shape[1], generator=generator) for _ in range(draws)]
+    return torch.cat([views, *made]), captions + [class_captions(c) for c in imagenet_classes()] * draws
 
 
 def _tokens(lm: LanguageModel, captions: Sequence[Sequence[str]]) -> list[list[list[int]]]:

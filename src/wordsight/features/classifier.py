@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -41,7 +42,7 @@ class Classifier:
     @torch.inference_mode()
     def features_of(self, pixels: Pixels) -> Float[Tensor, "images views features"]:
         """Features of every view. Raises FeatureError if the classifier gives anything but finite (n, features)."""
-        flat = pixels.flatten(0, 1).to(self.device, memory_format=torch.channels_last)
+        flat = pixels.flatten(0, 1).contiguous(memory_format=torch.channels_last).to(self.device)
         z = self.backbone(flat)
         if z.ndim != 2 or z.shape[1] != self.features:
             raise FeatureError(
@@ -152,7 +153,8 @@ def timm_classifier(
         else:
             tensors = load_file(weights)
             classes = next((len(tensors[k]) for k in ("fc.weight", "classifier.weight", "head.weight") if k in tensors), None)
-            model = timm.create_model(model_name, pretrained=False, **({"num_classes": classes} if classes else {}))
+            sizes: dict[str, Any] = {"num_classes": classes} if classes else {}
+            model = timm.create_model(model_name, pretrained=False, **sizes)
             model.load_state_dict(tensors)
     except (OSError, RuntimeError, ValueError) as error:
         source = weights or "the model hub"
@@ -165,13 +167,13 @@ def timm_classifier(
 
 
 def from_timm_model(
-    model: nn.Module, *, name: str, crops: Sequence[float | None], labels: Sequence[str] | None, device: str
+    model: Any, *, name: str, crops: Sequence[float | None], labels: Sequence[str] | None, device: str
 ) -> Classifier:
     """Adapter for a timm model; each of ``crops`` is a share of the resized picture (None: the model's own) and a view."""
     from timm.data import create_transform, resolve_model_data_config
 
     config = resolve_model_data_config(model)
-    transforms = [create_transform(**(config | ({"crop_pct": crop} if crop else {}))) for crop in crops]
+    transforms: list[Any] = [create_transform(**(config | ({"crop_pct": crop} if crop else {}))) for crop in crops]
     if labels is None:
         labels = imagenet_labels() if model.num_classes == 1000 else [f"class {i}" for i in range(model.num_classes)]
     return classifier_from_module(

@@ -11,8 +11,8 @@ def consensus(sentences: Sequence[str], *, most: int = 3) -> list[str]:
     """The ``most`` distinct sentences that agree best with all of them, best first.
 
     A sentence's agreement is its mean similarity to the other sentences: the cosine of n-gram counts, averaged over n = 1
-    to 4, as CIDEr compares captions (Vedantam et al. 2015) but without its weighting by rarity. Ties fall to the more frequent, then
-    to the alphabet. Empty sentences are left out.
+    to 4, as CIDEr compares captions (Vedantam et al. 2015) but without its weighting by rarity. Ties fall to the more
+    frequent, then to the alphabet. Empty sentences are left out.
     """
     counts = Counter(s for s in sentences if s)
     scores: dict[str, float] = defaultdict(float)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wordsight.tensors import Features, Views
+from wordsight.tensors import Features
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def head_row_features(
     residual: float = 0.6,
     reach: float = 1.4,
     generator: torch.Generator,
-) -> Views:
+) -> Float[Tensor, "classes draws features"]:
     """Features that a head would call class c, for every class, without a picture of it: (classes, draws, features).
 
     The direction of the class's weights, ``reach`` times as long as photographs are along their own predicted class's

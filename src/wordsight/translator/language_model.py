@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -20,8 +21,8 @@ class LanguageModel:
     """
 
     name: str
-    model: torch.nn.Module
-    tokenizer: object
+    model: Any  # transformers' PreTrainedModel and tokenizer; imported only when one is loaded
+    tokenizer: Any
     fingerprint: str
 
     @property
@@ -104,5 +105,5 @@ def load_language_model(
             "whose tokenizer defines eos_token."
         )
     fingerprint = weights_fingerprint(model.state_dict())
-    model = model.to(device=device, dtype=dtype).eval().requires_grad_(False)
+    model = cast("Any", model).to(device=device, dtype=dtype).eval().requires_grad_(False)
     return LanguageModel(shown_name or str(name), model, tokenizer, fingerprint)

@@ -32,8 +32,8 @@ class Translator(nn.Module):
         )
         self.to_prefix = nn.Linear(hidden, prefix_tokens * lm_hidden)
         # The block starts as the identity, the prefix close to its bias.
-        nn.init.zeros_(self.residual[3].weight)
-        nn.init.zeros_(self.residual[3].bias)
+        for parameter in self.residual[3].parameters():
+            nn.init.zeros_(parameter)
 
     @torch.no_grad()
     def learn_scale(self, views: Views) -> None:

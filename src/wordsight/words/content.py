@@ -1,6 +1,7 @@
 """Sentence -> content words."""
 
 import re
+import unicodedata
 from functools import lru_cache
 
 import simplemma
@@ -28,6 +29,9 @@ STOP_WORDS = frozenset(
     yourself""".split()
 )
 
+#: Plurals that the dictionary takes for verbs; captions mean the things.
+_NOUNS_FIRST = {"leaves": "leaf", "glasses": "glasses", "shades": "shade"}
+
 _WORD = re.compile(r"[a-z]+(?:-[a-z]+)*")
 
 
@@ -38,7 +42,8 @@ def content_words(sentence: str) -> frozenset[str]:
     "a man wearing a hat" say with them what is seen (folding them to "run" and "wear" also hides agreement with how people
     caption). Words under three letters, ``STOP_WORDS`` and ``BOILERPLATE`` are dropped.
     """
-    found = (lemma(word) for word in _WORD.findall(sentence.lower()))
+    plain = unicodedata.normalize("NFKD", sentence).encode("ascii", "ignore").decode()  # "café" is "cafe"
+    found = (lemma(word) for word in _WORD.findall(plain.lower()))
     return frozenset(w for w in found if len(w) > 2 and w not in STOP_WORDS and w not in BOILERPLATE)
 
 
@@ -47,4 +52,6 @@ def lemma(word: str) -> str:
     """The dictionary form of one lower-case word; stop words and words in ``-ing`` unchanged."""
     if word in STOP_WORDS or word.endswith("ing"):
         return word
+    if word in _NOUNS_FIRST:
+        return _NOUNS_FIRST[word]
     return simplemma.lemmatize(word, lang="en").lower()

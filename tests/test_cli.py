@@ -1,0 +1,120 @@
+"""The command line as a user types it, in a process of its own, on a tiny model; options and exit statuses."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from doubles import tiny_classifier, tiny_lm, tiny_translator
+from wordsight.translator.checkpoint import save_translator
+
+
+@pytest.fixture
+def setting(tmp_path):
+    """Photographs, a tiny language model on disk, a translator for it and for doubles:tiny_classifier."""
+    classifier, lm = tiny_classifier(), tiny_lm()
+    lm.model.save_pretrained(tmp_path / "lm")
+    lm.tokenizer.save_pretrained(tmp_path / "lm")
+    save_translator(tmp_path / "t.safetensors", *tiny_translator(classifier, lm))
+    (tmp_path / "photographs").mkdir()
+    for name, colour in (("a", "red"), ("b", "green")):
+        Image.new("RGB", (20, 20), colour).save(tmp_path / "photographs" / f"{name}.png")
+    return tmp_path
+
+
+def wordsight(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {
+        "WORDSIGHT_CACHE": str(folder / "cache"),
+        "PYTHONPATH": str(Path(__file__).parent),
+        "WORDSIGHT_INDEX_URL": "http://127.0.0.1:9",  # no test here may fetch
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-m", "wordsight", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+MODELS = ("--classifier", "doubles:tiny_classifier", "--lm", "lm", "--translator", "t.safetensors")
+
+
+def test_json_on_stdout_and_nothing_else(setting):
+    ran = wordsight(setting, "explain", "photographs", "--json", "--sentences", "60", "--seed", "5", *MODELS)
+    assert ran.returncode == 0, ran.stderr
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert [line["image"] for line in lines] == ["a.png", "b.png"]
+    for line in lines:
+        assert set(line) == {"image", "prediction", "words", "intervals", "lift", "sentences", "examples", "seed"}
+        assert (line["sentences"], line["seed"]) == (60, 5)
+        assert set(line["prediction"][0]) == {"label", "probability"}
+    assert "explained 2 of 2 images" in ran.stderr
+    again = wordsight(setting, "explain", "photographs", "--json", "--sentences", "60", "--seed", "5", *MODELS)
+    assert again.stdout == ran.stdout
+
+
+def test_failures_are_named_the_rest_goes_on_and_the_status_is_not_zero(setting):
+    (setting / "photographs" / "broken.jpg").write_bytes(b"")
+    ran = wordsight(setting, "explain", "photographs/*", "--json", "--sentences", "5", *MODELS)
+    assert ran.returncode == 1
+    assert len(ran.stdout.splitlines()) == 2
+    assert "broken.jpg" in ran.stderr
+    assert "explained 2 of 3 images; 1 failed" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_pictures_and_text(setting):
+    ran = wordsight(setting, "explain", "photographs/a.png", "--out", "out", "--top", "3", "--sentences", "30", *MODELS)
+    assert ran.returncode == 0, ran.stderr
+    assert "95% interval" in ran.stdout
+    assert sorted(p.name for p in (setting / "out").iterdir()) == ["a.bars.png", "a.cloud.png", "a.png", "explanations.jsonl"]
+    with Image.open(setting / "out" / "a.png") as picture:
+        assert picture.size[0] >= 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nothing.jpg", *MODELS), "nothing.jpg"),
+        (("photographs", "--classifier", "timm:resnt50"), "Did you mean 'timm:resnet50'?"),
+        (("photographs", *MODELS[:4], "--translator", "none.safetensors"), "There is no translator file none.safetensors"),
+        (("photographs", *MODELS[:2], "--lm", "nowhere", *MODELS[4:]), "Cannot load the language model 'nowhere'"),
+        (("photographs", *MODELS[:4]), "The translator was made for the classifier 'starter'"),
+        (("photographs",), "Cannot fetch efficientnet_lite0"),
+    ],
+)
+def test_errors_are_one_line_without_traceback(setting, arguments, message):
+    ran = wordsight(setting, "explain", *arguments)
+    assert ran.returncode == 2
+    assert message in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert ran.stdout == ""
+
+
+def test_options_out_of_range(setting):
+    ran = wordsight(setting, "explain", "photographs", "--top-p", "0", *MODELS)
+    assert ran.returncode == 2
+    assert "top_p is 0.0" in ran.stderr
+
+
+def test_train_then_explain(setting):
+    rows = ["image,caption", "a.png,a dog runs", "b.png,a cat sleeps", "lost.png,a red ball"]
+    (setting / "captions.csv").write_text("\n".join(rows))
+    ran = wordsight(
+        setting, "train", "--captions", "captions.csv", "--images", "photographs", "--out", "own.safetensors",
+        "--dev", "0.5", "--epochs", "2", "--hidden", "8", "--prefix-tokens", "2", *MODELS[:4],
+    )  # fmt: skip
+    assert ran.returncode == 1, ran.stderr  # one caption has no image
+    assert json.loads(ran.stdout)["images"] == 1
+    assert "lost.png" in ran.stderr
+    assert "used 2 of 3 images" in ran.stderr
+    ran = wordsight(
+        setting, "explain", "photographs", "--json", "--sentences", "5", *MODELS[:4], "--translator", "own.safetensors"
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_version(setting):
+    assert wordsight(setting, "--version").stdout.startswith("wordsight 0.")

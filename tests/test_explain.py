@@ -1,0 +1,87 @@
+"""The short path on tiny models: results, order, failures, determinism."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from doubles import tiny_classifier, tiny_lm, tiny_translator
+from wordsight.explain import Explainer
+from wordsight.sentences.sampler import Sampling
+from wordsight.words.scores import rate_interval
+
+
+@pytest.fixture
+def explainer(cache):
+    classifier, lm = tiny_classifier(), tiny_lm(sharpness=2.0)
+    return Explainer(classifier, lm, *tiny_translator(classifier, lm))
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    for name, colour in (("a", "red"), ("b", "green"), ("c", "blue")):
+        Image.new("RGB", (20, 20), colour).save(tmp_path / f"{name}.png")
+    return [tmp_path / f"{name}.png" for name in "abc"]
+
+
+def test_rates_are_shares_of_the_sentences_with_intervals_and_lift(explainer, photographs):
+    (result,) = explainer.explain(photographs[0], sentences=200)
+    assert result.image == "a.png"
+    assert result.sentences == 200
+    assert [p.probability for p in result.prediction] == sorted((p.probability for p in result.prediction), reverse=True)
+    assert sum(p.probability for p in result.prediction) == pytest.approx(1, abs=1e-4)
+    for score in result.table:
+        assert score.rate == score.count / 200
+        assert (score.low, score.high) == rate_interval(score.count, 200)
+        assert score.lift is not None
+    assert result.top(2) == list(result.words)[:2]
+    assert len(result.examples) == 3
+
+
+def test_json_is_one_line_that_says_everything(explainer, photographs):
+    (result,) = explainer.explain(photographs[0], sentences=50, seed=3)
+    line = result.to_json()
+    assert "\n" not in line
+    found = json.loads(line)
+    assert set(found) == {"image", "prediction", "words", "intervals", "lift", "sentences", "examples", "seed"}
+    assert found["words"].keys() == found["intervals"].keys()
+    assert found["seed"] == 3
+    assert len(json.loads(result.to_json(words=2))["words"]) == 2
+
+
+def test_a_table_for_pandas(explainer, photographs):
+    (result,) = explainer.explain(photographs[0], sentences=50)
+    frame = result.to_dataframe()
+    assert list(frame.columns) == ["word", "count", "rate", "low", "high", "lift", "lift_z"]
+    assert list(frame["word"]) == list(result.words)
+
+
+def test_the_same_seed_says_the_same_whatever_the_company(explainer, photographs):
+    together = explainer.explain(photographs, sentences=40, seed=1)
+    alone = explainer.explain(photographs[1], sentences=40, seed=1)
+    assert alone[0].words == together[1].words
+    assert explainer.explain(photographs[1], sentences=40, seed=2)[0].words != alone[0].words
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_goes_on(explainer, photographs):
+    photographs[1].write_bytes(b"")
+    results = explainer.explain(photographs, sentences=10)
+    assert [r.image for r in results] == ["a.png", "c.png"]
+    assert [f.image for f in results.failures] == ["b.png"]
+    assert "b.png" in results.failures[0].reason
+
+
+def test_pictures_in_memory(explainer):
+    (result,) = explainer.explain(Image.new("RGB", (5, 5), "red"), sentences=10)
+    assert result.image == "image 0"
+    assert result.plot().axes
+
+
+def test_the_reference_is_sampled_once(explainer, photographs, cache):
+    explainer.explain(photographs[0], sentences=10)
+    (file,) = (cache / "reference").iterdir()
+    before = file.stat().st_mtime_ns
+    explainer.explain(photographs[1], sentences=10)
+    assert file.stat().st_mtime_ns == before
+    explainer.explain(photographs[1], sentences=10, sampling=Sampling(top_p=0.5))
+    assert len(list((cache / "reference").iterdir())) == 2

@@ -1,0 +1,74 @@
+"""The starter's real weights on real photographs. Fetched at first use; skipped without network."""
+
+import time
+
+import pytest
+from PIL import Image
+
+from wordsight.errors import DownloadError
+from wordsight.explain import Explainer
+from wordsight.starter import starter_language_model
+
+pytestmark = pytest.mark.starter
+
+
+@pytest.fixture(scope="module")
+def explainer():
+    try:
+        return Explainer.starter()
+    except DownloadError as error:
+        pytest.skip(f"the starter's weights are neither in the cache nor reachable: {error}")
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    data = pytest.importorskip("skimage.data")
+    samples = pytest.importorskip("sklearn.datasets")
+    return {
+        "cat": Image.fromarray(data.chelsea()),
+        "coffee": Image.fromarray(data.coffee()),
+        "flower": Image.fromarray(samples.load_sample_image("flower.jpg")),
+        "building": Image.fromarray(samples.load_sample_image("china.jpg")),
+    }
+
+
+@pytest.fixture(scope="module")
+def explained(explainer, photographs):
+    return dict(zip(photographs, explainer.explain(list(photographs.values()), sentences=150, seed=0), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("photograph", "accepted"),
+    [
+        ("cat", {"cat"}),
+        ("coffee", {"coffee", "cup", "espresso"}),
+        ("flower", {"flower", "plant", "daisy"}),
+        ("building", {"building", "palace", "house", "temple", "church"}),
+    ],
+)
+def test_the_top_ten_words_make_sense(explained, photograph, accepted):
+    assert accepted & set(explained[photograph].top(10))
+
+
+def test_different_photographs_get_different_words(explained):
+    tops = [set(e.top(10)) for e in explained.values()]
+    assert all(len(a & b) <= 4 for i, a in enumerate(tops) for b in tops[:i])
+
+
+def test_the_classifier_s_own_prediction_stands_beside_the_words(explained):
+    assert explained["coffee"].prediction[0].label == "espresso"
+    assert explained["cat"].prediction[0].label.endswith("cat")
+
+
+def test_fifty_words_and_typical_sentences(explained):
+    for e in explained.values():
+        assert len(e.words) >= 50
+        assert len(e.examples) == 3
+
+
+def test_later_starts_load_the_language_model_from_the_cache(explainer):
+    started = time.perf_counter()
+    lm = starter_language_model()
+    assert lm.fingerprint == explainer.lm.fingerprint
+    # Generous: reading the original file would take half a minute (the figure itself is in benchmarks/).
+    assert time.perf_counter() - started < 15

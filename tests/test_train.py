@@ -1,0 +1,114 @@
+"""Training from files to a translator's file that explains."""
+
+import pytest
+import torch
+from PIL import Image
+
+from doubles import tiny_classifier, tiny_lm
+from wordsight.errors import CaptionError, ModelError, TranslatorError
+from wordsight.explain import Explainer
+from wordsight.train import CaptionSource, Shape, check_writable, train_translator
+from wordsight.translator.checkpoint import load_translator
+from wordsight.translator.classes import class_captions, head_row_features, imagenet_classes
+from wordsight.translator.training import Settings
+
+
+@pytest.fixture
+def source(tmp_path, cache):
+    """Red pictures are dogs, blue ones cats."""
+    (tmp_path / "images").mkdir()
+    rows = ["image,caption"]
+    for i in range(40):
+        red = i % 2 == 0
+        Image.new("RGB", (9, 9), (200 + i, 10, 10) if red else (10, 10, 200 + i)).save(tmp_path / "images" / f"{i}.png")
+        rows += [f"{i}.png,a dog runs", f"{i}.png,red dog"] if red else [f"{i}.png,a cat sleeps"]
+    (tmp_path / "captions.csv").write_text("\n".join(rows))
+    return CaptionSource(tmp_path / "captions.csv", tmp_path / "images")
+
+
+def quick(source, out, **options):
+    options = {"settings": Settings(epochs=25, batch=4, learning_rate=0.01), "shape": Shape(16, 2, 0.1)} | options
+    return train_translator([source], tiny_classifier(features=8), tiny_lm(), out, **options)
+
+
+def test_a_trained_translator_tells_what_it_saw(source, tmp_path):
+    out = tmp_path / "t.safetensors"
+    trained = quick(source, out, dev=0.1, settings=Settings(epochs=80, batch=4, learning_rate=0.02))
+    assert (trained.images, trained.dev_images, trained.failures) == (36, 4, {})
+    assert not out.with_name("t.safetensors.checkpoint").exists()
+    explainer = Explainer(tiny_classifier(features=8), tiny_lm(), *load_translator(out))
+    red, blue = explainer.explain([Image.new("RGB", (9, 9), c) for c in ((220, 10, 10), (10, 10, 220))], sentences=100)
+    assert red.words["dog"] > 2 * blue.words.get("dog", 0)
+    assert blue.words["cat"] > 2 * red.words.get("cat", 0)
+
+
+def test_the_card_says_what_it_was_made_from(source, tmp_path):
+    quick(source, tmp_path / "t.safetensors", data="pictures made in a test", settings=Settings(epochs=1, seed=4))
+    _, card = load_translator(tmp_path / "t.safetensors")
+    assert (card.classifier, card.language_model, card.seed) == ("tiny", "tiny-lm", 4)
+    assert card.data["about"] == "pictures made in a test"
+    assert card.figures["dev_loss_nats_a_token"] > 0
+
+
+def test_images_named_as_held_out(source, tmp_path):
+    trained = quick(source, tmp_path / "t.safetensors", dev=["3.png", "4.png"], settings=Settings(epochs=1))
+    assert (trained.images, trained.dev_images) == (38, 2)
+    with pytest.raises(CaptionError, match=r"1 of the 2 images named by --dev have no features .*none\.png"):
+        quick(source, tmp_path / "u.safetensors", dev=["3.png", "none.png"])
+
+
+def test_captions_without_image_and_unreadable_images_are_named(source, tmp_path):
+    (tmp_path / "images" / "5.png").unlink()
+    (tmp_path / "images" / "6.png").write_bytes(b"no picture")
+    trained = quick(source, tmp_path / "t.safetensors", settings=Settings(epochs=1))
+    assert set(trained.failures) == {"5.png", "6.png"}
+    assert "no image" in trained.failures["5.png"]
+    assert trained.images + trained.dev_images == 38
+
+
+def test_an_interrupted_training_goes_on(source, tmp_path):
+    settings = Settings(epochs=4, batch=4)
+    quick(source, tmp_path / "whole.safetensors", settings=settings)
+
+    def cut(progress):
+        if progress.step == 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        quick(source, tmp_path / "cut.safetensors", settings=settings, on_progress=cut, save_every=0)
+    quick(source, tmp_path / "cut.safetensors", settings=settings)
+    whole, cut_ = (load_translator(tmp_path / f"{n}.safetensors")[0].state_dict() for n in ("whole", "cut"))
+    for name, value in whole.items():
+        assert torch.equal(value, cut_[name]), name
+
+
+def test_class_names_need_an_imagenet_head(source, tmp_path):
+    with pytest.raises(ModelError, match="'tiny' has no linear head of 1000 ImageNet classes"):
+        quick(source, tmp_path / "t.safetensors", class_draws=1)
+
+
+def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TranslatorError, match=r"Cannot write .*t\.safetensors"):
+        check_writable(tmp_path / "file" / "t.safetensors")
+
+
+def test_class_captions_read_like_captions():
+    by_name = {c.name: c for c in imagenet_classes()}
+    assert len(imagenet_classes()) == 1000
+    assert class_captions(by_name["tench"]) == ["A tench.", "A fish, a tench.", "A tench, a kind of fish."]
+    assert class_captions(by_name["eel"])[0] == "An eel."
+    assert class_captions(by_name["umbrella"]) == ["An umbrella.", "There is an umbrella."]
+    assert "dog" in by_name["Irish setter"].nouns
+
+
+def test_head_row_features_point_at_their_class():
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.eye(4)
+    photographs = 1 + 0.1 * torch.randn(50, 4, generator=generator)
+    photographs[range(50), torch.arange(50) % 4] += 2.0
+    made = head_row_features(weight, photographs, torch.arange(50) % 4, draws=3, generator=generator)
+    assert made.shape == (4, 3, 4)
+    assert ((made @ weight.T).argmax(-1) == torch.arange(4)[:, None]).float().mean() > 0.9
+    made = head_row_features(weight, photographs.clamp(min=0), torch.arange(50) % 4, draws=3, reach=9.0, generator=generator)
+    assert (made >= 0).all()
