@@ -19,6 +19,7 @@ from pathlib import Path
 
 from PIL import Image
 from skimage import data
+from sklearn.datasets import load_sample_image
 
 from wordsight.explain import Explainer
 
@@ -50,7 +51,8 @@ def main() -> None:
         process(photograph, {})
         cold = [process(photograph, {}) for _ in range(options.runs)]
     explainer = Explainer.starter()
-    pictures = [Image.fromarray(d()) for d in (data.chelsea, data.coffee, data.rocket, data.astronaut, data.cat)]
+    loaders = (data.chelsea, data.coffee, data.rocket, data.astronaut, lambda: load_sample_image("china.jpg"))
+    pictures = [Image.fromarray(load()) for load in loaders]
     explainer.explain(pictures[0])
     warm = []
     for picture in pictures:

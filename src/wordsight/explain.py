@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +13,16 @@ import torch
 from wordsight.features.classifier import Classifier, load_classifier
 from wordsight.features.extraction import Picture, extract
 from wordsight.fetch import OnBytes, cache_folder, ignore_bytes
+from wordsight.files import replacing
 from wordsight.images.files import read_image, to_rgb
-from wordsight.machine import native_dtype
+from wordsight.machine import check_device, native_dtype
 from wordsight.sentences.consensus import consensus
 from wordsight.sentences.sampler import Sampling, sample
 from wordsight.starter import LANGUAGE_MODEL, starter_classifier, starter_language_model, starter_translator
 from wordsight.translator.checkpoint import TranslatorCard, check_fits, load_translator, translator_fingerprint
 from wordsight.translator.language_model import LanguageModel, load_language_model
 from wordsight.translator.mlp import Translator
+from wordsight.words.content import rules_fingerprint
 from wordsight.words.scores import WordCounts, WordScore, count_words, word_table
 
 if TYPE_CHECKING:
@@ -84,7 +86,8 @@ class Explanation:
                 "examples": self.examples,
                 "seed": self.seed,
             },
-            ensure_ascii=False,
+            # Escapes keep the line printable whatever the terminal's encoding and the file's name.
+            ensure_ascii=True,
         )
 
     def plot(self) -> "Figure":
@@ -225,23 +228,25 @@ class Explainer:
 
     def _reference(self, sampling: Sampling, sentences: int = 1000) -> WordCounts:
         """Words of the mean feature: what the language model says when the features say nothing. Kept in the cache."""
-        about = f"{self.fingerprint} {self.lm.fingerprint} {self.lm.dtype} {sampling} {sentences}"
+        about = f"{self.fingerprint} {self.lm.fingerprint} {self.lm.dtype} {sampling} {sentences} {rules_fingerprint()}"
         file = cache_folder() / "reference" / f"{hashlib.sha256(about.encode()).hexdigest()[:32]}.json"
         if file.exists():
-            return WordCounts(**json.loads(file.read_text(encoding="utf-8")))
+            try:
+                return WordCounts(**json.loads(file.read_text(encoding="utf-8")))
+            except (ValueError, TypeError):
+                logger.warning("%s is damaged and is made anew", file)
         mean = self.translator.mean[None]
         counts = count_words(sample(self.lm, self._prefix(mean), sentences=sentences, sampling=sampling, seeds=[0])[0])
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps({"counts": dict(counts.counts), "sentences": counts.sentences}), encoding="utf-8")
-        partial.replace(file)
-        return replace(counts)
+        with replacing(file) as partial:
+            partial.write_text(json.dumps({"counts": dict(counts.counts), "sentences": counts.sentences}), encoding="utf-8")
+        return counts
 
 
 def load_models(
     *, classifier: str = "starter", lm: str | None = None, device: str = "cpu", on_bytes: OnBytes = ignore_bytes
 ) -> tuple[Classifier, LanguageModel]:
     """A classifier and a language model by name; the starter's where nothing is named."""
+    check_device(device)
     dtype = native_dtype(device)
     if classifier == "starter":
         model = starter_classifier(device=device, on_bytes=on_bytes)

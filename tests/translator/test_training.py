@@ -114,8 +114,13 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(lm, tmp_path):
 def test_a_checkpoint_of_another_training_is_refused(lm, tmp_path):
     checkpoint = tmp_path / "run.checkpoint"
     train(translator(lm), lm, examples(), examples(1), settings=Settings(epochs=1), checkpoint=checkpoint)
-    with pytest.raises(TranslatorError, match=r"belongs to another training .* Remove it or choose another output"):
+    with pytest.raises(TranslatorError, match=r"belongs to another training \(it differs in: settings\)\. Remove"):
         train(translator(lm), lm, examples(), examples(1), settings=Settings(epochs=2), checkpoint=checkpoint)
+    with pytest.raises(TranslatorError, match=r"it differs in: data, dev\)"):
+        train(translator(lm), lm, examples(3), examples(4), settings=Settings(epochs=1), checkpoint=checkpoint)
+    checkpoint.write_bytes(b"no checkpoint")
+    with pytest.raises(TranslatorError, match=r"(?s)cannot be read .* Remove it to start anew"):
+        train(translator(lm), lm, examples(), examples(1), settings=Settings(epochs=1), checkpoint=checkpoint)
 
 
 def test_early_stop_after_losses_that_no_longer_fall(lm):

@@ -141,6 +141,7 @@ def timm_classifier(
     """
     declare_torchvision_operators()
     import timm
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if not timm.is_model(model_name.split(".")[0]):
@@ -152,11 +153,12 @@ def timm_classifier(
             model = timm.create_model(model_name, pretrained=True)
         else:
             tensors = load_file(weights)
-            classes = next((len(tensors[k]) for k in ("fc.weight", "classifier.weight", "head.weight") if k in tensors), None)
-            sizes: dict[str, Any] = {"num_classes": classes} if classes else {}
+            head_name = model_config(model_name).get("classifier")
+            head = tensors.get(f"{head_name}.weight")
+            sizes: dict[str, Any] = {"num_classes": len(head)} if head is not None else {}
             model = timm.create_model(model_name, pretrained=False, **sizes)
             model.load_state_dict(tensors)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         source = weights or "the model hub"
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
@@ -166,19 +168,33 @@ def timm_classifier(
     return from_timm_model(model, name=f"timm:{model_name}", crops=(None,), labels=labels, device=device)
 
 
+def model_config(model_name: str) -> dict[str, Any]:
+    """Timm's own description of a model: input size, normalisation, name of its last layer."""
+    import timm
+
+    config = timm.get_pretrained_cfg(model_name)
+    return config.to_dict() if config is not None else {}
+
+
 def from_timm_model(
     model: Any, *, name: str, crops: Sequence[float | None], labels: Sequence[str] | None, device: str
 ) -> Classifier:
     """Adapter for a timm model; each of ``crops`` is a share of the resized picture (None: the model's own) and a view."""
     from timm.data import create_transform, resolve_model_data_config
 
+    head = model.get_classifier()
+    if not isinstance(head, nn.Linear):
+        raise ModelError(
+            f"The last layer of '{name}' is {type(head).__name__}, wanted one linear layer. Write an adapter with "
+            "classifier_from_module and give it as --classifier package.module:function."
+        )
     config = resolve_model_data_config(model)
     transforms: list[Any] = [create_transform(**(config | ({"crop_pct": crop} if crop else {}))) for crop in crops]
     if labels is None:
         labels = imagenet_labels() if model.num_classes == 1000 else [f"class {i}" for i in range(model.num_classes)]
     return classifier_from_module(
         model,
-        head=model.get_classifier(),
+        head=head,
         prepare=lambda image: torch.stack([transform(image) for transform in transforms]),
         labels=labels,
         name=name,
@@ -197,7 +213,7 @@ def imagenet_labels() -> list[str]:
 def _own_classifier(name: str, module: str, function: str) -> Classifier:
     try:
         made = getattr(importlib.import_module(module), function)()
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise ModelError(
             f"Cannot load the classifier '{name}': {error}. Wanted 'package.module:function', importable from here, or "
             "'timm:NAME'."

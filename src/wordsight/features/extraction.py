@@ -7,16 +7,18 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
 from PIL import Image, ImageOps
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from wordsight.errors import FeatureError, ImageError
+from wordsight.errors import ImageError, WordsightError
 from wordsight.features.classifier import Classifier
+from wordsight.files import replacing
 from wordsight.images.files import read_image, to_rgb
 from wordsight.machine import keep_freed_memory
 from wordsight.tensors import Views
@@ -90,8 +92,8 @@ def extract_stored(
 ) -> Extracted:
     """Like ``extract``, kept in ``store``: a safetensors file for every ``part`` images, written as it goes.
 
-    Keyed by the classifier's weights and by the files' paths, sizes and times: a second call reads, an interrupted one goes
-    on, and a changed classifier or file is extracted anew.
+    Keyed by the classifier's weights and preparation and by the files' paths, sizes and times: a second call reads, an
+    interrupted one goes on, and a changed classifier or file is extracted anew.
     """
     extracted = []
     for start in range(0, len(paths), part):
@@ -124,8 +126,17 @@ def _prepared(classifier: Classifier, pictures: Sequence[Picture], mirrored: boo
             image = to_rgb(picture) if isinstance(picture, Image.Image) else read_image(picture)
         except ImageError as error:
             return error
-        own = classifier.prepare(image)
-        return torch.cat([own, classifier.prepare(ImageOps.mirror(image))]) if mirrored else own
+        image = _not_too_long(image)
+        try:
+            own = classifier.prepare(image)
+            return torch.cat([own, classifier.prepare(ImageOps.mirror(image))]) if mirrored else own
+        except WordsightError:
+            raise
+        except Exception as error:  # the preparation may be the user's code: one picture must not end the run
+            return ImageError(
+                f"the preparation of '{classifier.name}' failed on it ({type(error).__name__}: {error}), wanted pixels; look "
+                "at the picture's size, or at the prepare function."
+            )
 
     with ThreadPoolExecutor(2) as pool:
         waiting: deque[Future] = deque()
@@ -140,35 +151,48 @@ def _prepared(classifier: Classifier, pictures: Sequence[Picture], mirrored: boo
             done += 1
 
 
+def _not_too_long(image: Image.Image, most: int = 8) -> Image.Image:
+    """The middle of a picture that is over ``most`` times as long as wide.
+
+    Classifiers enlarge the short side to a few hundred pixels and cut out the middle: a strip of 1 x 5,000 pixels would take
+    gigabytes on the way to the same crop.
+    """
+    width, height = image.size
+    across, down = min(width, most * height), min(height, most * width)
+    if (across, down) == (width, height):
+        return image
+    left, upper = (width - across) // 2, (height - down) // 2
+    return image.crop((left, upper, left + across, upper + down))
+
+
 def _key(classifier: Classifier, paths: Sequence[Path], mirrored: bool) -> str:
     digest = hashlib.sha256(f"{classifier.name} {classifier.fingerprint} {mirrored}".encode())
+    digest.update(classifier.prepare(_probe()).numpy().tobytes())  # other crops of the same picture are other features
     for path in paths:
         known = path.stat() if path.exists() else None
         digest.update(f"{path.resolve()} {known and (known.st_size, known.st_mtime_ns)}\n".encode())
     return digest.hexdigest()[:32]
 
 
+@cache
+def _probe() -> Image.Image:
+    """A picture without symmetry, on which two preparations that differ give different pixels."""
+    return Image.effect_mandelbrot((320, 260), (-2.1, -1.1, 0.7, 1.3), 40).convert("RGB")
+
+
 def _read_part(file: Path) -> Extracted | None:
     if not file.exists():
         return None
-    with safe_open(file, "pt") as opened:
-        about = json.loads(opened.metadata()["wordsight"])
-        return Extracted(opened.get_tensor("views"), about["kept"], {int(i): r for i, r in about["failures"].items()})
+    try:
+        with safe_open(file, "pt") as opened:
+            about = json.loads(opened.metadata()["wordsight"])
+            return Extracted(opened.get_tensor("views"), about["kept"], {int(i): r for i, r in about["failures"].items()})
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        logger.warning("%s is damaged (%s) and is made anew", file, error)
+        return None
 
 
 def _write_part(file: Path, part: Extracted) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(file.name + ".partial")
     about = json.dumps({"kept": part.kept, "failures": part.failures})
-    save_file({"views": part.views.contiguous()}, partial, metadata={"wordsight": about})
-    partial.replace(file)
-
-
-def check_finite(z: Tensor) -> None:
-    """Raise FeatureError if features hold NaN or infinity."""
-    if not bool(z.isfinite().all()):
-        bad = int((~z.isfinite().flatten(1).all(1)).sum())
-        raise FeatureError(
-            f"The features of {bad} of {len(z)} images are NaN or infinite, wanted finite numbers. Extract them again; if they "
-            "stay so, look for overflow in the classifier."
-        )
+    with replacing(file) as partial:
+        save_file({"views": part.views.contiguous()}, partial, metadata={"wordsight": about})

@@ -1,6 +1,5 @@
 """Word scores -> pictures: a bar chart, a word cloud, and both beside the photograph. Writing them is separate (``save``)."""
 
-import secrets
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -19,6 +18,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
 from wordcloud import WordCloud
 
+from wordsight.files import replacing
 from wordsight.words.scores import WordScore
 
 #: Pixels an inch; figures are laid out in pixels at this resolution.
@@ -107,14 +107,8 @@ def save(figure: Figure, path: Path | str) -> None:
 
     Missing folders are made. Raises ``OSError`` if the file cannot be written.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{secrets.token_hex(8)}.partial")
-    try:
+    with replacing(path) as partial:
         figure.savefig(partial, format="png", dpi=DPI)
-        partial.replace(path)  # atomic: both names are in one folder
-    finally:
-        partial.unlink(missing_ok=True)  # gone already unless something failed
 
 
 def _draw_bars(axes: Axes, words: Sequence[WordScore], *, scale: Normalize | None, label_width: int) -> None:

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from wordsight.errors import TranslatorError
+from wordsight.files import replacing
 from wordsight.translator.language_model import LanguageModel
 from wordsight.translator.mlp import Translator
 from wordsight.version import __version__
@@ -40,13 +41,10 @@ class TranslatorCard:
 
 
 def save_translator(path: str | Path, translator: Translator, card: TranslatorCard) -> None:
-    """Write a translator, in half precision, atomically. Its figures are those of the half-precision weights."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    """Write a translator, in half precision, atomically."""
     weights = {name: value.detach().half().contiguous().cpu() for name, value in translator.state_dict().items()}
-    save_file(weights, partial, metadata={_KEY: json.dumps(asdict(card))})
-    partial.replace(path)
+    with replacing(path) as partial:
+        save_file(weights, partial, metadata={_KEY: json.dumps(asdict(card))})
 
 
 def load_translator(path: str | Path) -> tuple[Translator, TranslatorCard]:

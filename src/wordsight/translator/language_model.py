@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from wordsight.errors import ModelError
@@ -93,7 +94,7 @@ def load_language_model(
         # Eager attention: on short rows its backward pass is several times faster on CPUs than the fused one.
         attention = {"attn_implementation": "eager"} if str(device) == "cpu" else {}
         model = AutoModelForCausalLM.from_pretrained(str(name), dtype="auto", use_safetensors=True, **attention)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"Cannot load the language model '{name}': {reason} Give --lm a folder with config.json, tokenizer and "

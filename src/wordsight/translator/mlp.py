@@ -46,8 +46,8 @@ class Translator(nn.Module):
     def start_prefix(self, embeddings: Float[Tensor, "vocabulary hidden"], instruction: Sequence[int]) -> None:
         """Start the prefix near a text instruction's embeddings, so that the model knows at once what to do."""
         ids = (list(instruction) * self.prefix_tokens)[: self.prefix_tokens]
-        self.to_prefix.bias.copy_(embeddings[ids].float().flatten())
-        self.to_prefix.weight.mul_(0.05 * embeddings.float().std() / self.to_prefix.weight.std())
+        self.to_prefix.bias.copy_(embeddings[ids].float().flatten())  # copies across devices
+        self.to_prefix.weight.mul_(0.05 * float(embeddings.float().std() / self.to_prefix.weight.std().to(embeddings.device)))
 
     @torch.no_grad()
     def start_from_head(self, weight: Float[Tensor, "classes features"]) -> None:

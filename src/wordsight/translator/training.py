@@ -4,6 +4,8 @@ The captions of one image are packed behind its prefix in one row; an attention 
 prefix is computed once an image. The language model's head runs on caption positions only.
 """
 
+import hashlib
+import json
 import logging
 import math
 import time
@@ -15,6 +17,7 @@ import torch
 from torch import Tensor
 
 from wordsight.errors import FeatureError, TranslatorError
+from wordsight.files import replacing
 from wordsight.machine import keep_freed_memory
 from wordsight.tensors import Prefix, Views
 from wordsight.translator.language_model import LanguageModel
@@ -60,6 +63,12 @@ class Captioned:
                 f"The features of {bad} of {len(self.views)} images are not finite (first: row {int(finite.int().argmin())}). "
                 "Extract them again; if they stay so, look for overflow in the classifier."
             )
+
+    def fingerprint(self) -> str:
+        """SHA-256 of features and captions."""
+        digest = hashlib.sha256(self.views.contiguous().numpy().tobytes())
+        digest.update(json.dumps(self.captions).encode())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -170,7 +179,13 @@ def train(
     steps = settings.epochs * per_epoch
     evaluate_every = max(1, per_epoch // settings.evaluations_an_epoch)
     step, history, best = 0, [], {k: v.clone() for k, v in translator.state_dict().items()}
-    identity = {"settings": asdict(settings), "images": len(data.views), "lm": lm.fingerprint}
+    identity = {
+        "settings": asdict(settings),
+        "data": data.fingerprint(),
+        "dev": dev.fingerprint(),
+        "lm": lm.fingerprint,
+        "shapes": {name: list(value.shape) for name, value in translator.state_dict().items()},
+    }
     if checkpoint is not None and checkpoint.exists():
         step, history, best = _resume(checkpoint, translator, optimiser, identity)
         logger.info("going on from step %d of %d", step, steps)
@@ -254,18 +269,23 @@ def _should_stop(history: list[float], patience: int) -> bool:
 def _save(path: Path, translator, optimiser, identity: dict, step: int, history: list[float], best: dict) -> None:
     state = {"identity": identity, "step": step, "history": history, "best": best}
     state |= {"translator": translator.state_dict(), "optimiser": optimiser.state_dict()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+    with replacing(path) as partial:
+        torch.save(state, partial)
 
 
 def _resume(path: Path, translator, optimiser, identity: dict) -> tuple[int, list[float], dict]:
-    state = torch.load(path, weights_only=True)
-    if state["identity"] != identity:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        found = state["identity"]
+    except Exception as error:  # whatever a damaged file makes the unpickler stumble over
         raise TranslatorError(
-            f"The checkpoint {path} belongs to another training ({state['identity']}), wanted {identity}. Remove it or choose "
-            "another output to start anew."
+            f"The checkpoint {path} cannot be read ({type(error).__name__}: {error}). Remove it to start anew."
+        ) from error
+    if found != identity:
+        other = ", ".join(key for key in identity if found.get(key) != identity[key])
+        raise TranslatorError(
+            f"The checkpoint {path} belongs to another training (it differs in: {other}). Remove it or choose another output "
+            "to start anew."
         )
     translator.load_state_dict(state["translator"])
     optimiser.load_state_dict(state["optimiser"])

@@ -1,8 +1,10 @@
 """Sentence -> content words."""
 
+import hashlib
 import re
 import unicodedata
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.metadata import version
 
 import simplemma
 
@@ -55,3 +57,10 @@ def lemma(word: str) -> str:
     if word in _NOUNS_FIRST:
         return _NOUNS_FIRST[word]
     return simplemma.lemmatize(word, lang="en").lower()
+
+
+@cache
+def rules_fingerprint() -> str:
+    """What decides which words a sentence has: the lists above and the dictionary's version. Counts are kept under it."""
+    rules = (sorted(BOILERPLATE), sorted(STOP_WORDS), sorted(_NOUNS_FIRST.items()), version("simplemma"))
+    return hashlib.sha256(repr(rules).encode()).hexdigest()
