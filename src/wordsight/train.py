@@ -80,7 +80,9 @@ def train_translator(
     and its terms for the translator's card.
     """
     views, captions, names, failures = _read(sources, classifier, store or cache_folder() / "features", on_images)
-    held = _held_out(names, dev if isinstance(dev, float) else [n for n in dev if Path(n).name not in failures], settings.seed)
+    held = _held_out(
+        names, dev if isinstance(dev, int | float) else [n for n in dev if Path(n).name not in failures], settings.seed
+    )
     kept = [i for i in range(len(names)) if i not in held]
     if not kept or not held:
         raise CaptionError(
@@ -165,7 +167,7 @@ def _read(
 
 
 def _held_out(names: Sequence[str], dev: Sequence[str] | float, seed: int) -> set[int]:
-    if isinstance(dev, float):
+    if isinstance(dev, int | float):
         count = max(1, round(dev * len(names)))
         order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed))
         return set(order[:count].tolist())

@@ -71,7 +71,7 @@ def classifier_from_module(
     ``head`` is a submodule called once a forward pass with (n, features), as timm's, torchvision's and Hugging Face's are.
     Raises ModelError if it is not, or if the number of labels is not that of the logits.
     """
-    module = module.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    module = module.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)  # pyright: ignore[reportCallIssue] (torch lacks the overload)
 
     def backbone(pixels: Tensor) -> Tensor:
         with _input_of(head) as seen:

@@ -40,7 +40,7 @@ def sample(
     sentences: int,
     sampling: Sampling = Sampling(),
     seeds: Sequence[int],
-    batch: int = 256,
+    batch: int = 512,
     on_sentences: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[list[str]]:
     """``sentences`` sentences for each image's prefix, in the order drawn.
