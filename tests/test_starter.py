@@ -1,5 +1,6 @@
 """The starter's real weights on real photographs. Fetched at first use; skipped without network."""
 
+import json
 import time
 
 import pytest
@@ -60,10 +61,11 @@ def test_the_classifier_s_own_prediction_stands_beside_the_words(explained):
     assert explained["cat"].prediction[0].label.endswith("cat")
 
 
-def test_fifty_words_and_typical_sentences(explained):
+def test_typical_sentences_and_no_word_is_cut_off(explained):
     for e in explained.values():
-        assert len(e.words) >= 50
         assert len(e.examples) == 3
+        assert len(json.loads(e.to_json(words=50))["words"]) == min(50, len(e.words))
+    assert len(explained["cat"].words) > len(explained["cat"].top(10))
 
 
 def test_later_starts_load_the_language_model_from_the_cache(explainer):
