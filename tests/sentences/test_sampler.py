@@ -139,3 +139,11 @@ def test_settings_out_of_range_are_refused(options, message):
 def test_no_sentences_are_refused(lm, prefix):
     with pytest.raises(ValueError, match="sentences is 0, wanted at least 1"):
         sample(lm, prefix, sentences=0, seeds=[0, 1])
+
+
+def test_a_sentence_that_ended_stays_ended(lm, prefix):
+    uniform = torch.rand(300, 12, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    tokens = sample_tokens(lm, prefix, torch.arange(300) % 2, uniform, Sampling(top_p=1.0, max_tokens=12))
+    after_end = (tokens == lm.end).cummax(1).values
+    assert bool(after_end.any())
+    assert bool((tokens[after_end] == lm.end).all())

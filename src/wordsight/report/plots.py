@@ -21,10 +21,8 @@ from wordcloud import WordCloud
 from wordsight.files import replacing
 from wordsight.words.scores import WordScore
 
-#: Pixels an inch; figures are laid out in pixels at this resolution.
+#: float an inch; figures are laid out in pixels at this resolution.
 DPI = 100
-#: A length or place; the type checks that run with the tests take ``float`` alone at its word.
-Pixels = int | float
 #: What the colours say.
 LIFT_LABEL = "lift over the mean feature (log-odds)"
 #: What the bars say.
@@ -207,13 +205,13 @@ def _size(figure: Figure) -> tuple[float, float]:
     return float(figure.get_figwidth()) * DPI, float(figure.get_figheight()) * DPI
 
 
-def _axes(figure: Figure, left: Pixels, bottom: Pixels, width: Pixels, height: Pixels) -> Axes:
+def _axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
     """Axes at a place given in pixels from the figure's lower left corner."""
     across, up = _size(figure)
     return figure.add_axes((left / across, bottom / up, width / across, height / up))
 
 
-def _put(figure: Figure, x: Pixels, y: Pixels, text: str, *, size: int, **style: Any) -> None:
+def _put(figure: Figure, x: float, y: float, text: str, *, size: int, **style: Any) -> None:
     """Printable text at a place given in pixels from the figure's lower left corner."""
     across, up = _size(figure)
     figure.text(x / across, y / up, text, fontsize=size, color=_INK, **_TEXT, **style)
@@ -243,7 +241,7 @@ def _glyphs() -> frozenset[int]:
     return frozenset(code for code in FT2Font(str(_FONT_FILE)).get_charmap() if chr(code).isprintable())
 
 
-def _wrap(text: str, *, width: Pixels, size: int, lines: int) -> list[str]:
+def _wrap(text: str, *, width: float, size: int, lines: int) -> list[str]:
     """At least one and at most ``lines`` printable lines of at most ``width`` pixels; "…" ends what had to be cut."""
     # Bold is the widest style in use, so what fits in bold fits.
     font = FontProperties(family="DejaVu Sans", size=size, weight="bold")

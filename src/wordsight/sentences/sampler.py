@@ -88,17 +88,20 @@ def sample_tokens(
     rows, steps = uniform.shape
     tokens = torch.full((rows, steps), lm.end)
     active = torch.arange(rows)
+    ended = torch.zeros(rows, dtype=torch.bool)
     for step in range(steps):
         drawn = draw_nucleus(logits, uniform[active, step].to(lm.device), sampling)
+        drawn = drawn.masked_fill(ended[active].to(lm.device), lm.end)
         tokens[active, step] = drawn.cpu()
-        going = drawn != lm.end
+        ended[active] = tokens[active, step] == lm.end
+        going = ~ended[active]
         if step + 1 == steps or not bool(going.any()):
             break
         # Dropping rows copies the cache: worth it only when many are done; the others run along unheard.
         if float(going.float().mean()) < 0.9:
             keep = going.nonzero().flatten()
-            cache.batch_select_indices(keep)
-            drawn, active = drawn[keep], active[keep.cpu()]
+            cache.batch_select_indices(keep.to(lm.device))
+            drawn, active = drawn[keep.to(lm.device)], active[keep]
         inputs = {"input_ids": drawn[:, None], "past_key_values": cache, "use_cache": True}
         logits = lm.logits(lm.model.base_model(**inputs).last_hidden_state[:, -1]).float()
     return tokens
