@@ -38,6 +38,15 @@ def write_class_captions(photographs: Iterator[tuple[Path, int]], target: Path) 
                 writer.writerows([path.name, caption] for caption in class_captions(imagenet_classes()[index]))
 
 
+def write_captions_of(images: set[str], source: Path, target: Path) -> None:
+    """A caption file with the lines of some images only."""
+    with source.open(newline="", encoding="utf-8") as file, target.open("w", newline="", encoding="utf-8") as out:
+        reader = csv.DictReader(file)
+        writer = csv.DictWriter(out, reader.fieldnames or [])
+        writer.writeheader()
+        writer.writerows(row for row in reader if row["image"] in images)
+
+
 def lines(path: Path) -> list[str]:
     """The lines of a text file that say something."""
     return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 from PIL import Image
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import nn
 
 from wordsight.features.classifier import Classifier, classifier_from_module
@@ -64,6 +64,8 @@ def tiny_lm(*, seed: int = 0, words: tuple[str, ...] = WORDS, sharpness: float =
     model.lm_head.weight.mul_(sharpness * 4)
     tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token=words[1]))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    if any(word.startswith("Ġ") for word in words):  # pieces of words, as byte-level tokenizers write them
+        tokenizer.decoder = decoders.ByteLevel()
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=words[0], clean_up_tokenization_spaces=False)
     return LanguageModel("tiny-lm", model, fast, weights_fingerprint(model.state_dict()))
 

@@ -2,7 +2,7 @@
 
 from wordsight.explain import Explainer, Explanation, Explanations, Failure, Prediction
 from wordsight.features.classifier import Classifier, classifier_from_module
-from wordsight.sentences.sampler import Sampling
+from wordsight.sentences.nucleus import Sampling
 from wordsight.version import __version__
 
 __all__ = [

@@ -64,7 +64,7 @@ def explain(
 ) -> None:
     """Explain photographs: what the classifier's features hold, as words with rates."""
     from wordsight.explain import Explainer, Explanation
-    from wordsight.sentences.sampler import Sampling
+    from wordsight.sentences.nucleus import Sampling
 
     sampling = _checked(lambda: Sampling(top_p=top_p, temperature=temperature, max_tokens=max_tokens))
     paths, failed = _find(images)

@@ -41,7 +41,7 @@ class Shape:
 
     hidden: int = 1024
     prefix_tokens: int = 8
-    dropout: float = 0.6
+    dropout: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -98,15 +98,22 @@ def train_translator(
             lm.hidden,
             hidden=shape.hidden,
             prefix_tokens=shape.prefix_tokens,
-            dropout=shape.dropout,
         )
         translator.learn_scale(train_views)
         if class_draws:
             weight = _imagenet_head(classifier)
             train_views, train_captions = _add_classes(classifier, weight, train_views, train_captions, class_draws, generator)
             translator.start_from_head(weight)
-        warm_start(translator, train_views, train_captions, generator=generator)
-        translator.start_prefix(lm.embeddings, lm.encode(" A short description of the photograph is:")[:-1])
+        translator.set_dropout(min(0.9, 2 * shape.dropout))  # the probe overfits sooner than the captions do
+        vocabulary, probe = warm_start(translator, train_views, train_captions, generator=generator)
+        words = [embedding.mean(0) for embedding in _embedded(lm, [f" {word}" for word in vocabulary])]
+        translator.start_prefix(
+            _embedded(lm, [" A short description of the photograph is:"])[0],
+            torch.stack(words) if words else torch.zeros(0, lm.hidden),
+            probe.weight,
+            own_views(train_views[: len(kept)]).mean(1),
+        )
+        translator.set_dropout(shape.dropout)
     translator.to(lm.device)
     history = train(
         translator,
@@ -202,6 +209,10 @@ def _add_classes(
     predicted = classifier.probabilities(photographs).argmax(1)
     made = [head_row_features(weight, photographs, predicted, draws=views.shape[1], generator=generator) for _ in range(draws)]
     return torch.cat([views, *made]), captions + [class_captions(c) for c in imagenet_classes()] * draws
+
+
+def _embedded(lm: LanguageModel, texts: Sequence[str]) -> list[Tensor]:
+    return [lm.embeddings[lm.encode(text)[:-1]].float().cpu() for text in texts]
 
 
 def _tokens(lm: LanguageModel, captions: Sequence[Sequence[str]]) -> list[list[list[int]]]:

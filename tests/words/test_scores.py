@@ -1,27 +1,10 @@
 """Counts and scores against numbers worked out by hand."""
 
-import re
 from math import isfinite
 
 import pytest
 
-from wordsight.words.scores import WordCounts, count_words, jaccard, lift, rate_interval, word_table
-
-
-def test_a_word_counts_once_a_sentence_and_a_repeated_sentence_twice() -> None:
-    counted = count_words(["A dog chases dogs.", "A cat.", "A cat.", "", "It is."])
-    assert counted.sentences == 5  # the two without a word count as sentences too
-    assert counted.counts["dog"] == 1
-    assert counted.counts["cat"] == 2
-
-
-def test_no_sentences_no_counts() -> None:
-    assert count_words(iter([])) == WordCounts(counts={}, sentences=0)
-
-
-def test_one_string_is_refused() -> None:
-    with pytest.raises(TypeError, match=re.escape("give it a list of sentences, [sentence] for a single one")):
-        count_words("a dog")
+from wordsight.words.scores import WordCounts, WordRate, WordRates, jaccard, lift, rate_estimate, word_table
 
 
 @pytest.mark.parametrize("count", [-1, 6])
@@ -41,49 +24,50 @@ def test_a_negative_number_of_sentences_is_refused() -> None:
 #  0 of 20: centre = half, so high = z^2 / (n + z^2) = 3.841459/23.841459 = 0.161125
 # 20 of 20: the mirror of it: low = 20/23.841459 = 0.838875
 @pytest.mark.parametrize(
-    ("count", "sentences", "low", "high"), [(8, 10, 0.490162, 0.943318), (0, 20, 0.0, 0.161125), (20, 20, 0.838875, 1.0)]
+    ("share", "sentences", "low", "high"), [(0.8, 10, 0.490162, 0.943318), (0.0, 20, 0.0, 0.161125), (1.0, 20, 0.838875, 1.0)]
 )
-def test_wilson_by_hand(count: int, sentences: int, low: float, high: float) -> None:
-    assert rate_interval(count, sentences) == pytest.approx((low, high), abs=1e-6)
+def test_wilson_by_hand(share: float, sentences: int, low: float, high: float) -> None:
+    assert rate_estimate(share, 0.0, sentences, parts=20) == pytest.approx((share, low, high), abs=1e-6)
 
 
 # 50% has z = 0.674490, z^2 = 0.454936. 1 of 2: centre 0.5; half = z sqrt(0.25/2 + 0.454936/16) / (1 + 0.454936/2)
 #   = 0.674490 * sqrt(0.153434) / 1.227468 = 0.674490 * 0.391706/1.227468 = 0.215241
 def test_wilson_at_another_confidence_by_hand() -> None:
-    assert rate_interval(1, 2, confidence=0.5) == pytest.approx((0.284759, 0.715241), abs=1e-6)
+    assert rate_estimate(0.5, 0.0, 2, parts=1, confidence=0.5)[1:] == pytest.approx((0.284759, 0.715241), abs=1e-6)
+
+
+# A standard error of 0.126491 at 0.8 is that of 0.8 * 0.2 / 0.016 = 10 independent sentences, however many were drawn.
+# 11 parts: t(10) = 2.228139, t^2 = 4.964603; centre = (0.8 + 4.964603/20) / 1.496460 = 0.700473
+#   half = 2.228139 sqrt(0.016 + 4.964603/400) / 1.496460 = 2.228139 * 0.168557/1.496460 = 0.250972
+def test_an_interval_from_a_standard_error_by_hand() -> None:
+    found = rate_estimate(0.8, 0.016**0.5, 500, parts=11)
+    assert found == pytest.approx((0.8, 0.449501, 0.951445), abs=1e-5)
+
+
+@pytest.mark.parametrize(("share", "rate"), [(-0.01, 0.0), (1.02, 1.0)])
+def test_a_share_that_cannot_be_moves_to_the_nearer_end(share: float, rate: float) -> None:
+    found, low, high = rate_estimate(share, 0.02, 100, parts=20)
+    assert found == rate
+    assert 0 <= low <= rate <= high <= 1
 
 
 @pytest.mark.parametrize("sentences", [1, 2, 3, 7, 50, 999, 5000, 10**6])
 def test_the_ends_are_exact(sentences: int) -> None:
-    assert rate_interval(0, sentences)[0] == 0.0
-    assert rate_interval(sentences, sentences)[1] == 1.0
+    assert rate_estimate(0.0, 0.0, sentences, parts=20)[1] == 0.0
+    assert rate_estimate(1.0, 0.0, sentences, parts=20)[2] == 1.0
 
 
 @pytest.mark.parametrize("count", range(13))
 def test_the_interval_holds_the_rate_and_mirrors(count: int) -> None:
-    low, high = rate_interval(count, 12)
+    _, low, high = rate_estimate(count / 12, 0.05, 12, parts=20)
     assert 0 <= low <= count / 12 <= high <= 1
-    assert rate_interval(12 - count, 12) == pytest.approx((1 - high, 1 - low))
-
-
-@pytest.mark.parametrize(
-    ("count", "sentences", "message"),
-    [
-        (-1, 5, "A count of -1 in 5 sentences; the count has to be between 0 and 5."),
-        (6, 5, "A count of 6 in 5 sentences; the count has to be between 0 and 5."),
-        (0, 0, "0 sentences; a rate needs at least 1. Sample some sentences first."),
-        (0, -3, "-3 sentences; a rate needs at least 1."),
-    ],
-)
-def test_impossible_counts_are_refused(count: int, sentences: int, message: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)):
-        rate_interval(count, sentences)
+    assert rate_estimate((12 - count) / 12, 0.05, 12, parts=20)[1:] == pytest.approx((1 - high, 1 - low))
 
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0, 95.0, float("nan")])
 def test_an_impossible_confidence_is_refused(confidence: float) -> None:
     with pytest.raises(ValueError, match=rf"A confidence of {confidence}; it has to be between 0 and 1, for instance 0\.95\."):
-        rate_interval(1, 2, confidence=confidence)
+        rate_estimate(0.5, 0.1, 2, parts=2, confidence=confidence)
 
 
 # y1 = 15 of 50, y2 = 4 of 49, strength 20: share = 19.5/100, a = 3.9, b = 16.1.
@@ -135,24 +119,39 @@ def test_lift_refuses_an_empty_reference_and_an_impossible_prior() -> None:
         lift(here, here, prior_strength=0.0)
 
 
+def rates(sentences: int, **counts: int) -> WordRates:
+    """Plain shares, with the intervals of independent sentences."""
+    found = {w: WordRate(n, *rate_estimate(n / sentences, 0.0, sentences, parts=1)) for w, n in counts.items()}
+    return WordRates(found, sentences)
+
+
 def test_the_table_is_sorted_by_rate_then_word() -> None:
-    table = word_table(WordCounts({"dog": 2, "zebra": 8, "cat": 2, "never": 0}, 10), None)
+    table = word_table(rates(10, dog=2, zebra=8, cat=2, never=0), None)
     assert [row.word for row in table] == ["zebra", "cat", "dog"]
     first = table[0]
     assert (first.count, first.rate, first.lift, first.lift_z) == (8, 0.8, None, None)
     assert (first.low, first.high) == pytest.approx((0.490162, 0.943318), abs=1e-6)
 
 
+def test_the_table_has_words_that_are_expected_but_were_not_said() -> None:
+    found = {"cat": WordRate(0, 0.02, 0.01, 0.03), "dog": WordRate(0, 0.001, 0.0, 0.002), "owl": WordRate(1, 0.001, 0.0, 0.01)}
+    assert [row.word for row in word_table(WordRates(found, 100), None)] == ["cat", "owl"]
+
+
+def test_expected_counts() -> None:
+    assert WordRates({"cat": WordRate(3, 0.25, 0.1, 0.4)}, 10).expected_counts() == WordCounts({"cat": 2.5}, 10)
+
+
 def test_the_table_carries_the_lift() -> None:
-    counts, reference = WordCounts({"cat": 9, "dog": 1}, 50), WordCounts({"dog": 3}, 44)
-    lifts = lift(counts, reference)
-    for row in word_table(counts, reference):
+    here, reference = rates(50, cat=9, dog=1), WordCounts({"dog": 3}, 44)
+    lifts = lift(here.expected_counts(), reference)
+    for row in word_table(here, reference):
         assert (row.lift, row.lift_z) == (lifts[row.word].log_odds, lifts[row.word].z)
 
 
 def test_no_sentences_make_an_empty_table() -> None:
-    assert word_table(count_words([]), None) == []
-    assert word_table(count_words([]), WordCounts({"cat": 1}, 2)) == []
+    assert word_table(WordRates({}, 0), None) == []
+    assert word_table(WordRates({}, 0), WordCounts({"cat": 1}, 2)) == []
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,19 @@
 """Which of many sampled sentences agree best with the others."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from math import sqrt
 
 _LENGTHS = (1, 2, 3, 4)
 
 
-def consensus(sentences: Sequence[str], *, most: int = 3) -> list[str]:
-    """The ``most`` distinct sentences that agree best with all of them, best first.
+def consensus(sentences: Counter[str], *, most: int = 3) -> list[str]:
+    """The ``most`` sentences that agree best with all of them (given with their counts), best first.
 
     A sentence's agreement is its mean similarity to the other sentences: the cosine of n-gram counts, averaged over n = 1
     to 4, as CIDEr compares captions (Vedantam et al. 2015) but without its weighting by rarity. Ties fall to the more
     frequent, then to the alphabet. Empty sentences are left out.
     """
-    counts = Counter(s for s in sentences if s)
+    counts = {sentence: count for sentence, count in sentences.items() if sentence}
     scores: dict[str, float] = defaultdict(float)
     for n in _LENGTHS:
         vectors = {s: _unit_ngrams(s, n) for s in counts}

@@ -2,7 +2,7 @@
 
 import torch
 
-from wordsight.sentences.sampler import Sampling
+from wordsight.sentences.nucleus import Sampling
 from wordsight.tensors import Prefix
 from wordsight.translator.language_model import LanguageModel
 

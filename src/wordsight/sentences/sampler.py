@@ -1,36 +1,38 @@
-"""Nucleus sampling of sentences from prefixes (Holtzman et al. 2020), as method.md of the project defines it.
+"""Prefixes -> sentences and word rates."""
 
-At each step: keep the smallest set of tokens whose probabilities sum to at least ``top_p``, renormalise, draw. One prefill a
-prefix; its rows share the cache from there; finished rows leave the batch.
-"""
-
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from wordsight.machine import keep_freed_memory
+from wordsight.sentences.cache import bytes_a_position
+from wordsight.sentences.lexicon import Lexicon
+from wordsight.sentences.nucleus import Sampling
+from wordsight.sentences.rates import Tally
+from wordsight.sentences.tree import grow
 from wordsight.tensors import Prefix
 from wordsight.translator.language_model import LanguageModel
+from wordsight.words.content import content_words
+from wordsight.words.scores import WordRates
+
+#: Independent parts that an image's sentences are drawn in; their differences say how sure a word's rate is.
+STRATA = 20
+#: Memory for keys and values by default, in bytes.
+MEMORY = 1 << 30
+#: Sentences an image at most, however precise the rates should be.
+MOST_SENTENCES = 100_000
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """How to sample. ``temperature`` divides the logits; ``max_tokens`` counts the end-of-text token."""
+class Sampled:
+    """What was sampled for one image: the distinct sentences with their counts, and the rates of their words."""
 
-    top_p: float = 0.9
-    temperature: float = 1.0
-    max_tokens: int = 24
-
-    def __post_init__(self) -> None:
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p is {self.top_p}, wanted a number above 0 and at most 1 (0.9 is usual).")
-        if not self.temperature > 0:
-            raise ValueError(f"temperature is {self.temperature}, wanted a number above 0 (1.0 samples the model as it is).")
-        if self.max_tokens < 1:
-            raise ValueError(f"max_tokens is {self.max_tokens}, wanted at least 1.")
+    sentences: Counter[str]
+    rates: WordRates
 
 
 def sample(
@@ -38,112 +40,117 @@ def sample(
     prefix: Prefix,
     *,
     sentences: int,
-    sampling: Sampling = Sampling(),
+    sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
     seeds: Sequence[int],
-    batch: int = 512,
+    precision: float | None = None,
+    conditional: bool = True,
+    memory: int = MEMORY,
     on_sentences: Callable[[int, int], None] = lambda done, total: None,
-) -> list[list[str]]:
-    """``sentences`` sentences for each image's prefix, in the order drawn.
+) -> list[Sampled]:
+    """``sentences`` sentences for each image's prefix, and how often they say each content word.
 
     ``seeds`` has one seed an image: an image's draws depend on its own seed alone, not on its neighbours in the batch.
-    ``batch`` is the number of rows in flight, over all images.
+    ``precision``: go on after ``sentences`` until no word's 95% interval reaches further than this above and below its middle
+    (or ``MOST_SENTENCES`` are drawn). ``conditional``: rates by conditional expectation (see ``rates``) rather than shares of
+    sentences. ``memory`` bounds the keys and values that are kept at a time, in bytes.
     """
     if sentences < 1:
         raise ValueError(f"sentences is {sentences}, wanted at least 1.")
-    keep_freed_memory()
-    draws = [
-        torch.rand(sentences, sampling.max_tokens, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        for seed in seeds
-    ]
-    jobs = [(image, row) for image in range(len(prefix)) for row in range(sentences)]
-    result: list[list[str]] = [[] for _ in range(len(prefix))]
-    for start in range(0, len(jobs), batch):
-        chunk = jobs[start : start + batch]
-        images = torch.tensor([image for image, _ in chunk])
-        uniform = torch.stack([draws[image][row] for image, row in chunk])
-        tokens = sample_tokens(lm, prefix, images, uniform, sampling)
-        for image, text in zip(images.tolist(), lm.decode(cut_at_end(tokens, lm.end)), strict=True):
-            result[image].append(text)
-        on_sentences(start + len(chunk), len(jobs))
-    return result
-
-
-@torch.inference_mode()
-def sample_tokens(
-    lm: LanguageModel,
-    prefix: Prefix,
-    images: Int[Tensor, " rows"],
-    uniform: Float[Tensor, "rows tokens"],
-    sampling: Sampling,
-) -> Int[Tensor, "rows tokens"]:
-    """Token ids drawn for each row's image, driven by the row's uniform numbers; ``lm.end`` from a sentence's end on."""
-    from transformers import DynamicCache
-
-    used, row_of = images.unique(return_inverse=True)
-    cache = DynamicCache(config=lm.model.config)
-    start = prefix[used].to(lm.device, lm.dtype)
-    out = lm.model.base_model(inputs_embeds=start, past_key_values=cache, use_cache=True)
-    logits = lm.logits(out.last_hidden_state[:, -1]).float()[row_of.to(lm.device)]
-    cache.batch_select_indices(row_of.to(lm.device))
-    rows, steps = uniform.shape
-    tokens = torch.full((rows, steps), lm.end)
-    active = torch.arange(rows)
-    ended = torch.zeros(rows, dtype=torch.bool)
-    for step in range(steps):
-        drawn = draw_nucleus(logits, uniform[active, step].to(lm.device), sampling)
-        drawn = drawn.masked_fill(ended[active].to(lm.device), lm.end)
-        tokens[active, step] = drawn.cpu()
-        ended[active] = tokens[active, step] == lm.end
-        going = ~ended[active]
-        if step + 1 == steps or not bool(going.any()):
+    if precision is not None and not 0 < precision < 1:
+        raise ValueError(f"precision is {precision}, wanted a number between 0 and 1, for instance 0.02 (two points).")
+    strata = min(STRATA, sentences)
+    rounds = _Rounds(lm, prefix, sampling, strata, seeds, memory, on_sentences)
+    rounds.draw([sentences] * len(prefix))
+    while precision is not None:
+        more = [_more(rates, precision) for rates in rounds.tally.rates(conditional=conditional)]
+        if not any(more):
             break
-        # Dropping rows copies the cache: worth it only when many are done; the others run along unheard.
-        if float(going.float().mean()) < 0.9:
-            keep = going.nonzero().flatten()
-            cache.batch_select_indices(keep.to(lm.device))
-            drawn, active = drawn[keep.to(lm.device)], active[keep]
-        inputs = {"input_ids": drawn[:, None], "past_key_values": cache, "use_cache": True}
-        logits = lm.logits(lm.model.base_model(**inputs).last_hidden_state[:, -1]).float()
-    return tokens
+        # A multiple of the strata, so that these stay equally large.
+        rounds.draw([-(-number // strata) * strata for number in more])
+    rates = rounds.tally.rates(conditional=conditional)
+    return [Sampled(said, found) for said, found in zip(rounds.said, rates, strict=True)]
+
+
+def _more(rates: WordRates, precision: float) -> int:
+    """How many sentences more it should take until every word is known to within ``precision``; 0 if it is."""
+    widest = max(((r.high - r.low) / 2 for r in rates.words.values() if r.count), default=0.0)
+    if widest <= precision:
+        return 0
+    # A tenth more than the square-root law asks for, so that one round more is usually the last.
+    wanted = rates.sentences * 1.1 * (widest / precision) ** 2
+    return max(0, min(MOST_SENTENCES, ceil(wanted)) - rates.sentences)
+
+
+class _Rounds:
+    """Draws for several images, in rounds that add to one tally."""
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        prefix: Prefix,
+        sampling: Sampling,
+        strata: int,
+        seeds: Sequence[int],
+        memory: int,
+        on_sentences: Callable[[int, int], None],
+    ) -> None:
+        self.lm, self.prefix, self.sampling, self.strata = lm, prefix, sampling, strata
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.most = rows_within(lm, memory, prefix.shape[1] + sampling.max_tokens)
+        self.tally = Tally(Lexicon(lm), images=len(prefix), strata=strata)
+        self.said: list[Counter[str]] = [Counter() for _ in seeds]
+        self.done = self.total = 0
+        self.on_sentences = on_sentences
+
+    def draw(self, numbers: Sequence[int]) -> None:
+        """So many sentences for each image."""
+        image = torch.arange(len(numbers)).repeat_interleave(torch.tensor(numbers))
+        stratum = torch.cat([torch.arange(number) % self.strata for number in numbers])
+        uniform = torch.cat([self._uniform(g, n) for g, n in zip(self.generators, numbers, strict=True)])
+        self.tally.begin(image, stratum, self.sampling.max_tokens)
+        self.total += len(image)
+        tokens = grow(
+            self.lm,
+            self.prefix,
+            image,
+            uniform,
+            self.sampling,
+            stratum=stratum if self.sampling.mode == "stratified" else None,
+            most=self.most,
+            on_step=self.tally.observe,
+            on_ended=self._ended,
+        )
+        distinct, which = tokens.unique(dim=0, return_inverse=True)
+        texts = self.lm.decode(cut_at_end(distinct, self.lm.end))
+        self.tally.count([content_words(text) for text in texts], which)
+        for number, sentence in zip(image.tolist(), which.tolist(), strict=True):
+            self.said[number][texts[sentence]] += 1
+
+    def _uniform(self, generator: torch.Generator, sentences: int) -> Float[Tensor, "sentences steps"]:
+        uniform = torch.rand(sentences, self.sampling.max_tokens, generator=generator)
+        if self.sampling.mode == "exact":
+            return uniform
+        # A Latin hypercube in each stratum: at every step its draws' numbers are spread evenly over [0, 1), in random order.
+        for first in range(min(self.strata, sentences)):
+            size = len(uniform[first :: self.strata])
+            order = torch.rand(size, self.sampling.max_tokens, generator=generator).argsort(0)
+            uniform[first :: self.strata] = (order + uniform[first :: self.strata]) / size
+        return uniform
+
+    def _ended(self, ended: int) -> None:
+        self.done += ended
+        self.on_sentences(self.done, self.total)
+
+
+def rows_within(lm: LanguageModel, memory: int, positions: int) -> int:
+    """How many beginnings fit into ``memory`` bytes at a time: their own keys and values, and those they branched from."""
+    return max(1, min(_MOST_ROWS, memory // (2 * positions * bytes_a_position(lm))))
+
+
+#: More rows at a time than this make no step faster.
+_MOST_ROWS = 1024
 
 
 def cut_at_end(tokens: Int[Tensor, "rows tokens"], end: int) -> list[list[int]]:
     """Each row up to its first end-of-text token."""
     return [row[: row.index(end)] if end in row else row for row in tokens.tolist()]
-
-
-def draw_nucleus(
-    logits: Float[Tensor, "rows vocabulary"], uniform: Float[Tensor, " rows"], sampling: Sampling
-) -> Int[Tensor, " rows"]:
-    """One token a row from its nucleus, by inverting the cumulative distribution at ``uniform`` in [0, 1).
-
-    The most probable tokens are found without sorting the vocabulary; only the rows whose nucleus reaches beyond them are
-    done again with more.
-    """
-    scaled = logits / sampling.temperature if sampling.temperature != 1 else logits
-    total = scaled.logsumexp(-1, keepdim=True)
-    drawn = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
-    rows = torch.arange(len(logits), device=logits.device)
-    vocabulary = scaled.shape[-1]
-    for width in (256, 4096, vocabulary):
-        best, ids = scaled[rows].topk(min(width, vocabulary), dim=-1)
-        share = (best - total[rows]).exp()
-        whole = share.sum(-1) >= sampling.top_p if width < vocabulary else torch.ones_like(rows, dtype=torch.bool)
-        kept = nucleus(share[whole], sampling.top_p)
-        cumulative = kept.double().cumsum(-1)
-        place = torch.searchsorted(cumulative, (uniform[rows[whole]] * cumulative[:, -1])[:, None], right=True)
-        last = (kept > 0).sum(-1, keepdim=True) - 1  # rounding must not step past the nucleus
-        drawn[rows[whole]] = ids[whole].gather(-1, place.minimum(last)).squeeze(-1)
-        rows = rows[~whole]
-        if len(rows) == 0:
-            break
-    return drawn
-
-
-def nucleus(share: Float[Tensor, "rows tokens"], top_p: float) -> Float[Tensor, "rows tokens"]:
-    """Probabilities, most probable first, with zero for the tokens outside of the nucleus; not renormalised.
-
-    The nucleus is the smallest set of tokens whose probabilities sum to at least ``top_p``.
-    """
-    before = share.double().cumsum(-1) - share
-    return torch.where(before < top_p, share, 0.0)

@@ -1,7 +1,5 @@
 """The translator: features of one classifier -> prefix of one language model. The only thing that is trained."""
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -20,20 +18,25 @@ class Translator(nn.Module):
     spread: Tensor
 
     def __init__(
-        self, features: int, lm_hidden: int, *, hidden: int = 1024, prefix_tokens: int = 8, dropout: float = 0.5
+        self, features: int, lm_hidden: int, *, hidden: int = 1024, prefix_tokens: int = 8, dropout: float = 0.3
     ) -> None:
         super().__init__()
         self.prefix_tokens = prefix_tokens
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("spread", torch.ones(features))
-        self.trunk = nn.Sequential(nn.Dropout(dropout / 2), nn.Linear(features, hidden), nn.GELU(), nn.Dropout(dropout))
-        self.residual = nn.Sequential(
-            nn.Linear(hidden, hidden // 2), nn.GELU(), nn.Dropout(dropout / 2), nn.Linear(hidden // 2, hidden)
-        )
+        self.trunk = nn.Sequential(nn.Dropout(), nn.Linear(features, hidden), nn.GELU(), nn.Dropout())
+        self.residual = nn.Sequential(nn.Linear(hidden, hidden // 2), nn.GELU(), nn.Dropout(), nn.Linear(hidden // 2, hidden))
+        self.set_dropout(dropout)
         self.to_prefix = nn.Linear(hidden, prefix_tokens * lm_hidden)
         # The block starts as the identity, the prefix close to its bias.
         for parameter in self.residual[3].parameters():
             nn.init.zeros_(parameter)
+
+    def set_dropout(self, dropout: float) -> None:
+        """Drop this share of the trunk's units, and half as many of the features and inside the residual block."""
+        for layer, share in ((self.trunk[0], dropout / 2), (self.trunk[3], dropout), (self.residual[2], dropout / 2)):
+            assert isinstance(layer, nn.Dropout)
+            layer.p = share
 
     @torch.no_grad()
     def learn_scale(self, views: Views) -> None:
@@ -43,11 +46,29 @@ class Translator(nn.Module):
         self.spread.copy_(z.std(0, correction=0) + 1e-3)
 
     @torch.no_grad()
-    def start_prefix(self, embeddings: Float[Tensor, "vocabulary hidden"], instruction: Sequence[int]) -> None:
-        """Start the prefix near a text instruction's embeddings, so that the model knows at once what to do."""
-        ids = (list(instruction) * self.prefix_tokens)[: self.prefix_tokens]
-        self.to_prefix.bias.copy_(embeddings[ids].float().flatten())  # copies across devices
-        self.to_prefix.weight.mul_(0.05 * float(embeddings.float().std() / self.to_prefix.weight.std().to(embeddings.device)))
+    def start_prefix(
+        self,
+        instruction: Float[Tensor, "prefix hidden"],
+        words: Float[Tensor, "words hidden"],
+        probe: Float[Tensor, "words units"],
+        z: Features,
+    ) -> None:
+        """Start the prefix as a text instruction, moved by the words that a probe of the trunk finds in the features.
+
+        ``instruction``: embeddings, repeated or cut to the prefix's length. ``words``: embeddings of the probe's words; each
+        prefix vector takes every so-many-th of them, weighted by the probe's scores (``probe``, its weights). ``z``: usual
+        features, for which the words together move a vector by 0.4 of the embeddings' spread.
+        """
+        tokens, size = self.prefix_tokens, words.shape[1]
+        bias = instruction.repeat(-(-tokens // len(instruction)), 1)[:tokens]
+        weight = torch.stack([words[i::tokens].T @ probe[i::tokens] for i in range(tokens)]).flatten(0, 1)
+        training = self.training
+        h = self.eval().trunk(self.standardise(z))
+        self.train(training)
+        if len(words):
+            weight *= 0.4 * words.std() / ((h - h.mean(0)) @ weight.T).std().clamp(min=1e-6)
+        self.to_prefix.weight.copy_(weight.view(tokens * size, -1))
+        self.to_prefix.bias.copy_(bias.flatten() - weight @ h.mean(0))
 
     @torch.no_grad()
     def start_from_head(self, weight: Float[Tensor, "classes features"]) -> None:

@@ -1,22 +1,21 @@
 """Sentences -> how often each word is said, how sure that is, and how it compares with a reference."""
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import log, sqrt
 from statistics import NormalDist
 
-from wordsight.words.content import content_words
+from scipy.special import stdtrit
 
 
 @dataclass(frozen=True)
 class WordCounts:
-    """In how many of ``sentences`` sentences each word occurs, each word counted once a sentence.
+    """In how many of ``sentences`` sentences each word occurs (or is expected), each word counted once a sentence.
 
     Raises ``ValueError`` if a count lies outside 0..``sentences``.
     """
 
-    counts: Mapping[str, int]
+    counts: Mapping[str, float]
     sentences: int
 
     def __post_init__(self) -> None:
@@ -26,8 +25,33 @@ class WordCounts:
             if not 0 <= count <= self.sentences:
                 raise ValueError(
                     f"{word!r} is counted in {count} of {self.sentences} sentences; the count has to be between 0 and "
-                    f"{self.sentences}. Count a word once a sentence, as count_words does."
+                    f"{self.sentences}. Count a word once a sentence."
                 )
+
+
+@dataclass(frozen=True)
+class WordRate:
+    """How often one word is said. ``count``: sampled sentences that contain it.
+
+    ``rate``: the estimated share of sentences, in [0, 1], with its 95% interval ``low``..``high``.
+    """
+
+    count: int
+    rate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class WordRates:
+    """The rates of all words found in ``sentences`` sampled sentences."""
+
+    words: Mapping[str, WordRate]
+    sentences: int
+
+    def expected_counts(self) -> WordCounts:
+        """In how many of as many sentences each word is expected; not a whole number."""
+        return WordCounts({word: found.rate * self.sentences for word, found in self.words.items()}, self.sentences)
 
 
 @dataclass(frozen=True)
@@ -59,41 +83,32 @@ class WordScore:
     lift_z: float | None
 
 
-def count_words(sentences: Iterable[str]) -> WordCounts:
-    """Count the sentences that contain each content word; a sentence given twice counts twice.
+def rate_estimate(
+    share: float, error: float, sentences: int, *, parts: int, confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """A rate and its interval, (rate, low, high), from an estimated share and its standard error over independent parts.
 
-    Raises ``TypeError`` for one string, which would otherwise be read as a sentence a letter.
+    Wilson's score interval (Wilson 1927) for the number of independent sentences that would have this standard error, with
+    Student's quantile for ``parts`` - 1 degrees of freedom, because the error itself is estimated. A share that no part
+    differs in says nothing about its error: as many independent sentences as were drawn are assumed. Shares outside of
+    [0, 1], which an unbiased estimate can give for a rare word, are moved to the nearer end. Raises ``ValueError`` for a
+    confidence outside (0, 1).
     """
-    if isinstance(sentences, str):
-        raise TypeError("count_words was given one string; give it a list of sentences, [sentence] for a single one.")
-    times = Counter(sentences)  # sampled sentences repeat: each distinct one is taken apart once
-    counts: Counter[str] = Counter()
-    for sentence, repeats in times.items():
-        for word in content_words(sentence):
-            counts[word] += repeats
-    return WordCounts(counts=dict(counts), sentences=times.total())
-
-
-def rate_interval(count: int, sentences: int, *, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval for the share ``count / sentences``: (low, high), both in [0, 1] (Wilson 1927).
-
-    Low is exactly 0 at a count of 0 and high exactly 1 at a count of ``sentences``, where the textbook interval has no
-    width. It takes the sentences for independent draws. Raises ``ValueError`` for a count outside 0..``sentences``, for
-    no sentences, and for a confidence outside (0, 1).
-    """
-    if sentences < 1:
-        raise ValueError(f"{sentences} sentences; a rate needs at least 1. Sample some sentences first.")
-    if not 0 <= count <= sentences:
-        raise ValueError(f"A count of {count} in {sentences} sentences; the count has to be between 0 and {sentences}.")
     if not 0 < confidence < 1:
         raise ValueError(f"A confidence of {confidence}; it has to be between 0 and 1, for instance 0.95.")
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    share, shrink = count / sentences, 1 + z * z / sentences
+    rate = min(1.0, max(0.0, share))
+    if error == 0 or parts < 2 or rate in (0.0, 1.0):
+        return rate, *_wilson(rate, sentences, NormalDist().inv_cdf(0.5 + confidence / 2))
+    return rate, *_wilson(rate, rate * (1 - rate) / error**2, float(stdtrit(parts - 1, 0.5 + confidence / 2)))
+
+
+def _wilson(share: float, sentences: float, z: float) -> tuple[float, float]:
+    shrink = 1 + z * z / sentences
     centre = (share + z * z / (2 * sentences)) / shrink
     half = z * sqrt(share * (1 - share) / sentences + z * z / (4 * sentences * sentences)) / shrink
     # The two ends below are exact on paper; rounding would leave them at 1e-17 or 1 - 1e-16.
-    low = 0.0 if count == 0 else max(0.0, centre - half)
-    high = 1.0 if count == sentences else min(1.0, centre + half)
+    low = 0.0 if share == 0 else max(0.0, centre - half)
+    high = 1.0 if share == 1 else min(1.0, centre + half)
     return low, high
 
 
@@ -133,22 +148,20 @@ def lift(counts: WordCounts, reference: WordCounts, *, prior_strength: float = 1
     return lifts
 
 
-def word_table(counts: WordCounts, reference: WordCounts | None) -> list[WordScore]:
-    """The words said at least once, the most frequent first, ties in alphabetical order; without lifts if no reference."""
-    lifts = {} if reference is None else lift(counts, reference)
+def word_table(rates: WordRates, reference: WordCounts | None) -> list[WordScore]:
+    """The words expected in at least one of the sentences, or said, the most frequent first, ties in alphabetical order.
+
+    Without lifts if there is no reference.
+    """
+    found = {w: r for w, r in rates.words.items() if r.rate > 0 and (r.count > 0 or r.rate * rates.sentences >= 1)}
+    lifts = {} if reference is None else lift(rates.expected_counts(), reference)
     table = []
-    for word, count in counts.counts.items():
-        if count == 0:
-            continue
-        low, high = rate_interval(count, counts.sentences)
+    for word, rate in found.items():
         against = lifts.get(word)
         table.append(
             WordScore(
                 word=word,
-                count=count,
-                rate=count / counts.sentences,
-                low=low,
-                high=high,
+                **vars(rate),
                 lift=None if against is None else against.log_odds,
                 lift_z=None if against is None else against.z,
             )

@@ -1,0 +1,125 @@
+"""A key-value cache for many short continuations of few prefixes: a row stays where it is, only new branches are copied."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from wordsight.translator.language_model import LanguageModel
+
+
+class _InPlace(DynamicLayer):
+    """One layer's keys and values, with room for more rows and positions: a step writes one token and copies nothing."""
+
+    def __init__(self, rows: int, capacity: int, room: int) -> None:
+        super().__init__()
+        self.rows, self.capacity, self.room, self.length = rows, max(rows, capacity), room, 0
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        self.dtype, self.device = key_states.dtype, key_states.device
+        self.keys, self.values = self._empty(key_states), self._empty(value_states)
+        self.is_initialized = True
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        assert self.keys is not None
+        assert self.values is not None
+        end = self.length + key_states.shape[-2]
+        self.keys[: self.rows, :, self.length : end] = key_states
+        self.values[: self.rows, :, self.length : end] = value_states
+        self.length = end
+        return self.keys[: self.rows, :, :end], self.values[: self.rows, :, :end]
+
+    def get_seq_length(self) -> int:
+        return self.length
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Row i becomes what row ``indices[i]`` was. Rows that change must not be asked for by others."""
+        assert self.keys is not None
+        assert self.values is not None
+        if len(indices) > self.capacity:
+            raise ValueError(f"{len(indices)} rows in a cache for {self.capacity}")
+        changed = (indices != torch.arange(len(indices), device=indices.device)).nonzero().squeeze(-1)
+        for states in (self.keys, self.values):
+            states[changed, :, : self.length] = states[indices[changed], :, : self.length]
+        self.rows = len(indices)
+
+    def copy(self, indices: Tensor, capacity: int) -> "_InPlace":
+        twin = _InPlace(len(indices), capacity, self.room)
+        assert self.keys is not None
+        assert self.values is not None
+        twin.lazy_initialization(self.keys, self.values)
+        assert twin.keys is not None
+        assert twin.values is not None
+        twin.length = self.length
+        twin.keys[: twin.rows, :, : self.length] = self.keys[indices, :, : self.length]
+        twin.values[: twin.rows, :, : self.length] = self.values[indices, :, : self.length]
+        return twin
+
+    def _empty(self, like: Tensor) -> Tensor:
+        return torch.empty(self.capacity, like.shape[1], self.room, like.shape[3], dtype=like.dtype, device=like.device)
+
+
+def new_cache(lm: LanguageModel, *, rows: int, capacity: int, room: int) -> DynamicCache:
+    """An empty cache for ``rows`` rows now, up to ``capacity`` later, of up to ``room`` positions each.
+
+    Layers that are not plain attention stay as transformers makes them.
+    """
+    cache = DynamicCache(config=lm.model.config)
+    cache.layers = [_InPlace(rows, capacity, room) if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    return cache
+
+
+def copied(cache: DynamicCache, indices: Int[Tensor, " rows"], *, capacity: int) -> DynamicCache:
+    """A cache of its own with these rows of ``cache``, which stays as it is. A row may be asked for more than once."""
+    twin = DynamicCache()
+    twin.layers = [_copied(layer, indices, capacity) for layer in cache.layers]
+    return twin
+
+
+def _copied(layer: Any, indices: Tensor, capacity: int) -> Any:
+    if isinstance(layer, _InPlace):
+        return layer.copy(indices, capacity)
+    # transformers' own layers replace their tensors when they select, so a shallow copy leaves the original alone.
+    twin = object.__new__(type(layer))
+    twin.__dict__.update(layer.__dict__)
+    twin.batch_select_indices(indices)
+    return twin
+
+
+def undo(cache: DynamicCache, length: int) -> bool:
+    """Take back a step that failed half-way; False if a layer cannot."""
+    if not all(isinstance(layer, _InPlace) for layer in cache.layers):
+        return False
+    for layer in cache.layers:
+        layer.length = length
+    return True
+
+
+def bytes_a_position(lm: LanguageModel) -> int:
+    """Bytes of keys and values that one position of one row takes."""
+    config = lm.model.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return 2 * config.num_hidden_layers * heads * size * lm.dtype.itemsize
+
+
+def places_for(parent: Int[Tensor, " children"]) -> Int[Tensor, " children"]:
+    """A row for each child, 0 to children - 1, such that as many as possible are where their parent was.
+
+    ``parent`` is ascending. No child is put where a parent of another child stands, so that the copies to make cannot
+    overwrite one another's sources.
+    """
+    children = len(parent)
+    first = torch.ones(children, dtype=torch.bool)
+    first[1:] = parent[1:] != parent[:-1]
+    stays = first & (parent < children)
+    free = torch.ones(children, dtype=torch.bool)
+    free[parent[stays]] = False
+    place = parent.clone()
+    place[~stays] = free.nonzero().flatten()
+    return place

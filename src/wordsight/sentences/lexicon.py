@@ -1,0 +1,95 @@
+"""Which content word a sentence so far ends in, token by token."""
+
+import re
+import unicodedata
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from wordsight.translator.language_model import LanguageModel
+from wordsight.words.content import content_words
+
+_ENDS_IN = re.compile(r"[a-z-]*$")
+_NO_WORD = -1
+
+
+class Lexicon:
+    """Numbers for content words and for *runs*: the letters and hyphens that a text ends in, to which the next token may add.
+
+    Run 0 is the empty run. Vocabulary tokens are taken apart when they first occur.
+    """
+
+    def __init__(self, lm: LanguageModel) -> None:
+        self._lm = lm
+        # A piece of text is what a token adds behind another one: tokenizers put spaces before words, not into tokens.
+        self._anchor = lm.encode("a")[0]
+        self._before = len(self._decode([[self._anchor]])[0])
+        self.words: list[str] = []
+        self._word_ids: dict[str, int] = {}
+        self._runs: list[str] = []
+        self._run_ids: dict[str, int] = {}
+        self._word_of_run = torch.zeros(0, dtype=torch.long)
+        self._run("")
+        size = len(lm.embeddings)
+        self._known = torch.zeros(size, dtype=torch.bool)
+        self._continues = torch.zeros(size, dtype=torch.bool)
+        self._own_run = torch.zeros(size, dtype=torch.long)
+        self._longer: dict[tuple[int, int], int] = {}
+
+    def word_id(self, word: str) -> int:
+        """The number of a content word."""
+        if word not in self._word_ids:
+            self._word_ids[word] = len(self.words)
+            self.words.append(word)
+        return self._word_ids[word]
+
+    def after(self, run: Int[Tensor, " n"], token: Int[Tensor, " n"]) -> tuple[Tensor, Tensor, Tensor]:
+        """What becomes of runs when a token follows: (the new run, its content word or -1, whether the old run went on)."""
+        self._learn(token)
+        result = self._own_run[token].clone()
+        goes_on = self._continues[token] & (run > 0)
+        if bool(goes_on.any()):
+            pairs, where = torch.stack([run[goes_on], token[goes_on]]).unique(dim=1, return_inverse=True)
+            longer = [self._lengthen(r, t) for r, t in pairs.T.tolist()]
+            result[goes_on] = torch.tensor(longer, dtype=torch.long)[where]
+        if len(self._word_of_run) < len(self._runs):
+            fresh = [self._word_in(run) for run in self._runs[len(self._word_of_run) :]]
+            self._word_of_run = torch.cat([self._word_of_run, torch.tensor(fresh, dtype=torch.long)])
+        return result, self._word_of_run[result], goes_on
+
+    def _lengthen(self, run: int, token: int) -> int:
+        key = (run, token)
+        if key not in self._longer:
+            self._longer[key] = self._run(self._runs[run] + self._runs[int(self._own_run[token])])
+        return self._longer[key]
+
+    def _learn(self, tokens: Tensor) -> None:
+        unknown = tokens[~self._known[tokens]].unique()
+        if len(unknown) == 0:
+            return
+        pieces = self._decode([[self._anchor, token] for token in unknown.tolist()])
+        for token, text in zip(unknown.tolist(), pieces, strict=True):
+            piece = _plain(text[self._before :])
+            found = _ENDS_IN.search(piece)
+            end = found.group() if found else ""
+            self._own_run[token] = self._run(end)
+            self._continues[token] = bool(piece) and end == piece
+        self._known[unknown] = True
+
+    def _decode(self, tokens: list[list[int]]) -> list[str]:
+        return self._lm.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+
+    def _run(self, text: str) -> int:
+        if text not in self._run_ids:
+            self._run_ids[text] = len(self._runs)
+            self._runs.append(text)
+        return self._run_ids[text]
+
+    def _word_in(self, run: str) -> int:
+        found = content_words(run)
+        return self.word_id(next(iter(found))) if len(found) == 1 else _NO_WORD
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()

@@ -1,0 +1,223 @@
+"""The prefix tree: sentences that begin alike share their beginnings' evaluation.
+
+Every sentence to be drawn is a *draw* with uniform numbers of its own, one a token. A node of the tree is a distinct beginning
+with the draws that pass through it; its next-token distribution is computed once, and its draws move on to its children. The
+sentences are those that the draws would have got one by one.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import DynamicCache
+
+from wordsight.machine import keep_freed_memory
+from wordsight.sentences.cache import copied, new_cache, places_for, undo
+from wordsight.sentences.nucleus import Nucleus, Sampling, draw, find_nuclei
+from wordsight.tensors import Prefix
+from wordsight.translator.language_model import LanguageModel
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step of some draws looked like. All on the CPU.
+
+    ``draws``: indices of the draws, ordered by node. ``node``: each draw's node, counted from 0. ``nuclei``: the next-token
+    distributions; their ``rows`` are nodes. ``tokens``: what each draw drew.
+    """
+
+    number: int
+    draws: Int[Tensor, " draws"]
+    node: Int[Tensor, " draws"]
+    nuclei: list[Nucleus]
+    tokens: Int[Tensor, " draws"]
+
+
+@dataclass
+class _Frontier:
+    """Beginnings of equal length, to be evaluated. ``row``: where each node's parent is in ``cache``; ``last``: its last token.
+
+    With ``whole``, the cache is the frontier's own and its rows are the nodes, in order.
+    """
+
+    number: int
+    cache: DynamicCache | None
+    whole: bool
+    row: Tensor
+    last: Tensor
+    draws: Tensor
+    node: Tensor
+
+
+@torch.inference_mode()
+def grow(
+    lm: LanguageModel,
+    prefix: Prefix,
+    image: Int[Tensor, " draws"],
+    uniform: Float[Tensor, "draws steps"],
+    sampling: Sampling,
+    *,
+    stratum: Int[Tensor, " draws"] | None = None,
+    most: int = 512,
+    on_step: Callable[[Step], None] = lambda _: None,
+    on_ended: Callable[[int], None] = lambda _: None,
+) -> Int[Tensor, "draws steps"]:
+    """Token ids of every draw; ``lm.end`` from a sentence's end on.
+
+    ``image``: the row of ``prefix`` that each draw belongs to. ``uniform``: in [0, 1), one number a draw and step. ``stratum``
+    makes the draws of one node and stratum share their node's distribution out evenly among themselves (systematic resampling)
+    instead of drawing independently. ``most``: nodes evaluated at once; halved when the GPU's memory does not suffice.
+    ``on_step`` sees every step; ``on_ended`` how many sentences were finished.
+    """
+    keep_freed_memory()
+    tokens = torch.full(uniform.shape, lm.end)
+    order = image.argsort(stable=True)
+    used, node = image[order].unique_consecutive(return_inverse=True)
+    tree = _Tree(lm, prefix[used], uniform, sampling, stratum, most, on_step, on_ended)
+    pending = [_Frontier(0, None, False, torch.arange(len(used)), torch.zeros(len(used), dtype=torch.long), order, node)]
+    while pending:
+        frontier = pending.pop()
+        pending += reversed(tree.expand(frontier, tokens))
+    return tokens
+
+
+@dataclass
+class _Tree:
+    lm: LanguageModel
+    prefix: Tensor
+    uniform: Tensor
+    sampling: Sampling
+    stratum: Tensor | None
+    most: int
+    on_step: Callable[[Step], None]
+    on_ended: Callable[[int], None]
+    evaluated: int = 0
+
+    def expand(self, frontier: _Frontier, tokens: Tensor) -> list[_Frontier]:
+        """Evaluate a frontier, let its draws draw, and return what is to be evaluated next (or the frontier in pieces)."""
+        if len(frontier.row) > self.most:
+            return _pieces(frontier, self.most)
+        try:
+            cache, logits = self._evaluate(frontier)
+        except torch.cuda.OutOfMemoryError:
+            undone = frontier.cache is None or undo(frontier.cache, self.prefix.shape[1] + frontier.number - 1)
+            if not undone or len(frontier.row) < 2:
+                raise
+            self.most = min(self.most, len(frontier.row)) // 2
+            torch.cuda.empty_cache()
+            logger.warning("the GPU's memory does not suffice; going on with %d beginnings at once", self.most)
+            return _pieces(frontier, self.most)
+        self.evaluated += len(frontier.row)
+        step = self._draw(frontier, logits)
+        del logits
+        tokens[step.draws, step.number] = step.tokens
+        self.on_step(step)
+        goes_on = step.tokens != self.lm.end
+        if step.number + 1 == self.uniform.shape[1]:
+            goes_on = torch.zeros_like(goes_on)
+        if ended := int((~goes_on).sum()):
+            self.on_ended(ended)
+        if not bool(goes_on.any()):
+            return []
+        return [self._children(step, goes_on, cache)]
+
+    def _children(self, step: Step, goes_on: Tensor, cache: DynamicCache) -> _Frontier:
+        key = step.node[goes_on] * _SPREAD + step.tokens[goes_on]
+        child, node = key.unique(return_inverse=True)
+        row, last = child // _SPREAD, child % _SPREAD
+        whole = len(child) <= self.most
+        if whole:
+            place = places_for(row)
+            node = place[node]
+            row, last = torch.empty_like(row).index_copy(0, place, row), torch.empty_like(last).index_copy(0, place, last)
+            cache.batch_select_indices(row.to(self.lm.device))
+            row = torch.arange(len(child))
+        order = node.argsort(stable=True)
+        return _Frontier(step.number + 1, cache, whole, row, last, step.draws[goes_on][order], node[order])
+
+    def _evaluate(self, frontier: _Frontier) -> tuple[DynamicCache, Tensor]:
+        device, rows = self.lm.device, len(frontier.row)
+        capacity = min(len(frontier.draws), self.most)
+        if frontier.cache is None:
+            cache = new_cache(self.lm, rows=rows, capacity=capacity, room=self.prefix.shape[1] + self.uniform.shape[1])
+            inputs = {"inputs_embeds": self.prefix[frontier.row].to(device, self.lm.dtype)}
+        else:
+            cache = frontier.cache
+            if not frontier.whole:
+                cache = copied(cache, frontier.row.to(device), capacity=capacity)
+            inputs = {"input_ids": frontier.last[:, None].to(device)}
+        out = self.lm.model.base_model(**inputs, past_key_values=cache, use_cache=True)
+        return cache, out.last_hidden_state[:, -1]
+
+    def _draw(self, frontier: _Frontier, hidden: Tensor) -> Step:
+        uniform = self.uniform[frontier.draws, frontier.number]
+        if self.stratum is not None:
+            uniform = systematic(uniform, frontier.node, self.stratum[frontier.draws])
+        tokens = torch.zeros_like(frontier.draws)
+        first = torch.searchsorted(frontier.node, torch.arange(len(hidden) + 1))
+        nuclei = []
+        for start in range(0, len(hidden), _HEAD_ROWS):
+            for found in find_nuclei(self.lm.logits(hidden[start : start + _HEAD_ROWS]).float(), self.sampling):
+                at_home = Nucleus(found.rows.cpu() + start, found.ids.cpu(), found.share.cpu())
+                nuclei.append(at_home)
+                here, row = _members(first, at_home.rows)
+                tokens[here] = draw(at_home, row, uniform[here])
+        return Step(frontier.number, frontier.draws, frontier.node, nuclei, tokens)
+
+
+_HEAD_ROWS = 256
+#: Larger than any vocabulary: node and token in one number.
+_SPREAD = 1 << 24
+
+
+def _members(first: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
+    """The draws of some nodes, and for each which of ``nodes`` it is in."""
+    count = first[nodes + 1] - first[nodes]
+    row = torch.arange(len(nodes)).repeat_interleave(count)
+    within = torch.arange(len(row)) - (count.cumsum(0) - count)[row]
+    return first[nodes][row] + within, row
+
+
+def systematic(
+    uniform: Float[Tensor, " draws"], node: Int[Tensor, " draws"], stratum: Int[Tensor, " draws"]
+) -> Float[Tensor, " draws"]:
+    """Numbers evenly spaced among the draws of one node and stratum: (0 + u) / n, (1 + u) / n, ... with the first draw's u.
+
+    Each of them, picked at random, is uniform on [0, 1), so that every token keeps its expected count.
+    """
+    _, group = (node * (int(stratum.max()) + 1) + stratum).unique(return_inverse=True)
+    order = group.argsort(stable=True)
+    size = torch.bincount(group)
+    start = size.cumsum(0) - size
+    rank = torch.arange(len(group)) - start[group[order]]
+    spaced = torch.empty_like(uniform)
+    spaced[order] = (rank + uniform[order][start[group[order]]]) / size[group[order]]
+    return spaced
+
+
+def _pieces(frontier: _Frontier, most: int) -> list[_Frontier]:
+    """Split a frontier so that its pieces need not be split again: none has more draws than ``most``, if nodes allow it."""
+    nodes = len(frontier.row)
+    last_draw = torch.searchsorted(frontier.node, torch.arange(nodes), right=True)
+    piece = (last_draw - 1) // most
+    pieces = []
+    for number in piece.unique():
+        chosen = (piece == number).nonzero().flatten()
+        member = piece[frontier.node] == number
+        pieces.append(
+            _Frontier(
+                frontier.number,
+                frontier.cache,
+                False,
+                frontier.row[chosen],
+                frontier.last[chosen],
+                frontier.draws[member],
+                frontier.node[member] - chosen[0],
+            )
+        )
+    return pieces
