@@ -53,6 +53,11 @@ def explain(
     top_p: Annotated[float, typer.Option(help="Nucleus: the share of probability kept at each token, in (0, 1].")] = 0.9,
     temperature: Annotated[float, typer.Option(help="Divides the logits; above 0.")] = 1.0,
     max_tokens: Annotated[int, typer.Option(min=1, help="Tokens a sentence at most.")] = 24,
+    mode: Annotated[str, typer.Option(help="stratified (rates vary less), or exact: like independent samples.")] = "stratified",
+    precision: Annotated[
+        float | None, typer.Option(help="Sample on until every word's 95% interval is at most this far to either side.")
+    ] = None,
+    memory: Annotated[int, typer.Option(min=1, help="MiB for the language model's keys and values at a time.")] = 1024,
     seed: Seed = 0,
     translator: Annotated[Path | None, typer.Option(help="A translator file. Default: the starter's.")] = None,
     classifier: Classifier = "starter",
@@ -66,7 +71,9 @@ def explain(
     from wordsight.explain import Explainer, Explanation
     from wordsight.sentences.nucleus import Sampling
 
-    sampling = _checked(lambda: Sampling(top_p=top_p, temperature=temperature, max_tokens=max_tokens))
+    sampling = _checked(lambda: Sampling(top_p=top_p, temperature=temperature, max_tokens=max_tokens, mode=mode))
+    if precision is not None and not 0 < precision < 1:
+        raise typer.BadParameter(f"--precision is {precision}, wanted a number between 0 and 1, for instance 0.02.")
     paths, failed = _find(images)
     if out is not None:
         _refuse_to_overwrite(paths, out)
@@ -76,7 +83,13 @@ def explain(
     taken: set[str] = set()
     with _bar("sentences", "sentence") as on_sentences:
         for result in explainer.explain_each(
-            paths, sentences=sentences, sampling=sampling, seed=seed, on_sentences=on_sentences
+            paths,
+            sentences=sentences,
+            sampling=sampling,
+            precision=precision,
+            memory=memory << 20,
+            seed=seed,
+            on_sentences=on_sentences,
         ):
             if not isinstance(result, Explanation):
                 failed.append(result.reason)
@@ -160,6 +173,59 @@ def train(
     total = trained.images + trained.dev_images + len(trained.failures)
     typer.echo(f"used {trained.images + trained.dev_images} of {total} images", err=True)
     if trained.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def transfer(
+    images: Annotated[list[str], typer.Option(help="Image files, folders, or glob patterns; no captions needed. Repeatable.")],
+    classifier: Annotated[str, typer.Option(help="The new classifier, named as for explain.")],
+    out: Annotated[Path, typer.Option(help="The new translator's file, .safetensors.")],
+    from_: Annotated[str, typer.Option("--from", help="starter, or the translator file to start from.")] = "starter",
+    from_classifier: Annotated[str, typer.Option(help="The classifier that --from was made for.")] = "starter",
+    lm: Lm = None,
+    device: Device = "cpu",
+    seed: Seed = 0,
+    captions: Annotated[
+        Path | None, typer.Option(help="Captions of some of the images: how well do the words agree, before and after?")
+    ] = None,
+    most: Annotated[int, typer.Option(min=1, help="Captioned images to explain for that, at most.")] = 100,
+) -> None:
+    """Make a translator for a new classifier from unlabelled images, by ridge regression between the features."""
+    from wordsight.explain import Explainer, load_models
+    from wordsight.features.classifier import load_classifier
+    from wordsight.starter import starter_translator
+    from wordsight.train import check_writable
+    from wordsight.transfer import caption_agreement, transfer_translator
+    from wordsight.translator.captions import read_captions
+    from wordsight.translator.checkpoint import load_translator
+
+    paths, failed = _find(images)
+    check_writable(out)
+    pair = starter_translator() if from_ == "starter" else load_translator(from_)
+    people = read_captions(captions) if captions is not None else {}
+    with _download_bar() as on_bytes:
+        old, language_model = load_models(classifier=from_classifier, lm=lm, device=device, on_bytes=on_bytes)
+    new = load_classifier(classifier, device=device)
+    with _bar("features", "image") as on_images:
+        made = transfer_translator(*pair, old, new, language_model, paths, out, seed=seed, on_images=on_images)
+    told: dict[str, object] = {
+        "translator": str(made.translator),
+        "r2": round(made.r2, 4),
+        "penalty": made.penalty,
+        "images": made.images,
+        "left_out": len(made.failures) + len(failed),
+    }
+    captioned = [path for path in paths if path.name in people and path.name not in made.failures][:most]
+    for name, model, translator in (("before", old, pair), ("after", new, load_translator(out))):
+        if captioned:
+            with _bar(f"sentences {name}", "sentence") as on_sentences:
+                explainer = Explainer(model, language_model, *translator)
+                told[name] = vars(caption_agreement(explainer, captioned, people, on_sentences=on_sentences))
+    typer.echo(json.dumps(told))
+    for name, reason in made.failures.items():
+        typer.echo(f"{name}: {reason}", err=True)
+    if made.failures or failed:
         raise typer.Exit(1)
 
 

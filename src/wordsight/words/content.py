@@ -32,7 +32,10 @@ STOP_WORDS = frozenset(
 )
 
 #: Plurals that the dictionary takes for verbs; captions mean the things.
-_NOUNS_FIRST = {"leaves": "leaf", "glasses": "glasses", "shades": "shade"}
+_NOUNS_FIRST = {"leaves": "leaf", "glasses": "glasses", "sunglasses": "sunglasses", "shades": "shade"}
+
+#: Participles say what is seen ("a running dog", "a striped shirt") and are no verbs or nouns ("dressed" is not "a dress").
+_PARTICIPLES = ("ing", "ed")
 
 _WORD = re.compile(r"[a-z]+(?:-[a-z]+)*")
 
@@ -40,9 +43,9 @@ _WORD = re.compile(r"[a-z]+(?:-[a-z]+)*")
 def content_words(sentence: str) -> frozenset[str]:
     """The content words of an English sentence, each once.
 
-    Lower-cased and lemmatised with simplemma's dictionary; words in ``-ing`` stay as they are, because "a running dog" and
-    "a man wearing a hat" say with them what is seen (folding them to "run" and "wear" also hides agreement with how people
-    caption). Words under three letters, ``STOP_WORDS`` and ``BOILERPLATE`` are dropped.
+    Lower-cased and lemmatised with simplemma's dictionary; words in ``-ing`` and ``-ed`` stay as they are, because "a running
+    dog" and "a striped shirt" say with them what is seen, which "run" and "stripe" do not. Words under three letters,
+    ``STOP_WORDS`` and ``BOILERPLATE`` are dropped.
     """
     plain = unicodedata.normalize("NFKD", sentence).encode("ascii", "ignore").decode()  # "café" is "cafe"
     found = (lemma(word) for word in _WORD.findall(plain.lower()))
@@ -51,8 +54,8 @@ def content_words(sentence: str) -> frozenset[str]:
 
 @lru_cache(maxsize=100_000)
 def lemma(word: str) -> str:
-    """The dictionary form of one lower-case word; stop words and words in ``-ing`` unchanged."""
-    if word in STOP_WORDS or word.endswith("ing"):
+    """The dictionary form of one lower-case word; stop words and participles unchanged."""
+    if word in STOP_WORDS or word.endswith(_PARTICIPLES):
         return word
     if word in _NOUNS_FIRST:
         return _NOUNS_FIRST[word]
@@ -62,5 +65,5 @@ def lemma(word: str) -> str:
 @cache
 def rules_fingerprint() -> str:
     """What decides which words a sentence has: the lists above and the dictionary's version. Counts are kept under it."""
-    rules = (sorted(BOILERPLATE), sorted(STOP_WORDS), sorted(_NOUNS_FIRST.items()), version("simplemma"))
+    rules = (sorted(BOILERPLATE), sorted(STOP_WORDS), sorted(_NOUNS_FIRST.items()), _PARTICIPLES, version("simplemma"))
     return hashlib.sha256(repr(rules).encode()).hexdigest()
