@@ -55,6 +55,39 @@ def test_json_on_stdout_and_nothing_else(setting):
     assert again.stdout == ran.stdout
 
 
+def test_precision_mode_and_memory(setting):
+    ran = wordsight(
+        setting, "explain", "photographs/a.png", "--json", "--sentences", "40", "--precision", "0.04", "--mode", "exact",
+        "--memory", "1", *MODELS,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert found["sentences"] > 40
+    assert max(high - low for low, high in found["intervals"].values()) < 0.2
+    for options, message in (("--precision", "2"), "--precision is 2.0, wanted"), (("--mode", "greedy"), "mode is 'greedy'"):
+        wrong = wordsight(setting, "explain", "photographs", *options, *MODELS)
+        assert wrong.returncode == 2
+        assert message in wrong.stderr
+
+
+def test_transfer_from_unlabelled_pictures(setting):
+    for i in range(20):
+        Image.new("RGB", (9, 9), (i * 12, 255 - i * 9, i * 5)).save(setting / "photographs" / f"{i:02}.png")
+    (setting / "captions.csv").write_text("image,caption\n01.png,a dog\n02.png,a cat runs\n")
+    ran = wordsight(
+        setting, "transfer", "--images", "photographs", "--from", "t.safetensors", "--from-classifier", MODELS[1],
+        "--classifier", "doubles:tiny_classifier", "--lm", "lm", "--captions", "captions.csv", "--out", "new.safetensors",
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    assert (told["images"], told["left_out"], told["after"]["images"]) == (22, 0, 2)
+    assert told["r2"] > 0.9
+    again = wordsight(
+        setting, "explain", "photographs/a.png", "--sentences", "5", *MODELS[:4], "--translator", "new.safetensors"
+    )
+    assert again.returncode == 0, again.stderr
+
+
 def test_failures_are_named_the_rest_goes_on_and_the_status_is_not_zero(setting):
     (setting / "photographs" / "broken.jpg").write_bytes(b"")
     ran = wordsight(setting, "explain", "photographs/*", "--json", "--sentences", "5", *MODELS)

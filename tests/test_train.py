@@ -112,3 +112,15 @@ def test_head_row_features_point_at_their_class():
     assert ((made @ weight.T).argmax(-1) == torch.arange(4)[:, None]).float().mean() > 0.9
     made = head_row_features(weight, photographs.clamp(min=0), torch.arange(50) % 4, draws=3, reach=9.0, generator=generator)
     assert (made >= 0).all()
+
+
+def test_training_goes_on_from_a_translator(source, tmp_path):
+    first = quick(source, tmp_path / "first.safetensors", settings=Settings(epochs=30, batch=4, learning_rate=0.02))
+    on = quick(source, tmp_path / "on.safetensors", start=first.translator, settings=Settings(epochs=1, batch=4), shape=Shape())
+    assert on.dev_losses[0] < first.dev_losses[0]
+    _, card = load_translator(on.translator)
+    assert (card.hidden, card.prefix_tokens) == (16, 2)
+    with pytest.raises(TranslatorError, match="The translator was made for the classifier 'tiny'"):
+        train_translator(
+            [source], tiny_classifier(seed=5, features=8), tiny_lm(), tmp_path / "x.safetensors", start=first.translator
+        )

@@ -124,6 +124,7 @@ def train(
     class_draws: Annotated[
         int, typer.Option(min=0, help="Features made from each row of an ImageNet head, with the class's name as caption.")
     ] = 0,
+    start: Annotated[Path | None, typer.Option(help="Go on from this translator, a transferred one for instance.")] = None,
     data: Annotated[str, typer.Option(help="A sentence on the data and its terms, for the translator's card.")] = "",
 ) -> None:
     """Train a translator for a classifier and a language model from captioned images. Interrupted, it goes on."""
@@ -153,6 +154,7 @@ def train(
             class_draws=class_draws,
             settings=Settings(epochs=epochs, batch=batch, learning_rate=learning_rate, seed=seed),
             shape=Shape(hidden=hidden, prefix_tokens=prefix_tokens),
+            start=start,
             data=data,
             on_images=on_images,
             on_progress=on_progress,

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -17,7 +17,7 @@ from wordsight.fetch import cache_folder
 from wordsight.images.files import find_images
 from wordsight.tensors import Views
 from wordsight.translator.captions import match_captions, read_captions
-from wordsight.translator.checkpoint import TranslatorCard, save_translator
+from wordsight.translator.checkpoint import TranslatorCard, check_fits, load_translator, save_translator
 from wordsight.translator.classes import class_captions, head_row_features, imagenet_classes
 from wordsight.translator.language_model import LanguageModel
 from wordsight.translator.mlp import Translator
@@ -65,6 +65,7 @@ def train_translator(
     class_draws: int = 0,
     settings: Settings = Settings(),  # noqa: B008 (frozen)
     shape: Shape = Shape(),
+    start: Path | None = None,
     data: str = "",
     store: Path | None = None,
     save_every: float = 180,
@@ -76,8 +77,9 @@ def train_translator(
     ``dev`` names the images that are held out for the dev loss, or gives their share. ``class_draws`` adds, that many times,
     features made from each row of the head of a 1,000-class ImageNet classifier with the class's name as caption, for what
     the photographs do not show. Features are stored (``store``, default in the cache), the training keeps a checkpoint
-    beside ``out``: interrupted, it goes on from there and ends with the same result. ``data`` is a sentence about the data
-    and its terms for the translator's card.
+    beside ``out``: interrupted, it goes on from there and ends with the same result. ``start`` is a translator for the same
+    models to go on from (a transferred one, for instance), whose size it keeps, instead of a fresh one. ``data`` is a sentence
+    about the data and its terms for the translator's card.
     """
     views, captions, names, failures = _read(sources, classifier, store or cache_folder() / "features", on_images)
     held = _held_out(
@@ -91,29 +93,18 @@ def train_translator(
         )
     generator = torch.Generator().manual_seed(settings.seed)
     train_views, train_captions = views[kept], [captions[i] for i in kept]
-    with torch.random.fork_rng():
-        torch.manual_seed(settings.seed)
-        translator = Translator(
-            classifier.features,
-            lm.hidden,
-            hidden=shape.hidden,
-            prefix_tokens=shape.prefix_tokens,
-        )
-        translator.learn_scale(train_views)
-        if class_draws:
-            weight = _imagenet_head(classifier)
-            train_views, train_captions = _add_classes(classifier, weight, train_views, train_captions, class_draws, generator)
-            translator.start_from_head(weight)
-        translator.set_dropout(min(0.9, 2 * shape.dropout))  # the probe overfits sooner than the captions do
-        vocabulary, probe = warm_start(translator, train_views, train_captions, generator=generator)
-        words = [embedding.mean(0) for embedding in _embedded(lm, [f" {word}" for word in vocabulary])]
-        translator.start_prefix(
-            _embedded(lm, [" A short description of the photograph is:"])[0],
-            torch.stack(words) if words else torch.zeros(0, lm.hidden),
-            probe.weight,
-            own_views(train_views[: len(kept)]).mean(1),
-        )
-        translator.set_dropout(shape.dropout)
+    photographs = train_views
+    if class_draws:
+        weight = _imagenet_head(classifier)
+        train_views, train_captions = _add_classes(classifier, weight, train_views, train_captions, class_draws, generator)
+    if start is not None:
+        translator = _started(start, classifier, lm)
+        shape = replace(shape, hidden=translator.to_prefix.in_features, prefix_tokens=translator.prefix_tokens)
+    else:
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            translator = _fresh(classifier, lm, shape, photographs, train_views, train_captions, generator)
+    translator.set_dropout(shape.dropout)
     translator.to(lm.device)
     history = train(
         translator,
@@ -148,6 +139,44 @@ def train_translator(
     save_translator(out, translator, card)
     out.with_name(out.name + ".checkpoint").unlink(missing_ok=True)
     return Trained(out, history, len(kept), len(held), failures)
+
+
+def _fresh(
+    classifier: Classifier,
+    lm: LanguageModel,
+    shape: Shape,
+    photographs: Views,
+    views: Views,
+    captions: Sequence[Sequence[str]],
+    generator: torch.Generator,
+) -> Translator:
+    """A translator that knows which words go with which features, before it has met the language model."""
+    translator = Translator(classifier.features, lm.hidden, hidden=shape.hidden, prefix_tokens=shape.prefix_tokens)
+    translator.learn_scale(photographs)
+    if len(views) > len(photographs):
+        translator.start_from_head(_imagenet_head(classifier))
+    translator.set_dropout(min(0.9, 2 * shape.dropout))  # the probe overfits sooner than the captions do
+    vocabulary, probe = warm_start(translator, views, captions, generator=generator)
+    words = [embedding.mean(0) for embedding in _embedded(lm, [f" {word}" for word in vocabulary])]
+    translator.start_prefix(
+        _embedded(lm, [" A short description of the photograph is:"])[0],
+        torch.stack(words) if words else torch.zeros(0, lm.hidden),
+        probe.weight,
+        own_views(photographs).mean(1),
+    )
+    return translator
+
+
+def _started(file: Path, classifier: Classifier, lm: LanguageModel) -> Translator:
+    translator, card = load_translator(file)
+    check_fits(
+        card,
+        classifier=classifier.name,
+        classifier_fingerprint=classifier.fingerprint,
+        features=classifier.features,
+        lm=lm,
+    )
+    return translator
 
 
 def own_views(views: Views) -> Float[Tensor, "images own features"]:

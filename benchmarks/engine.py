@@ -1,0 +1,203 @@
+"""The sampler against Hugging Face's ``generate``: same language model, prefixes, nucleus and precision of the weights.
+
+    python benchmarks/engine.py [--out benchmarks/results/engine.json] [--quick]
+
+For five photographs that scikit-image and scikit-learn ship, medians over them. ``generate`` is timed on a share of the
+sentences at its best batch size and extrapolated: its time is proportional to the number of batches. Peak memory is that of a
+process of its own that loads the language model and samples once.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from skimage import data
+from sklearn.datasets import load_sample_image
+
+from wordsight.explain import Explainer
+from wordsight.features.extraction import extract
+from wordsight.machine import keep_freed_memory, native_dtype
+from wordsight.sentences.nucleus import Sampling
+from wordsight.sentences.sampler import sample
+from wordsight.sentences.tree import Step, grow
+from wordsight.starter import starter_language_model
+from wordsight.translator.language_model import LanguageModel
+
+EXACT = Sampling(mode="exact")
+MANY, FEW = 5000, 500
+PHOTOGRAPHS = (data.chelsea, data.coffee, data.rocket, data.astronaut, lambda: load_sample_image("china.jpg"))
+
+
+def prefixes() -> torch.Tensor:
+    """The starter's prefixes of the photographs."""
+    explainer = Explainer.starter()
+    pictures = [Image.fromarray(load()) for load in PHOTOGRAPHS]
+    with torch.inference_mode():
+        return explainer.translator(extract(explainer.classifier, pictures).views.mean(1))
+
+
+def generate(lm: LanguageModel, prefix: torch.Tensor, sentences: int) -> torch.Tensor:
+    """Hugging Face's way, one batch."""
+    return lm.model.generate(
+        inputs_embeds=prefix[None].expand(sentences, -1, -1).to(lm.dtype),
+        attention_mask=torch.ones(sentences, len(prefix), dtype=torch.long),
+        do_sample=True,
+        top_p=EXACT.top_p,
+        top_k=0,
+        temperature=EXACT.temperature,
+        max_new_tokens=EXACT.max_tokens,
+        eos_token_id=lm.end,
+        pad_token_id=lm.end,
+    )
+
+
+def seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def ours(lm: LanguageModel, prefix: torch.Tensor, sentences: int, sampling: Sampling, seed: int = 0) -> dict[str, float]:
+    """Word rates."""
+    (found,) = sample(lm, prefix[None], sentences=sentences, sampling=sampling, seeds=[seed])
+    return {word: rate.rate for word, rate in found.rates.words.items()}
+
+
+def peak_mib(mode: str, folder: Path, batch: int) -> float:
+    child = subprocess.Popen([sys.executable, __file__, "--peak", mode, str(folder / "prefix.safetensors"), str(batch)])
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0
+    return usage.ru_maxrss / 1024
+
+
+def peak_child(mode: str, file: str, batch: int) -> None:
+    lm, prefix = starter_language_model(dtype=native_dtype("cpu")), load_file(file)["prefix"][0]
+    if mode == "generate":
+        for _ in range(2):  # further batches need no more
+            generate(lm, prefix, batch)
+    elif mode == "ours":
+        ours(lm, prefix, MANY, EXACT)
+
+
+def mean_square(found: dict[str, float], reference: dict[str, float]) -> float:
+    words = [w for w, rate in reference.items() if rate >= 0.01]
+    return statistics.mean((found.get(w, 0.0) - reference[w]) ** 2 for w in words)
+
+
+def as_precise_as_independent(lm: LanguageModel, prefix: torch.Tensor, reference_sentences: int) -> dict[str, float]:
+    """How many stratified, conditional sentences are as precise as ``MANY`` independent ones, and seconds for them.
+
+    The mean square error of independent sentences is known: rate (1 - rate) / N. Ours falls as 1 / N; it is measured at
+    ``FEW`` sentences (three runs) against a reference of many.
+    """
+    reference = ours(lm, prefix, reference_sentences, Sampling(), seed=1000)
+    rates = [rate for rate in reference.values() if rate >= 0.01]
+    error = statistics.mean(mean_square(ours(lm, prefix, FEW, Sampling(), seed=seed), reference) for seed in (1, 2, 3))
+    independent = statistics.mean(rate * (1 - rate) for rate in rates)
+    gain = independent / FEW / error
+    needed = max(20, round(MANY / gain))
+    return {
+        "variance_ratio": gain,
+        "sentences": needed,
+        "seconds": seconds(lambda: ours(lm, prefix, needed, Sampling())),
+    }
+
+
+def tokens_evaluated(lm: LanguageModel, prefix: torch.Tensor, sentences: int) -> tuple[int, float]:
+    """Distinct beginnings that an exact tree of so many sentences evaluates, and its seconds."""
+    evaluated = 0
+
+    def count(step: Step) -> None:
+        nonlocal evaluated
+        evaluated += int(step.node[-1]) + 1
+
+    uniform = torch.rand(sentences, EXACT.max_tokens, generator=torch.Generator().manual_seed(0))
+    image = torch.zeros(sentences, dtype=torch.long)
+    elapsed = seconds(lambda: grow(lm, prefix[None], image, uniform, EXACT, most=1024, on_step=count))
+    return evaluated, elapsed
+
+
+def matrix_rate(dtype: torch.dtype) -> float:
+    """Operations a second of this machine's matrix product."""
+    a = torch.randn(1024, 1024).to(dtype)
+    torch.mm(a, a)
+    return 2 * 1024**3 / statistics.median(seconds(lambda: torch.mm(a, a)) for _ in range(30))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/engine.json"))
+    parser.add_argument("--quick", action="store_true", help="Growth up to 10,000 sentences instead of 100,000.")
+    parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.peak:
+        peak_child(options.peak[0], options.peak[1], int(options.peak[2]))
+        return
+    keep_freed_memory()  # generate gains from it, too
+    prefix = prefixes()
+    lm = starter_language_model(dtype=native_dtype("cpu"))
+    with tempfile.TemporaryDirectory() as folder:
+        save_file({"prefix": prefix.contiguous()}, Path(folder) / "prefix.safetensors")
+        generate(lm, prefix[0], 16)
+        by_batch = {b: seconds(lambda b=b: generate(lm, prefix[0], b)) / b for b in (64, 128, 256, 512)}
+        batch = min(by_batch, key=lambda b: by_batch[b])
+        rows = []
+        for one in prefix:
+            row = {"generate": seconds(lambda one=one: generate(lm, one, batch)) / batch}
+            row["exact_many"] = seconds(lambda one=one: ours(lm, one, MANY, EXACT))
+            row["exact_few"] = seconds(lambda one=one: ours(lm, one, FEW, EXACT))
+            row["precise"] = as_precise_as_independent(lm, one, 10_000)
+            rows.append(row)
+            print(json.dumps(row), flush=True)
+        peaks = {mode: peak_mib(mode, Path(folder), batch) for mode in ("load", "generate", "ours")}
+    growth = []
+    for number in (100, 1000, 10_000) if options.quick else (100, 1000, 10_000, 100_000):
+        evaluated, elapsed = tokens_evaluated(lm, prefix[1], number)
+        growth.append({"sentences": number, "tokens_a_sentence": evaluated / number, "seconds": elapsed})
+        print(json.dumps(growth[-1]), flush=True)
+    precision_seconds = [
+        {
+            "precision": p,
+            "seconds": seconds(lambda p=p: sample(lm, prefix[1:2], sentences=100, precision=p, seeds=[0])),
+        }
+        for p in (0.05, 0.03, 0.02)
+    ]
+    config = lm.model.config
+    body = sum(p.numel() for n, p in lm.model.named_parameters() if "embed" not in n)
+    operations = 2 * (body + config.vocab_size * config.hidden_size)
+    evaluated, elapsed = tokens_evaluated(lm, prefix[1], MANY)
+    median = {key: statistics.median(row[key] for row in rows) for key in ("generate", "exact_many", "exact_few")}
+    figures = {
+        "machine": f"{os.cpu_count()} cores",
+        "language_model_dtype": str(lm.dtype),
+        "generate_batch": batch,
+        "generate_seconds_a_sentence_by_batch": by_batch,
+        "photographs": rows,
+        "exact_5000_times_generate": statistics.median(MANY * r["generate"] / r["exact_many"] for r in rows),
+        "exact_500_times_generate": statistics.median(FEW * r["generate"] / r["exact_few"] for r in rows),
+        "precision_of_5000_times_generate": statistics.median(MANY * r["generate"] / r["precise"]["seconds"] for r in rows),
+        "variance_ratio": statistics.median(r["precise"]["variance_ratio"] for r in rows),
+        "medians_seconds": median,
+        "peak_mib": peaks,
+        "growth": growth,
+        "seconds_for_a_precision": precision_seconds,
+        "share_of_the_machine_s_matrix_rate": evaluated * operations / elapsed / matrix_rate(lm.dtype),
+    }
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(figures, indent=2) + "\n")
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()
