@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from skimage import data
@@ -114,6 +115,42 @@ def as_precise_as_independent(lm: LanguageModel, prefix: torch.Tensor, reference
     }
 
 
+def variance_by_word(lm: LanguageModel, prefix: torch.Tensor, *, sentences: int = 200, runs: int = 10) -> dict[str, object]:
+    """Variance of each word's rate over runs, as a share of what independent sentences would have; for every way of ours."""
+    found: dict[str, dict[str, float]] = {}
+    for name, mode, conditional in (
+        ("stratified", "stratified", False),
+        ("conditional", "exact", True),
+        ("both", "stratified", True),
+    ):
+        each = []
+        for seed in range(runs):
+            options = {"sentences": sentences, "sampling": Sampling(mode=mode), "seeds": [seed], "conditional": conditional}
+            each.append(sample(lm, prefix[None], **options)[0].rates.words)
+        for word in each[0]:
+            rates = [one[word].rate if word in one else 0.0 for one in each]
+            mean = statistics.mean(rates)
+            if 0.02 <= mean <= 0.98:
+                share = statistics.variance(rates) / (mean * (1 - mean) / sentences)
+                found.setdefault(word, {"rate": round(mean, 4)})[name] = round(share, 3)
+    complete = {word: row for word, row in found.items() if len(row) == 4}
+    medians = {
+        name: statistics.median(row[name] for row in complete.values()) for name in ("stratified", "conditional", "both")
+    }
+    return {"words": complete, "medians": medians}
+
+
+def plot_growth(growth: list[dict[str, float]], precise: list[dict[str, float]], file: Path) -> None:
+    """Tokens evaluated a sentence against the number of sentences, and seconds against the precision asked for."""
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.semilogx([g["sentences"] for g in growth], [g["tokens_a_sentence"] for g in growth], "o-", color="#08519c")
+    left.set(xlabel="sentences (exact mode)", ylabel="tokens evaluated a sentence", ylim=(0, None))
+    right.plot([100 * p["precision"] for p in precise], [p["seconds"] for p in precise], "o-", color="#b84a00")
+    right.set(xlabel="precision asked for (points to either side)", ylabel="seconds", ylim=(0, None))
+    figure.savefig(file, dpi=110)
+
+
 def tokens_evaluated(lm: LanguageModel, prefix: torch.Tensor, sentences: int) -> tuple[int, float]:
     """Distinct beginnings that an exact tree of so many sentences evaluates, and its seconds."""
     evaluated = 0
@@ -173,6 +210,7 @@ def main() -> None:
         }
         for p in (0.05, 0.03, 0.02)
     ]
+    plot_growth(growth, precision_seconds, options.out.with_name("growth.png"))
     config = lm.model.config
     body = sum(p.numel() for n, p in lm.model.named_parameters() if "embed" not in n)
     operations = 2 * (body + config.vocab_size * config.hidden_size)
@@ -190,6 +228,7 @@ def main() -> None:
         "variance_ratio": statistics.median(r["precise"]["variance_ratio"] for r in rows),
         "medians_seconds": median,
         "peak_mib": peaks,
+        "variance_by_word": variance_by_word(lm, prefix[0]),
         "growth": growth,
         "seconds_for_a_precision": precision_seconds,
         "share_of_the_machine_s_matrix_rate": evaluated * operations / elapsed / matrix_rate(lm.dtype),

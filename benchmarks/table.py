@@ -1,0 +1,90 @@
+"""The README's tables from the figures in benchmarks/results/.
+
+python benchmarks/table.py
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def read(name: str) -> dict[str, Any]:
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def words() -> str:
+    quality = read("quality")["word_quality"]
+    names = {
+        "words": "**wordsight, starter**",
+        "prior": "corpus prior",
+        "kNN-60": "captions of the 60 nearest training features",
+        "ridge": "ridge regression from features to words",
+    }
+    rows = [(name, *(f"{quality[key][k]:.3f}" for k in ("P@10", "AP@20", "MR@10"))) for key, name in names.items()]
+    return table(("words from", "P@10", "AP@20", "MR@10"), rows)
+
+
+def other() -> str:
+    quality, time = read("quality"), read("explain_time")
+    captions = quality["captions"]
+    rows = [
+        ("overlap (Jaccard) of the top ten words of two random photographs", f"{quality['overlap_of_random_pairs']:.3f}"),
+        ("consensus sentence: BLEU-4, CIDEr", f"{captions['BLEU-4']:.3f}, {captions['CIDEr']:.3f}"),
+        (
+            f"classes never shown in a photograph ({quality['unseen_photographs']} ImageNet photographs): a noun of the class "
+            "among the top ten",
+            f"{quality['breadth_unseen_classes']:.3f}",
+        ),
+        (
+            "top-1 of the classifier on 500 ImageNet photographs, as used here (two views)",
+            f"{quality['classifier_top1_imagenet_sample']:.3f}",
+        ),
+        (
+            f"`wordsight explain`, one photograph, {time['sentences']} sentences: cold / warm",
+            f"{time['cold_seconds']} s / {time['warm_seconds']} s",
+        ),
+        ("the very first start (fetches and converts the weights)", f"{time['first_seconds']} s"),
+        ("peak memory", f"{time['peak_mib'] / 1024:.1f} GiB"),
+    ]
+    return table(("what", "figure"), rows)
+
+
+def engine() -> str:
+    found = read("engine")
+    peaks = found["peak_mib"]
+    rows = [
+        ("5,000 sentences, exact mode", "`generate`", f"{found['exact_5000_times_generate']:.1f} x"),
+        ("500 sentences, exact mode", "`generate`", f"{found['exact_500_times_generate']:.1f} x"),
+        (
+            "word rates as precise as from 5,000 independent sentences",
+            "`generate`",
+            f"{found['precision_of_5000_times_generate']:.0f} x",
+        ),
+        (
+            "peak memory of the process, 5,000 sentences",
+            f"{peaks['generate']:.0f} MiB (`generate`)",
+            f"{peaks['ours']:.0f} MiB",
+        ),
+    ]
+    if (RESULTS / "pipeline.json").exists():
+        pipeline = read("pipeline")
+        rows += [
+            ("features, images a second", "plain timm loop", f"{pipeline['features_times_plain']:.1f} x"),
+            (
+                "training, caption-image pairs a second",
+                "plain loop, one caption a row",
+                f"{pipeline['training_times_plain']:.1f} x",
+            ),
+        ]
+    return table(("what", "against", "wordsight"), rows)
+
+
+if __name__ == "__main__":
+    print("\n\n".join((words(), other(), engine())))
