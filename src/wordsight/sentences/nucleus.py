@@ -47,13 +47,15 @@ def find_nuclei(logits: Float[Tensor, "rows vocabulary"], sampling: Sampling) ->
     The most probable tokens are found without sorting the vocabulary. Rows whose nucleus reaches beyond the first look are
     done again with a wider one, at last with the whole vocabulary.
     """
-    scaled = logits / sampling.temperature if sampling.temperature != 1 else logits
-    total = scaled.logsumexp(-1, keepdim=True)
+    scaled = logits.float()
+    scaled = scaled / sampling.temperature if sampling.temperature != 1 else scaled
+    weight = (scaled - scaled.amax(-1, keepdim=True)).exp_()
+    total = weight.sum(-1, keepdim=True)
     rows = torch.arange(len(logits), device=logits.device)
-    vocabulary = scaled.shape[-1]
+    vocabulary = weight.shape[-1]
     for width in (*(w for w in _WIDTHS if w < vocabulary), vocabulary):
-        best, ids = most_probable(scaled if len(rows) == len(scaled) else scaled[rows], width)
-        share = (best - total[rows]).exp()
+        best, ids = most_probable(weight if len(rows) == len(weight) else weight[rows], width)
+        share = best / total[rows]
         whole = share.sum(-1) >= sampling.top_p if width < vocabulary else torch.ones_like(rows, dtype=torch.bool)
         if bool(whole.any()):
             kept = nucleus(share[whole], sampling.top_p)
@@ -66,7 +68,7 @@ def find_nuclei(logits: Float[Tensor, "rows vocabulary"], sampling: Sampling) ->
 
 
 _WIDTHS = (64, 512, 4096)
-_GROUP = 128
+_GROUP = 32
 
 
 def most_probable(values: Float[Tensor, "rows tokens"], width: int) -> tuple[Tensor, Tensor]:

@@ -162,7 +162,7 @@ class _Tree:
         first = torch.searchsorted(frontier.node, torch.arange(len(hidden) + 1))
         nuclei = []
         for start in range(0, len(hidden), _HEAD_ROWS):
-            for found in find_nuclei(self.lm.logits(hidden[start : start + _HEAD_ROWS]).float(), self.sampling):
+            for found in find_nuclei(self.lm.logits(hidden[start : start + _HEAD_ROWS]), self.sampling):
                 at_home = Nucleus(found.rows.cpu() + start, found.ids.cpu(), found.share.cpu())
                 nuclei.append(at_home)
                 here, row = _members(first, at_home.rows)
