@@ -187,3 +187,22 @@ def test_a_device_that_is_not_there(setting):
 
 def test_version(setting):
     assert wordsight(setting, "--version").stdout.startswith("wordsight 0.")
+
+
+def test_a_head_for_classes_of_one_s_own_and_explaining_with_it(setting):
+    for i in range(20):
+        folder = setting / "classes" / ("warm" if i % 2 else "cold")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 9), (250 - i, 10, 10) if i % 2 else (10, 10, 250 - i)).save(folder / f"{i}.png")
+    made = wordsight(setting, "head", "classes", "--out", "head.safetensors", "--classifier", "doubles:tiny_classifier")
+    assert made.returncode == 0, made.stderr
+    told = json.loads(made.stdout)
+    assert (told["labels"], told["images"], told["accuracy_held_out"]) == (["cold", "warm"], 16, 1.0)
+    for name in ("warm", "cold"):
+        photograph = next((setting / "classes" / name).iterdir())
+        ran = wordsight(setting, "explain", str(photograph), "--json", "--classifier", "head:head.safetensors", *MODELS[2:])
+        assert ran.returncode == 0, ran.stderr
+        assert json.loads(ran.stdout)["prediction"][0]["label"] == name
+    missing = wordsight(setting, "explain", "photographs", "--classifier", "head:none.safetensors", *MODELS[2:])
+    assert missing.returncode == 2
+    assert "There is no head file none.safetensors" in missing.stderr

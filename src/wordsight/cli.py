@@ -39,7 +39,8 @@ def _root(
 
 
 Classifier = Annotated[
-    str, typer.Option(help="starter, timm:NAME, timm:NAME@WEIGHTS.safetensors, or package.module:function of your own.")
+    str,
+    typer.Option(help="starter, timm:NAME, timm:NAME@WEIGHTS.safetensors, head:FILE, or package.module:function of your own."),
 ]
 Lm = Annotated[str | None, typer.Option(help="Language model: a folder or a Hugging Face name. Default: the starter's.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
@@ -179,6 +180,48 @@ def train(
 
 
 @app.command()
+def head(
+    data: Annotated[str, typer.Argument(help="A folder with a folder a class, or a table with the columns image and label.")],
+    out: Annotated[Path, typer.Option(help="The head's file, .safetensors.")],
+    classifier: Annotated[str, typer.Option(help="The classifier whose features it reads, named as for explain.")] = "starter",
+    split: Annotated[str | None, typer.Option(help="Train on this split of the data. Default: all of it.")] = None,
+    held_out: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the images kept to measure accuracy on.")] = 0.2,
+    penalty: Annotated[float, typer.Option(min=0, help="Of the squared weights; 1/C in scikit-learn.")] = 1.0,
+    device: Device = "cpu",
+    seed: Seed = 0,
+) -> None:
+    """Train a last layer for classes of your own on a classifier's features, in seconds. Use it as head:FILE."""
+    from wordsight.explain import named_classifier
+    from wordsight.heads import train_head
+    from wordsight.images.labelled import read_labelled
+    from wordsight.train import check_writable
+
+    images = read_labelled(data)
+    if split is not None:
+        images = images.split(split)
+    check_writable(out)
+    with _download_bar() as on_bytes:
+        model = named_classifier(classifier, device=device, on_bytes=on_bytes)
+    with _bar("features", "image") as on_images:
+        made = train_head(images, model, out, held_out=held_out, penalty=penalty, seed=seed, on_images=on_images)
+    typer.echo(
+        json.dumps(
+            {
+                "head": str(made.file),
+                "labels": list(made.head.labels),
+                "images": made.images,
+                "left_out": len(made.failures),
+                **made.head.figures,
+            }
+        )
+    )
+    for name, reason in made.failures.items():
+        typer.echo(f"{name}: {reason}", err=True)
+    if made.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
 def transfer(
     images: Annotated[list[str], typer.Option(help="Image files, folders, or glob patterns; no captions needed. Repeatable.")],
     classifier: Annotated[str, typer.Option(help="The new classifier, named as for explain.")],
@@ -194,8 +237,7 @@ def transfer(
     most: Annotated[int, typer.Option(min=1, help="Captioned images to explain for that, at most.")] = 100,
 ) -> None:
     """Make a translator for a new classifier from unlabelled images, by ridge regression between the features."""
-    from wordsight.explain import Explainer, load_models
-    from wordsight.features.classifier import load_classifier
+    from wordsight.explain import Explainer, load_models, named_classifier
     from wordsight.starter import starter_translator
     from wordsight.train import check_writable
     from wordsight.transfer import caption_agreement, transfer_translator
@@ -208,7 +250,7 @@ def transfer(
     people = read_captions(captions) if captions is not None else {}
     with _download_bar() as on_bytes:
         old, language_model = load_models(classifier=from_classifier, lm=lm, device=device, on_bytes=on_bytes)
-    new = load_classifier(classifier, device=device)
+    new = named_classifier(classifier, device=device)
     with _bar("features", "image") as on_images:
         made = transfer_translator(*pair, old, new, language_model, paths, out, seed=seed, on_images=on_images)
     told: dict[str, object] = {

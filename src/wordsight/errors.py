@@ -3,6 +3,7 @@
     WordsightError
     ├── ImageError          an image file that cannot be used
     ├── CaptionError        a caption file that cannot be used
+    ├── LabelError          labelled images that cannot be used
     ├── FeatureError        features that cannot be used: not finite, wrong size
     ├── ModelError          a classifier or language model that is unknown or cannot be loaded
     │   └── DownloadError   the starter's weights could not be fetched
@@ -22,6 +23,10 @@ class ImageError(WordsightError):
 
 class CaptionError(WordsightError):
     """Captions that cannot be read or do not fit the images."""
+
+
+class LabelError(WordsightError):
+    """Labelled images that cannot be read or used."""
 
 
 class FeatureError(WordsightError):

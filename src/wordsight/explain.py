@@ -12,6 +12,7 @@ import torch
 
 from wordsight.features.classifier import Classifier, load_classifier
 from wordsight.features.extraction import Picture, extract
+from wordsight.features.head import load_head, with_head
 from wordsight.fetch import OnBytes, cache_folder, ignore_bytes
 from wordsight.files import replacing
 from wordsight.images.files import read_image, to_rgb
@@ -19,7 +20,7 @@ from wordsight.machine import check_device, native_dtype
 from wordsight.sentences.consensus import consensus
 from wordsight.sentences.nucleus import Sampling
 from wordsight.sentences.sampler import MEMORY, Sampled, sample
-from wordsight.starter import LANGUAGE_MODEL, starter_classifier, starter_language_model, starter_translator
+from wordsight.starter import CLASSIFIER, LANGUAGE_MODEL, starter_classifier, starter_language_model, starter_translator
 from wordsight.translator.checkpoint import TranslatorCard, check_fits, load_translator, translator_fingerprint
 from wordsight.translator.language_model import LanguageModel, load_language_model
 from wordsight.translator.mlp import Translator
@@ -261,13 +262,20 @@ def load_models(
     """A classifier and a language model by name; the starter's where nothing is named."""
     check_device(device)
     dtype = native_dtype(device)
-    if classifier == "starter":
-        model = starter_classifier(device=device, on_bytes=on_bytes)
-    else:
-        model = load_classifier(classifier, device=device)
+    model = named_classifier(classifier, device=device, on_bytes=on_bytes)
     if lm is None or lm == LANGUAGE_MODEL:
         return model, starter_language_model(dtype=dtype, device=device, on_bytes=on_bytes)
     return model, load_language_model(lm, dtype=dtype, device=device)
+
+
+def named_classifier(name: str, *, device: str = "cpu", on_bytes: OnBytes = ignore_bytes) -> Classifier:
+    """``starter``, ``head:FILE`` (a head with the classifier that it was made for), or a name for ``load_classifier``."""
+    if name == CLASSIFIER:
+        return starter_classifier(device=device, on_bytes=on_bytes)
+    if name.startswith("head:"):
+        head = load_head(name.removeprefix("head:"))
+        return with_head(named_classifier(head.classifier, device=device, on_bytes=on_bytes), head)
+    return load_classifier(name, device=device)
 
 
 def _name(picture: Picture, index: int) -> str:

@@ -4,7 +4,7 @@ import difflib
 import importlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +127,8 @@ def load_classifier(name: str, *, device: str = "cpu") -> Classifier:
         return _own_classifier(name, kind, rest)
     raise ModelError(
         f"Unknown classifier '{name}'. Wanted 'starter', 'timm:NAME' (for example 'timm:resnet50'), "
-        "'timm:NAME@WEIGHTS.safetensors', or 'package.module:function' for a function of your own that returns a "
-        "wordsight Classifier."
+        "'timm:NAME@WEIGHTS.safetensors', 'head:FILE.safetensors' from 'wordsight head', or 'package.module:function' for a "
+        "function of your own that returns a wordsight Classifier."
     )
 
 
@@ -222,4 +222,4 @@ def _own_classifier(name: str, module: str, function: str) -> Classifier:
         raise ModelError(
             f"'{name}' returned {type(made).__name__}, wanted a wordsight Classifier; build it with classifier_from_module."
         )
-    return made
+    return replace(made, name=name)  # what it can be loaded by again, for files and messages

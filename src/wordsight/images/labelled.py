@@ -1,0 +1,142 @@
+"""Labelled images as people keep them: a folder a class, a table, or the Waterbirds release."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from wordsight.errors import LabelError
+from wordsight.images.files import find_images
+
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+}
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images with a label each; ``groups`` and ``splits`` where the source has them, else None. All lists are parallel."""
+
+    paths: list[Path]
+    labels: list[str]
+    groups: list[str] | None = None
+    splits: list[str] | None = None
+
+    def split(self, name: str) -> "LabelledImages":
+        """The images of one split. Raises LabelError if there is none of that name."""
+        rows = [i for i, split in enumerate(self.splits or []) if split == name]
+        if not rows:
+            found = ", ".join(sorted(set(self.splits or []))) or "none"
+            raise LabelError(f"There is no split '{name}'; the data has: {found}. Name one of them, or leave --split out.")
+        return self.take(rows)
+
+    def take(self, rows: Sequence[int]) -> "LabelledImages":
+        """Some of the images."""
+        return LabelledImages(
+            [self.paths[i] for i in rows],
+            [self.labels[i] for i in rows],
+            None if self.groups is None else [self.groups[i] for i in rows],
+            None if self.splits is None else [self.splits[i] for i in rows],
+        )
+
+
+def read_labelled(source: str | Path) -> LabelledImages:
+    """Read labelled images from what ``source`` is.
+
+    - A folder with a folder a class: the folders' names are the labels. Where those are called train, val and test (or the
+      like), the folders a class are looked for inside them, and the names are the splits.
+    - A CSV, TSV or Parquet table with the columns image and label and, if it likes, group and split. Images are relative to
+      the table's folder.
+    - The folder of the Waterbirds release (Sagawa et al. 2020), known by its metadata.csv: labels landbird and waterbird,
+      groups land and water.
+
+    Raises LabelError if it is none of these or has no images.
+    """
+    path = Path(source)
+    if path.is_dir():
+        found = _waterbirds(path) if (path / "metadata.csv").is_file() else _folders(path)
+    elif path.suffix.lower() in (".csv", ".tsv", ".parquet") and path.is_file():
+        found = _table(_read_table(path), path)
+    else:
+        raise LabelError(
+            f"{source} is not labelled images. Give a folder with a folder a class, or a .csv, .tsv or .parquet file with the "
+            "columns image and label."
+        )
+    if not found.paths:
+        raise LabelError(f"{source} has no images. Give a folder with a folder of images a class, or a table with rows.")
+    return found
+
+
+def _folders(path: Path) -> LabelledImages:
+    classes = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if classes and all(p.name.lower() in _SPLITS for p in classes):
+        parts = [(_SPLITS[p.name.lower()], _folders(p)) for p in classes]
+        return LabelledImages(
+            [image for _, part in parts for image in part.paths],
+            [label for _, part in parts for label in part.labels],
+            splits=[split for split, part in parts for _ in part.paths],
+        )
+    paths: list[Path] = []
+    labels: list[str] = []
+    for folder in classes:
+        if any(p.is_file() for p in folder.rglob("*")):
+            found = find_images([folder])
+            paths += found
+            labels += [folder.name] * len(found)
+    return LabelledImages(paths, labels)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        if path.suffix.lower() == ".parquet":
+            return pd.read_parquet(path).astype(str)
+        return pd.read_csv(path, sep="\t" if path.suffix.lower() == ".tsv" else ",", dtype=str, keep_default_na=False)
+    except (ValueError, OSError, UnicodeDecodeError, ImportError, pd.errors.ParserError) as error:
+        raise LabelError(
+            f"{path} cannot be read as a table ({str(error).splitlines()[0]}). Wanted UTF-8 with a header row that has the "
+            "columns image and label."
+        ) from error
+
+
+def _table(table: pd.DataFrame, path: Path) -> LabelledImages:
+    missing = [column for column in ("image", "label") if column not in table.columns]
+    if missing:
+        raise LabelError(
+            f"{path} lacks the column{'s' if len(missing) > 1 else ''} {' and '.join(missing)}; it has: "
+            f"{', '.join(map(str, table.columns))}. Wanted image and label, and if you like group and split."
+        )
+    empty = table.index[(table["image"] == "") | (table["label"] == "")]
+    if len(empty):
+        raise LabelError(f"Row {int(empty[0]) + 2} of {path} lacks its image or its label; {len(empty)} rows do. Fill them in.")
+    return LabelledImages(
+        [path.parent / image for image in table["image"]],
+        list(table["label"]),
+        list(table["group"]) if "group" in table.columns else None,
+        list(table["split"]) if "split" in table.columns else None,
+    )
+
+
+def _waterbirds(path: Path) -> LabelledImages:
+    table = _read_table(path / "metadata.csv")
+    wanted = ["img_filename", "y", "place", "split"]
+    if missing := [column for column in wanted if column not in table.columns]:
+        raise LabelError(
+            f"{path / 'metadata.csv'} lacks {', '.join(missing)}, so this is not the Waterbirds release (columns "
+            f"{', '.join(wanted)}). For other data, give a table with the columns image and label."
+        )
+    names = {"y": ("landbird", "waterbird"), "place": ("land", "water"), "split": ("train", "val", "test")}
+    columns = {}
+    for column, values in names.items():
+        known = {str(i): value for i, value in enumerate(values)}
+        unknown = sorted(set(table[column]) - known.keys())
+        if unknown:
+            raise LabelError(f"{path / 'metadata.csv'} has {column} {unknown[0]!r}, wanted one of {', '.join(known)}.")
+        columns[column] = [known[value] for value in table[column]]
+    return LabelledImages([path / name for name in table["img_filename"]], columns["y"], columns["place"], columns["split"])
