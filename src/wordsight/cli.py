@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from wordsight.errors import ImageError, WordsightError
+from wordsight.errors import CaptionError, ImageError, WordsightError
 from wordsight.version import __version__
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -234,7 +234,9 @@ def transfer(
     captions: Annotated[
         Path | None, typer.Option(help="Captions of some of the images: how well do the words agree, before and after?")
     ] = None,
-    most: Annotated[int, typer.Option(min=1, help="Captioned images to explain for that, at most.")] = 100,
+    most: Annotated[
+        int, typer.Option(min=1, help="Captioned images to explain for that, at most; the transfer does not see them.")
+    ] = 100,
 ) -> None:
     """Make a translator for a new classifier from unlabelled images, by ridge regression between the features."""
     from wordsight.explain import Explainer, load_models, named_classifier
@@ -248,6 +250,12 @@ def transfer(
     check_writable(out)
     pair = starter_translator() if from_ == "starter" else load_translator(from_)
     people = read_captions(captions) if captions is not None else {}
+    captioned = [path for path in paths if path.name in people][:most]
+    if captions is not None and not captioned:
+        raise CaptionError(
+            f"None of the {len(paths)} images has a caption in {captions}. Name images by their file names there."
+        )
+    paths = [path for path in paths if path not in captioned]
     with _download_bar() as on_bytes:
         old, language_model = load_models(classifier=from_classifier, lm=lm, device=device, on_bytes=on_bytes)
     new = named_classifier(classifier, device=device)
@@ -260,7 +268,6 @@ def transfer(
         "images": made.images,
         "left_out": len(made.failures) + len(failed),
     }
-    captioned = [path for path in paths if path.name in people and path.name not in made.failures][:most]
     for name, model, translator in (("before", old, pair), ("after", new, load_translator(out))):
         if captioned:
             with _bar(f"sentences {name}", "sentence") as on_sentences:

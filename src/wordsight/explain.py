@@ -19,7 +19,7 @@ from wordsight.images.files import read_image, to_rgb
 from wordsight.machine import check_device, native_dtype
 from wordsight.sentences.consensus import consensus
 from wordsight.sentences.nucleus import Sampling
-from wordsight.sentences.sampler import MEMORY, Sampled, sample
+from wordsight.sentences.sampler import ESTIMATOR, MEMORY, Sampled, sample
 from wordsight.starter import CLASSIFIER, LANGUAGE_MODEL, starter_classifier, starter_language_model, starter_translator
 from wordsight.translator.checkpoint import TranslatorCard, check_fits, load_translator, translator_fingerprint
 from wordsight.translator.language_model import LanguageModel, load_language_model
@@ -35,8 +35,8 @@ logger = logging.getLogger(__name__)
 
 #: Sentences an image by default: the standard error of a word's rate is at most 2.2 points.
 SENTENCES = 500
-#: Images whose sentences are sampled together.
-_TOGETHER = 16
+#: Images whose sentences are sampled together, unless they have more sentences than this in all.
+_TOGETHER, _SENTENCES_TOGETHER = 16, 50_000
 
 
 @dataclass(frozen=True)
@@ -127,13 +127,7 @@ class Explainer:
     """
 
     def __init__(self, classifier: Classifier, lm: LanguageModel, translator: Translator, card: TranslatorCard) -> None:
-        check_fits(
-            card,
-            classifier=classifier.name,
-            classifier_fingerprint=classifier.fingerprint,
-            features=classifier.features,
-            lm=lm,
-        )
+        check_fits(card, classifier, lm)
         self.classifier = classifier
         self.lm = lm
         self.card = card
@@ -193,10 +187,16 @@ class Explainer:
         on_sentences: Callable[[int, int], None] = lambda done, total: None,
     ) -> Iterator[Explanation | Failure]:
         """Like ``explain``, one result after the other as they are ready, in order."""
-        reference = self._reference(sampling)
-        total = len(images) * sentences
-        for start in range(0, len(images), _TOGETHER):
-            here = images[start : start + _TOGETHER]
+        reference = self._reference(sampling, memory)
+        together = max(1, min(_TOGETHER, _SENTENCES_TOGETHER // sentences))
+        said = 0
+        for start in range(0, len(images), together):
+            here = images[start : start + together]
+            to_come = (len(images) - start - len(here)) * sentences
+
+            def on_here(done: int, total: int, *, said: int = said, to_come: int = to_come) -> None:
+                on_sentences(said + done, said + total + to_come)
+
             names = [_name(picture, start + i) for i, picture in enumerate(here)]
             found = extract(self.classifier, here)
             samples: dict[int, Sampled] = {}
@@ -210,9 +210,10 @@ class Explainer:
                     precision=precision,
                     memory=memory,
                     seeds=[_seed(seed, names[i]) for i in found.kept],
-                    on_sentences=lambda done, _, start=start: on_sentences(start * sentences + done, total),
+                    on_sentences=on_here,
                 )
                 samples = dict(zip(found.kept, drawn, strict=True))
+                said += sum(one.rates.sentences for one in drawn)
             for i, (name, picture) in enumerate(zip(names, here, strict=True)):
                 if i in found.failures:
                     yield Failure(name, found.failures[i])
@@ -239,9 +240,11 @@ class Explainer:
             for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
         ]
 
-    def _reference(self, sampling: Sampling, sentences: int = 1000) -> WordCounts:
+    def _reference(self, sampling: Sampling, memory: int, sentences: int = 1000) -> WordCounts:
         """Words of the mean feature: what the language model says when the features say nothing. Kept in the cache."""
-        about = f"{self.fingerprint} {self.lm.fingerprint} {self.lm.dtype} {sampling} {sentences} {rules_fingerprint()}"
+        about = (
+            f"{self.fingerprint} {self.lm.fingerprint} {self.lm.dtype} {sampling} {sentences} {rules_fingerprint()} {ESTIMATOR}"
+        )
         file = cache_folder() / "reference" / f"{hashlib.sha256(about.encode()).hexdigest()[:32]}.json"
         if file.exists():
             try:
@@ -249,7 +252,7 @@ class Explainer:
             except (ValueError, TypeError):
                 logger.warning("%s is damaged and is made anew", file)
         mean = self.translator.mean[None]
-        found = sample(self.lm, self._prefix(mean), sentences=sentences, sampling=sampling, seeds=[0])[0]
+        found = sample(self.lm, self._prefix(mean), sentences=sentences, sampling=sampling, seeds=[0], memory=memory)[0]
         counts = found.rates.expected_counts()
         with replacing(file) as partial:
             partial.write_text(json.dumps({"counts": dict(counts.counts), "sentences": counts.sentences}), encoding="utf-8")

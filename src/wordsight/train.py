@@ -17,7 +17,7 @@ from wordsight.fetch import cache_folder
 from wordsight.images.files import find_images
 from wordsight.tensors import Views
 from wordsight.translator.captions import match_captions, read_captions
-from wordsight.translator.checkpoint import TranslatorCard, check_fits, load_translator, save_translator
+from wordsight.translator.checkpoint import TranslatorCard, check_fits, load_translator, save_translator, translator_fingerprint
 from wordsight.translator.classes import class_captions, head_row_features, imagenet_classes
 from wordsight.translator.language_model import LanguageModel
 from wordsight.translator.mlp import Translator
@@ -78,9 +78,14 @@ def train_translator(
     features made from each row of the head of a 1,000-class ImageNet classifier with the class's name as caption, for what
     the photographs do not show. Features are stored (``store``, default in the cache), the training keeps a checkpoint
     beside ``out``: interrupted, it goes on from there and ends with the same result. ``start`` is a translator for the same
-    models to go on from (a transferred one, for instance), whose size it keeps, instead of a fresh one. ``data`` is a sentence
+    models to go on from (a transferred one, for instance), whose size it keeps, instead of a fresh one; the result is not
+    worse than it on the dev loss. ``data`` is a sentence
     about the data and its terms for the translator's card.
     """
+    started = None
+    if start is not None:
+        started = load_translator(start)
+        check_fits(started[1], classifier, lm)
     views, captions, names, failures = _read(sources, classifier, store or cache_folder() / "features", on_images)
     held = _held_out(
         names, dev if isinstance(dev, int | float) else [n for n in dev if Path(n).name not in failures], settings.seed
@@ -94,16 +99,18 @@ def train_translator(
     generator = torch.Generator().manual_seed(settings.seed)
     train_views, train_captions = views[kept], [captions[i] for i in kept]
     photographs = train_views
-    if class_draws:
-        weight = _imagenet_head(classifier)
+    weight = _imagenet_head(classifier) if class_draws else None
+    if weight is not None:
         train_views, train_captions = _add_classes(classifier, weight, train_views, train_captions, class_draws, generator)
-    if start is not None:
-        translator = _started(start, classifier, lm)
+    if started is not None:
+        translator = started[0]
         shape = replace(shape, hidden=translator.to_prefix.in_features, prefix_tokens=translator.prefix_tokens)
+        origin = translator_fingerprint(translator)
     else:
+        origin = "fresh"
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
-            translator = _fresh(classifier, lm, shape, photographs, train_views, train_captions, generator)
+            translator = _fresh(classifier, lm, shape, photographs, weight, train_views, train_captions, generator)
     translator.set_dropout(shape.dropout)
     translator.to(lm.device)
     history = train(
@@ -112,6 +119,7 @@ def train_translator(
         Captioned(train_views, _tokens(lm, train_captions)),
         Captioned(own_views(views[sorted(held)]), _tokens(lm, [captions[i] for i in sorted(held)])),
         settings=settings,
+        origin=f"{origin}, dropout {shape.dropout}",
         checkpoint=out.with_name(out.name + ".checkpoint"),
         save_every=save_every,
         on_progress=on_progress,
@@ -132,6 +140,7 @@ def train_translator(
             "images": len(kept),
             "captions_in_all": sum(len(captions[i]) for i in kept),
             "class_draws": class_draws,
+            **({} if started is None else {"from": started[1].data}),
         },
         figures={"dev_loss_nats_a_token": min(history), "dev_images": len(held)} if history else {},
         settings=asdict(settings) | asdict(shape),
@@ -146,6 +155,7 @@ def _fresh(
     lm: LanguageModel,
     shape: Shape,
     photographs: Views,
+    head: Tensor | None,
     views: Views,
     captions: Sequence[Sequence[str]],
     generator: torch.Generator,
@@ -153,28 +163,16 @@ def _fresh(
     """A translator that knows which words go with which features, before it has met the language model."""
     translator = Translator(classifier.features, lm.hidden, hidden=shape.hidden, prefix_tokens=shape.prefix_tokens)
     translator.learn_scale(photographs)
-    if len(views) > len(photographs):
-        translator.start_from_head(_imagenet_head(classifier))
+    if head is not None:
+        translator.start_from_head(head)
     translator.set_dropout(min(0.9, 2 * shape.dropout))  # the probe overfits sooner than the captions do
-    vocabulary, probe = warm_start(translator, views, captions, generator=generator)
+    vocabulary, weight = warm_start(translator, views, captions, generator=generator)
     words = [embedding.mean(0) for embedding in _embedded(lm, [f" {word}" for word in vocabulary])]
     translator.start_prefix(
         _embedded(lm, [" A short description of the photograph is:"])[0],
         torch.stack(words) if words else torch.zeros(0, lm.hidden),
-        probe.weight,
+        weight,
         own_views(photographs).mean(1),
-    )
-    return translator
-
-
-def _started(file: Path, classifier: Classifier, lm: LanguageModel) -> Translator:
-    translator, card = load_translator(file)
-    check_fits(
-        card,
-        classifier=classifier.name,
-        classifier_fingerprint=classifier.fingerprint,
-        features=classifier.features,
-        lm=lm,
     )
     return translator
 

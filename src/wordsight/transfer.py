@@ -52,7 +52,7 @@ def transfer_translator(
     Only what the new features contain can come out, so the explanation stays one of the new classifier. Raises FeatureError
     if fewer than ten images can be read, TranslatorError if ``translator`` is not one for ``old`` and ``lm``.
     """
-    check_fits(card, classifier=old.name, classifier_fingerprint=old.fingerprint, features=old.features, lm=lm)
+    check_fits(card, old, lm)
     store = store or cache_folder() / "features"
     total = 2 * len(images)
     first = extract_stored(new, images, store, on_images=lambda done, _: on_images(done, total))

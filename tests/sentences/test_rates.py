@@ -105,13 +105,30 @@ def test_each_of_the_three_ways_lowers_the_variance(lm, prefix, truth):
     assert both < 0.9 * min(stratified, conditional)
 
 
-def test_a_word_complete_after_one_token_is_known_from_one_sentence(lm, prefix):
+def test_a_word_complete_after_one_token_is_known_exactly(lm, prefix):
     """With one token to say, the first distribution is all there is: the rate is exact whatever was drawn."""
     sampling = Sampling(max_tokens=1)
     exact = {lm.decode([list(s)])[0]: p for s, p in enumerate_sentences(lm, prefix, sampling).items()}
-    (found,) = sample(lm, prefix, sentences=1, sampling=sampling, seeds=[0])
+    (found,) = sample(lm, prefix, sentences=40, sampling=sampling, seeds=[0])
     for word in ("dog", "cat", "red"):
         assert found.rates.words[word].rate == pytest.approx(exact[word], abs=1e-6)
+
+
+def test_a_fragment_that_goes_on_gets_no_noise(lm, prefix, truth):
+    """A "red" goes on to "redfish" here more often than not: its rate must not vary more than plain counts do."""
+    assert truth["redfish"] > truth["red"]
+    for mode in MODES:
+        plain, conditional = (
+            variance(runs(lm, prefix, mode, sentences=100, times=200, conditional=c), ["red"]) for c in (False, True)
+        )
+        assert conditional < 1.1 * plain
+
+
+def test_rare_tokens_are_left_to_counting(lm, prefix):
+    """What has no sentence and no clear expectation is not a word of the image."""
+    (found,) = sample(lm, prefix, sentences=20, sampling=Sampling(max_tokens=5), seeds=[0])
+    for word, rate in found.rates.words.items():
+        assert rate.count > 0 or rate.rate * 20 >= 1, word
 
 
 def test_runs_grow_with_the_tokens_that_continue_a_word(lm):

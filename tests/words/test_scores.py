@@ -36,19 +36,24 @@ def test_wilson_at_another_confidence_by_hand() -> None:
     assert rate_estimate(0.5, 0.0, 2, parts=1, confidence=0.5)[1:] == pytest.approx((0.284759, 0.715241), abs=1e-6)
 
 
-# A standard error of 0.126491 at 0.8 is that of 0.8 * 0.2 / 0.016 = 10 independent sentences, however many were drawn.
+# A standard error of 0.126491 at 0.8 is that of 0.8 * 0.2 / 0.016 = 10 independent sentences.
 # 11 parts: t(10) = 2.228139, t^2 = 4.964603; centre = (0.8 + 4.964603/20) / 1.496460 = 0.700473
 #   half = 2.228139 sqrt(0.016 + 4.964603/400) / 1.496460 = 2.228139 * 0.168557/1.496460 = 0.250972
 def test_an_interval_from_a_standard_error_by_hand() -> None:
-    found = rate_estimate(0.8, 0.016**0.5, 500, parts=11)
+    found = rate_estimate(0.8, 0.016**0.5, 10, parts=11)
     assert found == pytest.approx((0.8, 0.449501, 0.951445), abs=1e-5)
 
 
-@pytest.mark.parametrize(("share", "rate"), [(-0.01, 0.0), (1.02, 1.0)])
-def test_a_share_that_cannot_be_moves_to_the_nearer_end(share: float, rate: float) -> None:
-    found, low, high = rate_estimate(share, 0.02, 100, parts=20)
-    assert found == rate
-    assert 0 <= low <= rate <= high <= 1
+# t(19) = 2.093024: 2.093024 * 0.02 + 4.380750/100 = 0.085668.
+@pytest.mark.parametrize(("share", "rate", "low", "high"), [(-0.01, 0.0, 0.0, 0.085668), (1.02, 1.0, 0.914332, 1.0)])
+def test_a_share_that_cannot_be_moves_to_the_nearer_end(share: float, rate: float, low: float, high: float) -> None:
+    assert rate_estimate(share, 0.02, 100, parts=20) == pytest.approx((rate, low, high), abs=1e-5)
+
+
+# 0.001 with an error of 0.0097 would be Wilson's interval for 11 sentences, up to 0.29.
+# 2.093024 * 0.0097 + 4.380750/500 = 0.029064.
+def test_an_error_larger_than_the_rate_does_not_make_the_interval_explode() -> None:
+    assert rate_estimate(0.001, 0.0097, 500, parts=20) == pytest.approx((0.001, 0.0, 0.030064), abs=1e-5)
 
 
 @pytest.mark.parametrize("sentences", [1, 2, 3, 7, 50, 999, 5000, 10**6])
@@ -134,7 +139,7 @@ def test_the_table_is_sorted_by_rate_then_word() -> None:
 
 
 def test_the_table_has_words_that_are_expected_but_were_not_said() -> None:
-    found = {"cat": WordRate(0, 0.02, 0.01, 0.03), "dog": WordRate(0, 0.001, 0.0, 0.002), "owl": WordRate(1, 0.001, 0.0, 0.01)}
+    found = {"cat": WordRate(0, 0.02, 0.01, 0.03), "dog": WordRate(0, 0.0, 0.0, 0.002), "owl": WordRate(1, 0.001, 0.0, 0.01)}
     assert [row.word for row in word_table(WordRates(found, 100), None)] == ["cat", "owl"]
 
 

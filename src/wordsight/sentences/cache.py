@@ -38,7 +38,7 @@ class _InPlace(DynamicLayer):
         return self.length
 
     def batch_select_indices(self, indices: Tensor) -> None:
-        """Row i becomes what row ``indices[i]`` was. Rows that change must not be asked for by others."""
+        """Row i becomes what row ``indices[i]`` was; rows that stay themselves are not touched."""
         assert self.keys is not None
         assert self.values is not None
         if len(indices) > self.capacity:
@@ -109,10 +109,9 @@ def bytes_a_position(lm: LanguageModel) -> int:
 
 
 def places_for(parent: Int[Tensor, " children"]) -> Int[Tensor, " children"]:
-    """A row for each child, 0 to children - 1, such that as many as possible are where their parent was.
+    """A row for each child, 0 to children - 1, such that as many as possible are where their parent was and need no copy.
 
-    ``parent`` is ascending. No child is put where a parent of another child stands, so that the copies to make cannot
-    overwrite one another's sources.
+    ``parent`` is ascending.
     """
     children = len(parent)
     first = torch.ones(children, dtype=torch.bool)

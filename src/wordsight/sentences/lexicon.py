@@ -1,14 +1,13 @@
 """Which content word a sentence so far ends in, token by token."""
 
 import re
-import unicodedata
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from wordsight.translator.language_model import LanguageModel
-from wordsight.words.content import content_words
+from wordsight.words.content import content_words, plain
 
 _ENDS_IN = re.compile(r"[a-z-]*$")
 _NO_WORD = -1
@@ -70,7 +69,7 @@ class Lexicon:
             return
         pieces = self._decode([[self._anchor, token] for token in unknown.tolist()])
         for token, text in zip(unknown.tolist(), pieces, strict=True):
-            piece = _plain(text[self._before :])
+            piece = plain(text[self._before :])
             found = _ENDS_IN.search(piece)
             end = found.group() if found else ""
             self._own_run[token] = self._run(end)
@@ -89,7 +88,3 @@ class Lexicon:
     def _word_in(self, run: str) -> int:
         found = content_words(run)
         return self.word_id(next(iter(found))) if len(found) == 1 else _NO_WORD
-
-
-def _plain(text: str) -> str:
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()

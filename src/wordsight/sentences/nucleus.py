@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from wordsight.errors import TranslatorError
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -51,6 +53,11 @@ def find_nuclei(logits: Float[Tensor, "rows vocabulary"], sampling: Sampling) ->
     scaled = scaled / sampling.temperature if sampling.temperature != 1 else scaled
     weight = (scaled - scaled.amax(-1, keepdim=True)).exp_()
     total = weight.sum(-1, keepdim=True)
+    if not bool(total.isfinite().all()):
+        raise TranslatorError(
+            "The language model gave next-token probabilities that are not numbers, so the translator's prefix is out of its "
+            "range. Was the training's loss finite? Train the translator again, with a lower --learning-rate."
+        )
     rows = torch.arange(len(logits), device=logits.device)
     vocabulary = weight.shape[-1]
     for width in (*(w for w in _WIDTHS if w < vocabulary), vocabulary):
@@ -100,14 +107,15 @@ def nucleus(share: Float[Tensor, "rows tokens"], top_p: float) -> Float[Tensor, 
 
 def draw(found: Nucleus, row: Int[Tensor, " draws"], uniform: Float[Tensor, " draws"]) -> Int[Tensor, " draws"]:
     """Tokens from rows of ``found`` (given by their place in it), inverting the cumulative distribution at ``uniform``."""
-    cumulative = found.share.double().cumsum(-1)
     last = (found.share > 0).sum(-1) - 1  # rounding must not step past the nucleus
-    drawn = []
-    for some, numbers in zip(row.split(_DRAWS), uniform.split(_DRAWS), strict=True):
-        steps = cumulative[some]
+    drawn = [row[:0]]
+    some_draws = max(1, _NUMBERS // found.share.shape[1])
+    for some, numbers in zip(row.split(some_draws), uniform.split(some_draws), strict=True):
+        steps = found.share[some].double().cumsum(-1)
         place = torch.searchsorted(steps, (numbers.double() * steps[:, -1])[:, None], right=True).squeeze(-1)
         drawn.append(found.ids[some, place.minimum(last[some])])
-    return torch.cat(drawn) if drawn else row.clone()
+    return torch.cat(drawn)
 
 
-_DRAWS = 4096
+#: Numbers that may be copied at once.
+_NUMBERS = 1 << 22

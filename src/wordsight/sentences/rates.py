@@ -1,17 +1,21 @@
 """Word rates by conditional expectation (Rao-Blackwell), with intervals from independent strata.
 
 At a visited beginning the whole next-token distribution is known, not only the tokens drawn from it. For a word w let C be
-the tokens that would put w into the sentence there. The draws that pass, n of them, pick one of C about ``n * p(C)`` times;
-what they picked beyond or short of that is chance and is taken off::
+the tokens that would put w into the sentence there. The draws that pass, n of them, *pick* w (draw one of C) about ``n * p(C)``
+times; what they pick beyond or short of that is chance and is taken off::
 
-    rate(w) = (sentences that contain w + sum over beginnings of (n * p(C) - draws that picked C)) / sentences
+    rate(w) = (sentences that contain w + k * sum over beginnings of (n * p(C) - picks)) / sentences
 
-The sum has expectation zero whatever C is, as long as C is fixed by the beginning, so the rate stays unbiased for every word.
-For a word that is complete after one token the two counts cancel and leave the sum of ``n * p(C)``.
+The sum has expectation zero whatever C is, as long as C is fixed by the beginning and the number of draws that reach it, so the
+rate is unbiased for every word and every k that the draws themselves do not decide. C leaves out tokens that less than
+``LEAST_PICKS`` picks are expected of. ``k`` is the share of picks of w that stay w: 1 for a word that is complete after its
+token, for which the two counts cancel and leave the sum of ``n * p(C)``; near 0 for "gra", which goes on to "graffiti" and
+whose sum is nothing but noise. It is taken from the other half of the strata, so that it does not depend on the draws it is
+used with.
 
 Intervals come from the differences between strata, which are independent of each other, so they hold in every mode. They
 cover the truth as often as they say for words that ten or more of the sentences should contain; rarer ones of several tokens
-less often, since all the strata can miss the same beginnings.
+less often, since all the strata can miss the same beginnings. Rates of rare words that come out below zero are moved to zero.
 """
 
 from collections.abc import Collection, Sequence
@@ -25,6 +29,11 @@ from wordsight.sentences.lexicon import Lexicon
 from wordsight.sentences.tree import Step
 from wordsight.words.scores import WordRate, WordRates, rate_estimate
 
+#: Tokens from which fewer picks are expected at a beginning are left to plain counting.
+LEAST_PICKS = 0.01
+#: The sums kept for each word: sentences that contain it; expected picks minus picks; picks; picks that became another word.
+_SUMS = ("counted", "surplus", "picked", "lost")
+
 
 class Tally:
     """Counts, and what to add to them, by image, stratum and word; over one or more rounds of draws."""
@@ -34,47 +43,56 @@ class Tally:
         self._strata = strata
         self._cells = images * strata
         self._size = torch.zeros(self._cells, dtype=torch.long)
-        self._sums = {name: torch.zeros(self._cells, 0, dtype=torch.float64) for name in ("counted", "added")}
+        self._sums = {name: torch.zeros(self._cells, 0, dtype=torch.float64) for name in _SUMS}
 
     def begin(self, image: Int[Tensor, " draws"], stratum: Int[Tensor, " draws"], steps: int) -> None:
         """Begin a round: the image and stratum of each draw, and the most tokens that a sentence can have."""
         self._cell = image * self._strata + stratum
         self._size += torch.bincount(self._cell, minlength=self._cells)
         # By draw: the run its sentence so far ends in, the words by the step they began at, and where the last one began.
-        self._run = torch.zeros(len(image), dtype=torch.long)
-        self._words = torch.full((len(image), steps), -1)
+        self._run = torch.zeros(len(image), dtype=torch.int32)
+        self._words = torch.full((len(image), steps), -1, dtype=torch.int32)
         self._began = torch.zeros(len(image), dtype=torch.long)
 
     def observe(self, step: Step) -> None:
         """Take in one step of the tree."""
         self._expect(step)
-        before = self._run[step.draws]
-        run, word, goes_on = self._lexicon.after(before, step.tokens)
-        began = torch.where(goes_on, self._began[step.draws], step.number)
-        new = (word >= 0) & ~(self._words[step.draws] == word[:, None]).any(1)
-        self._add("added", self._cell[step.draws[new]], word[new], -torch.ones(int(new.sum()), dtype=torch.float64))
-        self._words[step.draws, began] = word
-        self._began[step.draws], self._run[step.draws] = began, run
+        draws, cell = step.draws, self._cell[step.draws]
+        run, word, goes_on = self._lexicon.after(self._run[draws].long(), step.tokens)
+        began = torch.where(goes_on, self._began[draws], step.number)
+        before = self._words[draws, began].long()
+        new = (word >= 0) & ~(self._words[draws] == word[:, None]).any(1)
+        lost = goes_on & (before >= 0) & (before != word)
+        one = torch.ones(len(draws), dtype=torch.float64)
+        self._add("surplus", cell[new], word[new], -one[new])
+        self._add("picked", cell[new], word[new], one[new])
+        self._add("lost", cell[lost], before[lost], one[lost])
+        self._words[draws, began] = word.int()
+        self._began[draws], self._run[draws] = began, run.int()
 
     def _expect(self, step: Step) -> None:
         nodes = int(step.node[-1]) + 1
-        one = torch.searchsorted(step.node, torch.arange(nodes))  # any draw of a node knows its beginning
-        one = step.draws[one]
+        any_draw = step.draws[torch.searchsorted(step.node, torch.arange(nodes))]  # it knows its node's beginning
+        size = torch.bincount(step.node)
         # Cells (image and stratum) of each node's draws, with how many draws they have there.
         passing, count = (step.node * self._cells + self._cell[step.draws]).unique(return_counts=True)
         cells_of_node = torch.bincount(passing // self._cells, minlength=nodes)
         first_cell = cells_of_node.cumsum(0) - cells_of_node
         for found in step.nuclei:
-            node, place = (found.share > 0).nonzero(as_tuple=True)
+            expected = found.share * size[found.rows, None]
+            node, place = (expected >= LEAST_PICKS).nonzero(as_tuple=True)
             token, share, node = found.ids[node, place], found.share[node, place].double(), found.rows[node]
-            _, word, _ = self._lexicon.after(self._run[one[node]], token)
-            new = (word >= 0) & ~(self._words[one[node]][:, : step.number + 1] == word[:, None]).any(1)
+            draw = any_draw[node]
+            _, word, _ = self._lexicon.after(self._run[draw].long(), token)
+            new = word >= 0
+            for earlier in range(step.number + 1):
+                new &= self._words[draw, earlier] != word
             node, word, share = node[new], word[new], share[new]
             repeat = cells_of_node[node]
             pair = torch.arange(len(node)).repeat_interleave(repeat)
             within = torch.arange(len(pair)) - (repeat.cumsum(0) - repeat)[pair]
             cell = first_cell[node[pair]] + within
-            self._add("added", passing[cell] % self._cells, word[pair], count[cell] * share[pair])
+            self._add("surplus", passing[cell] % self._cells, word[pair], count[cell] * share[pair])
 
     def count(self, words: Sequence[Collection[str]], sentence: Int[Tensor, " draws"]) -> None:
         """Take in the finished sentences: the content words of each distinct one, and which one each draw became."""
@@ -93,15 +111,17 @@ class Tally:
         sums.view(-1).index_add_(0, cell * sums.shape[1] + word, amount)
 
     def rates(self, *, conditional: bool = True) -> list[WordRates]:
-        """Each image's words with a rate that is not zero; plain shares of sentences unless ``conditional``."""
-        sums = self._padded("counted")
-        counted = sums.view(-1, self._strata, sums.shape[1])
-        estimate = counted + self._padded("added").view_as(counted) if conditional else counted
+        """Each image's words that a sentence says or is expected to; plain shares of sentences unless ``conditional``."""
+        sums = {name: self._padded(name).view(-1, self._strata, len(self._lexicon.words)) for name in _SUMS}
+        counted = sums["counted"]
+        estimate = counted + _kept(sums["picked"], sums["lost"]) * sums["surplus"] if conditional else counted
         size = self._size.view(-1, self._strata, 1).double()
         sentences = size.sum(1)
         share = estimate.sum(1) / sentences
         # Strata are independent and, to within one draw, of equal size.
         error = (estimate / size.clamp(min=1)).std(1, correction=min(1, self._strata - 1)) / sqrt(self._strata)
+        # Without a sentence that says it, a word is reported if one is clearly expected to.
+        reported = (counted.sum(1) > 0) | ((share * sentences >= 1) & (share > 2 * error))
 
         def found(image: int, word: int, drawn: int) -> WordRate:
             estimate = rate_estimate(float(share[image, word]), float(error[image, word]), drawn, parts=self._strata)
@@ -109,7 +129,7 @@ class Tally:
 
         words = self._lexicon.words
         return [
-            WordRates({words[w]: found(image, w, drawn) for w in share[image].nonzero().flatten().tolist()}, drawn)
+            WordRates({words[w]: found(image, w, drawn) for w in reported[image].nonzero().flatten().tolist()}, drawn)
             for image, drawn in enumerate(sentences.flatten().int().tolist())
         ]
 
@@ -117,3 +137,13 @@ class Tally:
         sums = self._sums[name]
         missing = len(self._lexicon.words) - sums.shape[1]
         return torch.nn.functional.pad(sums, (0, missing))
+
+
+def _kept(picked: Tensor, lost: Tensor) -> Tensor:
+    """The share of a word's picks that stay that word, by stratum (images, strata, words), from the other half's strata."""
+    half = torch.arange(picked.shape[1]) % 2
+    kept = torch.ones_like(picked)
+    for own in (0, 1):
+        picks, losses = picked[:, half != own].sum(1, keepdim=True), lost[:, half != own].sum(1, keepdim=True)
+        kept[:, half == own] = torch.where(picks > 0, 1 - losses / picks.clamp(min=1), 1.0)
+    return kept

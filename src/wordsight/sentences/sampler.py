@@ -21,6 +21,8 @@ from wordsight.words.scores import WordRates
 
 #: Independent parts that an image's sentences are drawn in; their differences say how sure a word's rate is.
 STRATA = 20
+#: Changes when rates are estimated in another way: rates that are kept are kept under it.
+ESTIMATOR = 2
 #: Memory for keys and values by default, in bytes.
 MEMORY = 1 << 30
 #: Sentences an image at most, however precise the rates should be.
@@ -50,14 +52,17 @@ def sample(
     """``sentences`` sentences for each image's prefix, and how often they say each content word.
 
     ``seeds`` has one seed an image: an image's draws depend on its own seed alone, not on its neighbours in the batch.
-    ``precision``: go on after ``sentences`` until no word's 95% interval reaches further than this above and below its middle
-    (or ``MOST_SENTENCES`` are drawn). ``conditional``: rates by conditional expectation (see ``rates``) rather than shares of
-    sentences. ``memory`` bounds the keys and values that are kept at a time, in bytes.
+    ``precision``: go on after ``sentences`` (at least ``STRATA``) until the 95% interval of no word that is said reaches
+    further than this above and below its middle, or ``MOST_SENTENCES`` are drawn. ``conditional``: rates by conditional
+    expectation (see ``rates``) rather than shares of sentences. ``memory`` bounds the keys and values that are kept at a time,
+    in bytes.
     """
     if sentences < 1:
         raise ValueError(f"sentences is {sentences}, wanted at least 1.")
     if precision is not None and not 0 < precision < 1:
         raise ValueError(f"precision is {precision}, wanted a number between 0 and 1, for instance 0.02 (two points).")
+    if precision is not None:
+        sentences = max(sentences, STRATA)
     strata = min(STRATA, sentences)
     rounds = _Rounds(lm, prefix, sampling, strata, seeds, memory, on_sentences)
     rounds.draw([sentences] * len(prefix))
@@ -143,7 +148,7 @@ class _Rounds:
 
 
 def rows_within(lm: LanguageModel, memory: int, positions: int) -> int:
-    """How many beginnings fit into ``memory`` bytes at a time: their own keys and values, and those they branched from."""
+    """How many beginnings to evaluate at a time: their keys and values, and as many that wait, fit into ``memory`` bytes."""
     return max(1, min(_MOST_ROWS, memory // (2 * positions * bytes_a_position(lm))))
 
 

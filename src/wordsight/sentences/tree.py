@@ -7,7 +7,7 @@ sentences are those that the draws would have got one by one.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -42,11 +42,13 @@ class Step:
 class _Frontier:
     """Beginnings of equal length, to be evaluated. ``row``: where each node's parent is in ``cache``; ``last``: its last token.
 
-    With ``whole``, the cache is the frontier's own and its rows are the nodes, in order.
+    With ``whole``, the cache is the frontier's own and its rows are the nodes, in order. ``capacity``: rows the cache has
+    room for.
     """
 
     number: int
     cache: DynamicCache | None
+    capacity: int
     whole: bool
     row: Tensor
     last: Tensor
@@ -71,18 +73,22 @@ def grow(
 
     ``image``: the row of ``prefix`` that each draw belongs to. ``uniform``: in [0, 1), one number a draw and step. ``stratum``
     makes the draws of one node and stratum share their node's distribution out evenly among themselves (systematic resampling)
-    instead of drawing independently. ``most``: nodes evaluated at once; halved when the GPU's memory does not suffice.
-    ``on_step`` sees every step; ``on_ended`` how many sentences were finished.
+    instead of drawing independently. ``most``: nodes evaluated at once, and half of those whose keys and values are kept;
+    halved when the GPU's memory does not suffice. ``on_step`` sees every step; ``on_ended`` how many sentences were finished.
+    Raises TranslatorError if the language model gives logits that are not numbers.
     """
     keep_freed_memory()
     tokens = torch.full(uniform.shape, lm.end)
     order = image.argsort(stable=True)
     used, node = image[order].unique_consecutive(return_inverse=True)
     tree = _Tree(lm, prefix[used], uniform, sampling, stratum, most, on_step, on_ended)
-    pending = [_Frontier(0, None, False, torch.arange(len(used)), torch.zeros(len(used), dtype=torch.long), order, node)]
+    start = torch.zeros(len(used), dtype=torch.long)
+    pending = [_Frontier(0, None, 0, False, torch.arange(len(used)), start, order, node)]
     while pending:
         frontier = pending.pop()
-        pending += reversed(tree.expand(frontier, tokens))
+        waiting = pending if frontier.whole else [*pending, frontier]
+        kept = sum({id(f.cache): f.capacity for f in waiting if f.cache is not None}.values())
+        pending += reversed(tree.expand(frontier, tokens, kept=kept))
     return tokens
 
 
@@ -96,25 +102,22 @@ class _Tree:
     most: int
     on_step: Callable[[Step], None]
     on_ended: Callable[[int], None]
-    evaluated: int = 0
 
-    def expand(self, frontier: _Frontier, tokens: Tensor) -> list[_Frontier]:
-        """Evaluate a frontier, let its draws draw, and return what is to be evaluated next (or the frontier in pieces)."""
-        if len(frontier.row) > self.most:
-            return _pieces(frontier, self.most)
-        try:
-            cache, logits = self._evaluate(frontier)
-        except torch.cuda.OutOfMemoryError:
-            undone = frontier.cache is None or undo(frontier.cache, self.prefix.shape[1] + frontier.number - 1)
-            if not undone or len(frontier.row) < 2:
-                raise
-            self.most = min(self.most, len(frontier.row)) // 2
+    def expand(self, frontier: _Frontier, tokens: Tensor, *, kept: int) -> list[_Frontier]:
+        """Evaluate a frontier, let its draws draw, and return what is to be evaluated next (or the frontier in pieces).
+
+        ``kept``: rows of the caches that frontiers wait for.
+        """
+        limit = max(1, (2 * self.most - kept) // 2)  # a half of what is free: pieces may have to be split again
+        if len(frontier.row) > (frontier.capacity if frontier.whole else limit):
+            return _pieces(frontier, limit)
+        tried = self._try(frontier, limit)
+        if tried is None:
+            self.most = max(1, min(self.most, len(frontier.row)) // 2)
             torch.cuda.empty_cache()
             logger.warning("the GPU's memory does not suffice; going on with %d beginnings at once", self.most)
             return _pieces(frontier, self.most)
-        self.evaluated += len(frontier.row)
-        step = self._draw(frontier, logits)
-        del logits
+        step, cache, capacity = tried
         tokens[step.draws, step.number] = step.tokens
         self.on_step(step)
         goes_on = step.tokens != self.lm.end
@@ -124,13 +127,24 @@ class _Tree:
             self.on_ended(ended)
         if not bool(goes_on.any()):
             return []
-        return [self._children(step, goes_on, cache)]
+        return [self._children(step, goes_on, cache, capacity)]
 
-    def _children(self, step: Step, goes_on: Tensor, cache: DynamicCache) -> _Frontier:
+    def _try(self, frontier: _Frontier, limit: int) -> tuple[Step, DynamicCache, int] | None:
+        """One step, with the cache it left and that cache's capacity; None if the GPU's memory did not suffice."""
+        try:
+            cache, capacity, hidden = self._evaluate(frontier, limit)
+            return self._draw(frontier, hidden), cache, capacity
+        except torch.cuda.OutOfMemoryError:
+            undone = frontier.cache is None or undo(frontier.cache, self.prefix.shape[1] + frontier.number - 1)
+            if not undone or len(frontier.row) < 2:
+                raise
+        return None
+
+    def _children(self, step: Step, goes_on: Tensor, cache: DynamicCache, capacity: int) -> _Frontier:
         key = step.node[goes_on] * _SPREAD + step.tokens[goes_on]
         child, node = key.unique(return_inverse=True)
         row, last = child // _SPREAD, child % _SPREAD
-        whole = len(child) <= self.most
+        whole = len(child) <= capacity
         if whole:
             place = places_for(row)
             node = place[node]
@@ -138,11 +152,11 @@ class _Tree:
             cache.batch_select_indices(row.to(self.lm.device))
             row = torch.arange(len(child))
         order = node.argsort(stable=True)
-        return _Frontier(step.number + 1, cache, whole, row, last, step.draws[goes_on][order], node[order])
+        return _Frontier(step.number + 1, cache, capacity, whole, row, last, step.draws[goes_on][order], node[order])
 
-    def _evaluate(self, frontier: _Frontier) -> tuple[DynamicCache, Tensor]:
+    def _evaluate(self, frontier: _Frontier, limit: int) -> tuple[DynamicCache, int, Tensor]:
         device, rows = self.lm.device, len(frontier.row)
-        capacity = min(len(frontier.draws), self.most)
+        capacity = frontier.capacity if frontier.whole else max(rows, min(len(frontier.draws), limit))
         if frontier.cache is None:
             cache = new_cache(self.lm, rows=rows, capacity=capacity, room=self.prefix.shape[1] + self.uniform.shape[1])
             inputs = {"inputs_embeds": self.prefix[frontier.row].to(device, self.lm.dtype)}
@@ -152,7 +166,7 @@ class _Tree:
                 cache = copied(cache, frontier.row.to(device), capacity=capacity)
             inputs = {"input_ids": frontier.last[:, None].to(device)}
         out = self.lm.model.base_model(**inputs, past_key_values=cache, use_cache=True)
-        return cache, out.last_hidden_state[:, -1]
+        return cache, capacity, out.last_hidden_state[:, -1]
 
     def _draw(self, frontier: _Frontier, hidden: Tensor) -> Step:
         uniform = self.uniform[frontier.draws, frontier.number]
@@ -201,23 +215,23 @@ def systematic(
 
 
 def _pieces(frontier: _Frontier, most: int) -> list[_Frontier]:
-    """Split a frontier so that its pieces need not be split again: none has more draws than ``most``, if nodes allow it."""
-    nodes = len(frontier.row)
-    last_draw = torch.searchsorted(frontier.node, torch.arange(nodes), right=True)
-    piece = (last_draw - 1) // most
-    pieces = []
-    for number in piece.unique():
-        chosen = (piece == number).nonzero().flatten()
-        member = piece[frontier.node] == number
+    """Split a frontier in order: no piece has more nodes than ``most``, nor more draws unless one node alone has."""
+    nodes = torch.arange(len(frontier.row))
+    ends = torch.searchsorted(frontier.node, nodes, right=True)  # after each node's last draw
+    piece = (ends - 1) // most
+    pieces, first, first_draw = [], 0, 0
+    for count in piece.unique_consecutive(return_counts=True)[1].tolist():
+        last = first + count
+        last_draw = int(ends[last - 1])
         pieces.append(
-            _Frontier(
-                frontier.number,
-                frontier.cache,
-                False,
-                frontier.row[chosen],
-                frontier.last[chosen],
-                frontier.draws[member],
-                frontier.node[member] - chosen[0],
+            replace(
+                frontier,
+                whole=False,
+                row=frontier.row[first:last],
+                last=frontier.last[first:last],
+                draws=frontier.draws[first_draw:last_draw],
+                node=frontier.node[first_draw:last_draw] - first,
             )
         )
+        first, first_draw = last, last_draw
     return pieces

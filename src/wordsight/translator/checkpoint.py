@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from wordsight.errors import TranslatorError
+from wordsight.features.classifier import Classifier
 from wordsight.files import replacing
 from wordsight.translator.language_model import LanguageModel
 from wordsight.translator.mlp import Translator
@@ -70,15 +71,16 @@ def load_translator(path: str | Path) -> tuple[Translator, TranslatorCard]:
     return translator.eval(), card
 
 
-def check_fits(card: TranslatorCard, *, classifier: str, classifier_fingerprint: str, features: int, lm: LanguageModel) -> None:
+def check_fits(card: TranslatorCard, classifier: Classifier, lm: LanguageModel) -> None:
     """Raise TranslatorError unless the translator was made for exactly this classifier and language model."""
-    came = (classifier_fingerprint, features)
+    came = (classifier.fingerprint, classifier.features)
     if came != (card.classifier_fingerprint, card.features):
         raise TranslatorError(
             f"The translator was made for the classifier '{card.classifier}' ({card.features} features, weights "
-            f"{card.classifier_fingerprint[:12]}), but came with '{classifier}' ({features} features, weights "
-            f"{classifier_fingerprint[:12]}). Features of one classifier mean nothing to the translator of another: use "
-            f"--classifier {card.classifier}, or train a translator for '{classifier}' with 'wordsight train'."
+            f"{card.classifier_fingerprint[:12]}), but came with '{classifier.name}' ({classifier.features} features, weights "
+            f"{classifier.fingerprint[:12]}). Features of one classifier mean nothing to the translator of another: use it "
+            f"with '{card.classifier}', or make a translator for '{classifier.name}' with 'wordsight train' or "
+            "'wordsight transfer'."
         )
     if (lm.fingerprint, lm.hidden) != (card.language_model_fingerprint, card.lm_hidden):
         raise TranslatorError(

@@ -1,5 +1,6 @@
 """Ridge regression from one classifier's features to another's, and a translator composed with it."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,10 +17,11 @@ PENALTIES = tuple(10.0 ** (k / 2) for k in range(-10, 5))
 
 @dataclass(frozen=True)
 class RidgeMap:
-    """``target ~ source @ weight + bias``, both standardised (mean 0, spread 1, by the means and spreads given to ``fit``).
+    """``target ~ source @ weight + bias``.
 
     ``r2``: share of the targets' variance that it explains on held-out images, over all target features. At most 1; 0 is what
-    the mean would do. ``penalty``: the multiple of the number of images that did best on them.
+    the mean would do. ``penalty``: the multiple of the number of images that did best on those images, so that ``r2`` is
+    slightly optimistic. The weights are then fitted on all images.
     """
 
     weight: Float[Tensor, "source target"]
@@ -89,6 +91,7 @@ def transferred(
 
     The regression is folded into the translator's first layer, so that the result is an ordinary translator.
     """
+    translator = copy.deepcopy(translator).cpu()
     composed = Translator(
         source.shape[1],
         translator.to_prefix.out_features // translator.prefix_tokens,

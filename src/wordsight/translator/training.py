@@ -157,6 +157,7 @@ def train(
     dev: Captioned,
     *,
     settings: Settings,
+    origin: str = "",
     checkpoint: Path | None = None,
     save_every: float = 180,
     on_progress: Callable[[Progress], None] = lambda _: None,
@@ -164,7 +165,8 @@ def train(
     """Train ``translator`` in place and leave it with the weights of the lowest dev loss. Returns the dev losses.
 
     Every random choice of a step follows from the seed and the step's number, so a training that goes on from its checkpoint
-    reaches the same result as one that was never interrupted. Losses are in nats a token.
+    reaches the same result as one that was never interrupted. Losses are in nats a token; the first is that before training.
+    ``origin`` says where the translator comes from: a checkpoint of another origin is refused.
     """
     keep_freed_memory()
     trunk = [*translator.trunk.parameters()]
@@ -184,11 +186,14 @@ def train(
         "data": data.fingerprint(),
         "dev": dev.fingerprint(),
         "lm": lm.fingerprint,
+        "origin": origin,
         "shapes": {name: list(value.shape) for name, value in translator.state_dict().items()},
     }
     if checkpoint is not None and checkpoint.exists():
         step, history, best = _resume(checkpoint, translator, optimiser, identity)
         logger.info("going on from step %d of %d", step, steps)
+    else:
+        history.append(dev_loss(translator, lm, dev, batch=settings.batch))
     saved = started = time.monotonic()
     first, running = step, float("nan")
     with torch.random.fork_rng():

@@ -40,14 +40,14 @@ def warm_start(
     batch: int = 128,
     noise: float = 0.5,
     generator: torch.Generator,
-) -> tuple[list[str], nn.Linear]:
-    """Train ``translator.trunk`` in place as a word probe. Returns its vocabulary and output layer (words, hidden).
+) -> tuple[list[str], Tensor]:
+    """Train ``translator.trunk`` in place as a word probe. Returns its vocabulary and output weights (words, hidden).
 
     ``noise`` is in units of the features' spread.
     """
     vocabulary, rates = word_rates(captions)
     if not vocabulary:
-        return [], nn.Linear(translator.to_prefix.in_features, 0)
+        return [], torch.zeros(0, translator.to_prefix.in_features)
     probe = nn.Linear(translator.to_prefix.in_features, len(vocabulary))
     prior = rates.mean(0).clamp(1e-4, 1 - 1e-4)
     probe.bias.data = torch.log(prior / (1 - prior))
@@ -67,7 +67,7 @@ def warm_start(
             loss.backward()
             optimiser.step()
             schedule.step()
-    return vocabulary, probe
+    return vocabulary, probe.weight.detach()
 
 
 def mix_views(views: Views, generator: torch.Generator | None = None) -> Tensor:

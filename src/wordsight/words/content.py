@@ -47,9 +47,13 @@ def content_words(sentence: str) -> frozenset[str]:
     dog" and "a striped shirt" say with them what is seen, which "run" and "stripe" do not. Words under three letters,
     ``STOP_WORDS`` and ``BOILERPLATE`` are dropped.
     """
-    plain = unicodedata.normalize("NFKD", sentence).encode("ascii", "ignore").decode()  # "café" is "cafe"
-    found = (lemma(word) for word in _WORD.findall(plain.lower()))
+    found = (lemma(word) for word in _WORD.findall(plain(sentence)))
     return frozenset(w for w in found if len(w) > 2 and w not in STOP_WORDS and w not in BOILERPLATE)
+
+
+def plain(text: str) -> str:
+    """Lower case without accents: "Café" is "cafe"."""
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
 
 
 @lru_cache(maxsize=100_000)

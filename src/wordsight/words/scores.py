@@ -90,16 +90,21 @@ def rate_estimate(
 
     Wilson's score interval (Wilson 1927) for the number of independent sentences that would have this standard error, with
     Student's quantile for ``parts`` - 1 degrees of freedom, because the error itself is estimated. A share that no part
-    differs in says nothing about its error: as many independent sentences as were drawn are assumed. Shares outside of
-    [0, 1], which an unbiased estimate can give for a rare word, are moved to the nearer end. Raises ``ValueError`` for a
+    differs in says nothing about its error: as many independent sentences as were drawn are assumed. The ends are at most
+    the quantile times the standard error, and its square over ``sentences``, away. Shares outside of [0, 1], which an
+    unbiased estimate can give for a rare word, are moved to the nearer end. Raises ``ValueError`` for a
     confidence outside (0, 1).
     """
     if not 0 < confidence < 1:
         raise ValueError(f"A confidence of {confidence}; it has to be between 0 and 1, for instance 0.95.")
     rate = min(1.0, max(0.0, share))
-    if error == 0 or parts < 2 or rate in (0.0, 1.0):
+    if error == 0 or parts < 2:
         return rate, *_wilson(rate, sentences, NormalDist().inv_cdf(0.5 + confidence / 2))
-    return rate, *_wilson(rate, rate * (1 - rate) / error**2, float(stdtrit(parts - 1, 0.5 + confidence / 2)))
+    t = float(stdtrit(parts - 1, 0.5 + confidence / 2))
+    # Next to 0 and 1 an error larger than the distance to them would leave Wilson with less than one sentence.
+    reach = t * error + t * t / sentences
+    low, high = _wilson(rate, rate * (1 - rate) / error**2, t) if 0 < rate < 1 else (0.0, 1.0)
+    return rate, max(low, rate - reach, 0.0), min(high, rate + reach, 1.0)
 
 
 def _wilson(share: float, sentences: float, z: float) -> tuple[float, float]:
@@ -149,11 +154,8 @@ def lift(counts: WordCounts, reference: WordCounts, *, prior_strength: float = 1
 
 
 def word_table(rates: WordRates, reference: WordCounts | None) -> list[WordScore]:
-    """The words expected in at least one of the sentences, or said, the most frequent first, ties in alphabetical order.
-
-    Without lifts if there is no reference.
-    """
-    found = {w: r for w, r in rates.words.items() if r.rate > 0 and (r.count > 0 or r.rate * rates.sentences >= 1)}
+    """The words with a rate above 0, the most frequent first, ties in alphabetical order; without lifts if no reference."""
+    found = {word: rate for word, rate in rates.words.items() if rate.rate > 0}
     lifts = {} if reference is None else lift(rates.expected_counts(), reference)
     table = []
     for word, rate in found.items():
