@@ -26,7 +26,8 @@ ROWS, POSITIONS = 512, 16
 @torch.inference_mode()
 def rate(lm: LanguageModel, head: Callable[[torch.Tensor], torch.Tensor], body: Callable | None = None) -> float:
     """Tokens a second."""
-    body = body or lm.model.base_model
+    body = lm.model.base_model if body is None else body
+    assert body is not None
     tokens = torch.randint(100, 20_000, (ROWS, POSITIONS + 1), generator=torch.Generator().manual_seed(0))
     cache = DynamicCache(config=lm.model.config)
     body(input_ids=tokens[:, :POSITIONS], past_key_values=cache, use_cache=True)

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -191,7 +192,7 @@ def main() -> None:
         batch = min(by_batch, key=lambda b: by_batch[b])
         rows = []
         for one in prefix:
-            row = {"generate": seconds(lambda one=one: generate(lm, one, batch)) / batch}
+            row: dict[str, Any] = {"generate": seconds(lambda one=one: generate(lm, one, batch)) / batch}
             row["exact_many"] = seconds(lambda one=one: ours(lm, one, MANY, EXACT))
             row["exact_few"] = seconds(lambda one=one: ours(lm, one, FEW, EXACT))
             row["precise"] = as_precise_as_independent(lm, one, 10_000)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -28,8 +29,8 @@ def plain_features(folder: Path, _: Path) -> float:
     from PIL import Image
     from timm.data import create_transform, resolve_model_data_config
 
-    model = timm_starter()
-    transform = create_transform(**resolve_model_data_config(model))
+    model: Any = timm_starter()
+    transform: Any = create_transform(**resolve_model_data_config(model))
     paths = sorted(folder.glob("*.jpg"))[:IMAGES]
     started = time.perf_counter()
     with torch.inference_mode():

@@ -112,14 +112,12 @@ def _table(table: pd.DataFrame, path: Path) -> LabelledImages:
             f"{path} lacks the column{'s' if len(missing) > 1 else ''} {' and '.join(missing)}; it has: "
             f"{', '.join(map(str, table.columns))}. Wanted image and label, and if you like group and split."
         )
-    empty = table.index[(table["image"] == "") | (table["label"] == "")]
-    if len(empty):
-        raise LabelError(f"Row {int(empty[0]) + 2} of {path} lacks its image or its label; {len(empty)} rows do. Fill them in.")
+    empty = [i for i, (image, label) in enumerate(zip(table["image"], table["label"], strict=True)) if not (image and label)]
+    if empty:
+        raise LabelError(f"Row {empty[0] + 2} of {path} lacks its image or its label; {len(empty)} rows do. Fill them in.")
+    columns = {name: [str(value) for value in table[name]] for name in table.columns}
     return LabelledImages(
-        [path.parent / image for image in table["image"]],
-        list(table["label"]),
-        list(table["group"]) if "group" in table.columns else None,
-        list(table["split"]) if "split" in table.columns else None,
+        [path.parent / image for image in columns["image"]], columns["label"], columns.get("group"), columns.get("split")
     )
 
 

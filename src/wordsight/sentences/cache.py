@@ -93,9 +93,10 @@ def _copied(layer: Any, indices: Tensor, capacity: int) -> Any:
 
 def undo(cache: DynamicCache, length: int) -> bool:
     """Take back a step that failed half-way; False if a layer cannot."""
-    if not all(isinstance(layer, _InPlace) for layer in cache.layers):
+    layers = [layer for layer in cache.layers if isinstance(layer, _InPlace)]
+    if len(layers) < len(cache.layers):
         return False
-    for layer in cache.layers:
+    for layer in layers:
         layer.length = length
     return True
 
