@@ -95,7 +95,7 @@ def test_another_classifier_or_a_changed_file_is_extracted_anew(photographs, tmp
 
 
 def test_an_own_classifier_by_import_path():
-    assert load_classifier("doubles:tiny_classifier").name == "tiny"
+    assert load_classifier("doubles:tiny_classifier").name == "doubles:tiny_classifier"
     with pytest.raises(ModelError, match=r"'doubles:prepare_nothing': .* Wanted 'package.module:function'"):
         load_classifier("doubles:prepare_nothing")
     with pytest.raises(ModelError, match="returned LanguageModel, wanted a wordsight Classifier"):
