@@ -21,7 +21,7 @@ from PIL import Image
 from skimage import data
 from sklearn.datasets import load_sample_image
 
-from wordsight.explain import Explainer
+from wordsight.explain import SENTENCES, Explainer
 
 
 def process(photograph: Path, environment: dict[str, str]) -> tuple[float, float]:
@@ -62,7 +62,7 @@ def main() -> None:
     figures = {
         "machine": f"{os.cpu_count()} cores, {platform.machine()}",
         "language_model_dtype": str(explainer.lm.dtype),
-        "sentences": 500,
+        "sentences": SENTENCES,
         "first_seconds": round(first[0], 1),
         "cold_seconds": round(statistics.median(s for s, _ in cold), 1),
         "warm_seconds": round(statistics.median(warm), 1),
