@@ -190,7 +190,7 @@ def main() -> None:
     lm = starter_language_model(dtype=native_dtype("cpu"))
     with tempfile.TemporaryDirectory() as folder:
         save_file({"prefix": prefix.contiguous()}, Path(folder) / "prefix.safetensors")
-        # In bfloat16 generate's head is slow on CPUs (PyTorch multiplies its 3-d input as a batch): the faster precision counts.
+        # In bfloat16 generate's head is slow on CPUs (PyTorch multiplies its 3-d input as a batch): the faster one counts.
         models = {"float32": starter_language_model(), str(lm.dtype).removeprefix("torch."): lm}
         by_batch: dict[str, dict[int, float]] = {}
         for name, model in models.items():
