@@ -76,11 +76,8 @@ def ours(lm: LanguageModel, prefix: torch.Tensor, sentences: int, sampling: Samp
 
 
 def peak_mib(mode: str, folder: Path, batch: int, dtype: str) -> float:
-    child = subprocess.Popen([sys.executable, __file__, "--peak", mode, str(folder / "prefix.safetensors"), str(batch), dtype])
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    assert child.returncode == 0
-    return usage.ru_maxrss / 1024
+    command = [sys.executable, __file__, "--peak", mode, str(folder / "prefix.safetensors"), str(batch), dtype]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
 def peak_child(mode: str, file: str, batch: int, dtype: str) -> None:
@@ -91,6 +88,9 @@ def peak_child(mode: str, file: str, batch: int, dtype: str) -> None:
             generate(lm, prefix, batch)
     elif mode == "ours":
         ours(lm, prefix, MANY, EXACT)
+    # Not ru_maxrss, which a child inherits from the process that started it.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
 
 
 def mean_square(found: dict[str, float], reference: dict[str, float]) -> float:

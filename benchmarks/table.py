@@ -58,7 +58,6 @@ def other() -> str:
 
 def engine() -> str:
     found = read("engine")
-    peaks = found["peak_mib"]
     rows = [
         ("5,000 sentences, exact mode", "`generate`", f"{found['exact_5000_times_generate']:.1f} x"),
         ("500 sentences, exact mode", "`generate`", f"{found['exact_500_times_generate']:.1f} x"),
@@ -66,11 +65,6 @@ def engine() -> str:
             "word rates as precise as from 5,000 independent sentences",
             "`generate`",
             f"{found['precision_of_5000_times_generate']:.0f} x",
-        ),
-        (
-            "peak memory of the process, 5,000 sentences",
-            f"{peaks['generate']:.0f} MiB (`generate`)",
-            f"{peaks['ours']:.0f} MiB",
         ),
     ]
     if (RESULTS / "pipeline.json").exists():
