@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wordsight.errors import FeatureError, TranslatorError
@@ -24,17 +23,13 @@ from wordsight.tensors import Prefix, Views
 from wordsight.translator.language_model import LanguageModel
 from wordsight.translator.mlp import Translator
 from wordsight.translator.warm_start import mix_views
-from wordsight.words.content import content_words
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train. ``noise`` is in units of the features' spread; ``trunk_rate`` scales the learning rate of the trunk.
-
-    ``content_weight``: how often a token that is or ends a content word counts in the training loss (not in the dev loss).
-    """
+    """How to train. ``noise`` is in units of the features' spread; ``trunk_rate`` scales the learning rate of the trunk."""
 
     epochs: int = 4
     batch: int = 16
@@ -43,7 +38,6 @@ class Settings:
     weight_decay: float = 0.02
     noise: float = 0.3
     warm_up: float = 0.05
-    content_weight: float = 1.0
     evaluations_an_epoch: int = 2
     patience: int = 3
     seed: int = 0
@@ -129,21 +123,8 @@ def pack(captions: Sequence[Sequence[Sequence[int]]], *, prefix: int) -> Packed:
     return Packed(tokens, mask[:, None], positions, *(torch.tensor(t) for t in (row_of, position_of, target)))
 
 
-def content_tokens(lm: LanguageModel) -> Bool[Tensor, " vocabulary"]:
-    """Which of a language model's tokens are content words by themselves."""
-    pieces = lm.decode([[token] for token in range(len(lm.embeddings))])
-    return torch.tensor([bool(content_words(piece)) for piece in pieces])
-
-
-def caption_loss(
-    lm: LanguageModel,
-    prefix: Prefix,
-    packed: Packed,
-    *,
-    weight: Float[Tensor, " vocabulary"] | None = None,
-    backward_scale: float | None = None,
-) -> float:
-    """Summed -log p of every caption token (end included) given its image's prefix, in nats; ``weight`` by token if given.
+def caption_loss(lm: LanguageModel, prefix: Prefix, packed: Packed, *, backward_scale: float | None = None) -> float:
+    """Summed -log p of every caption token (end included) given its image's prefix, in nats.
 
     With ``backward_scale`` the gradient of that many times the loss is added to whatever made ``prefix``. The head runs over
     a few hundred positions at a time and its gradient is taken at once: logits of a whole batch would take gigabytes.
@@ -157,7 +138,7 @@ def caption_loss(
     leaf = picked.detach().requires_grad_(backward_scale is not None)
     total = 0.0
     for rows, targets in zip(leaf.split(_HEAD_ROWS), packed.target.to(device).split(_HEAD_ROWS), strict=True):
-        loss = torch.nn.functional.cross_entropy(lm.logits(rows).float(), targets, weight, reduction="sum")
+        loss = torch.nn.functional.cross_entropy(lm.logits(rows).float(), targets, reduction="sum")
         total += loss.item()
         if backward_scale is not None:
             (loss * backward_scale).backward()
@@ -199,9 +180,6 @@ def train(
     per_epoch = math.ceil(len(data.views) / settings.batch)
     steps = settings.epochs * per_epoch
     evaluate_every = max(1, per_epoch // settings.evaluations_an_epoch)
-    weight = torch.ones(len(lm.embeddings), device=lm.device)
-    if settings.content_weight != 1:
-        weight[content_tokens(lm).to(lm.device)] = settings.content_weight
     step, history, best = 0, [], {k: v.clone() for k, v in translator.state_dict().items()}
     identity = {
         "settings": asdict(settings),
@@ -223,7 +201,7 @@ def train(
             for rows in _batches(data, settings, epoch=step // per_epoch, skip=step % per_epoch):
                 torch.manual_seed(settings.seed * 1_000_003 + step)
                 _set_rates(optimiser, step, steps, settings.warm_up)
-                loss = _step(translator, lm, data, rows, settings.noise, weight, optimiser)
+                loss = _step(translator, lm, data, rows, settings.noise, optimiser)
                 running = loss if math.isnan(running) else 0.95 * running + 0.05 * loss
                 step += 1
                 if step % evaluate_every == 0 or step == steps:
@@ -258,17 +236,16 @@ def dev_loss(translator: Translator, lm: LanguageModel, dev: Captioned, *, batch
     return total / max(1, count)
 
 
-def _step(translator, lm, data, rows, noise, weight, optimiser) -> float:
+def _step(translator, lm, data, rows, noise, optimiser) -> float:
     translator.train()
     packed = pack([data.captions[r] for r in rows.tolist()], prefix=translator.prefix_tokens)
     z = mix_views(data.views[rows]).to(lm.device)
     z = z + noise * translator.spread * torch.randn_like(z)
     optimiser.zero_grad()
-    total = float(weight[packed.target.to(lm.device)].sum())
-    loss = caption_loss(lm, translator(z), packed, weight=weight, backward_scale=1 / total)
+    loss = caption_loss(lm, translator(z), packed, backward_scale=1 / len(packed.target))
     torch.nn.utils.clip_grad_norm_(translator.parameters(), 1.0)
     optimiser.step()
-    return loss / total
+    return loss / len(packed.target)
 
 
 def _batches(data: Captioned, settings: Settings, *, epoch: int, skip: int) -> Iterator[Tensor]:
