@@ -171,8 +171,7 @@ def train(
             }
         )
     )
-    for name, reason in trained.failures.items():
-        typer.echo(f"{name}: {reason}", err=True)
+    _name_failures(trained.failures)
     total = trained.images + trained.dev_images + len(trained.failures)
     typer.echo(f"used {trained.images + trained.dev_images} of {total} images", err=True)
     if trained.failures:
@@ -215,8 +214,7 @@ def head(
             }
         )
     )
-    for name, reason in made.failures.items():
-        typer.echo(f"{name}: {reason}", err=True)
+    _name_failures(made.failures)
     if made.failures:
         raise typer.Exit(1)
 
@@ -274,10 +272,14 @@ def transfer(
                 explainer = Explainer(model, language_model, *translator)
                 told[name] = vars(caption_agreement(explainer, captioned, people, on_sentences=on_sentences))
     typer.echo(json.dumps(told))
-    for name, reason in made.failures.items():
-        typer.echo(f"{name}: {reason}", err=True)
+    _name_failures(made.failures)
     if made.failures or failed:
         raise typer.Exit(1)
+
+
+def _name_failures(failures: dict[str, str]) -> None:
+    for name, reason in failures.items():
+        typer.echo(f"{name}: {reason}", err=True)
 
 
 def _find(places: list[str]) -> tuple[list[Path], list[str]]:
