@@ -5,6 +5,7 @@ import torch
 
 from doubles import tiny_lm
 from wordsight.errors import FeatureError, TranslatorError
+from wordsight.translator import training
 from wordsight.translator.mlp import Translator
 from wordsight.translator.training import Captioned, Settings, caption_loss, pack, train
 
@@ -71,6 +72,26 @@ def test_training_lowers_the_loss_and_keeps_the_best_weights(lm):
     history = train(made, lm, examples(), examples(1), settings=Settings(epochs=20, batch=4, learning_rate=0.01))
     assert min(history) < 0.7 * history[0]
     assert not made.training
+
+
+def test_the_result_is_the_running_mean_of_the_weights(lm, monkeypatch):
+    """The first step's weights, then memory * mean + (1 - memory) * weights, by hand."""
+    seen = []
+
+    def step(made, *_args):
+        with torch.no_grad():
+            made.to_prefix.bias.fill_(float(len(seen)))
+        seen.append(made)
+        return 1.0
+
+    monkeypatch.setattr(training, "_step", step)
+    made = translator(lm)
+    monkeypatch.setattr(training, "dev_loss", lambda *_args, **_options: -float(len(seen)))  # the last is the best
+    settings = Settings(epochs=1, batch=3, evaluations_an_epoch=1, memory=0.75)
+    train(made, lm, examples(0, 9), examples(1), settings=settings)
+    assert len(seen) == 3
+    # 0; 0.75 * 0 + 0.25 * 1; 0.75 * 0.25 + 0.25 * 2
+    torch.testing.assert_close(made.to_prefix.bias, torch.full_like(made.to_prefix.bias, 0.6875))
 
 
 def test_only_the_translator_learns(lm):

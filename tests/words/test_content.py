@@ -9,7 +9,9 @@ from wordsight.words.content import content_words, lemma
     ("sentence", "words"),
     [
         pytest.param("A DOG and a Dog", {"dog"}, id="lower case"),
-        pytest.param("two dogs, women and children beside buses", {"dog", "woman", "child", "bus"}, id="plural folded"),
+        pytest.param("two dogs and ponies beside buses", {"dog", "pony", "bus"}, id="plural folded"),
+        pytest.param("men, women and children, a man", {"men", "women", "children", "man"}, id="plurals kept apart"),
+        pytest.param("a man looks at a grassy area", {"man", "look", "grassy", "area"}, id="words that are no boilerplate"),
         pytest.param("a mouse and mice on a bus", {"mouse", "bus"}, id="irregular plural, and a singular in -s"),
         pytest.param("a man wearing a hat is running", {"man", "wearing", "hat", "running"}, id="-ing stays"),
         pytest.param("It was there, with some of them, under the", set(), id="stop words"),

@@ -11,7 +11,7 @@ import simplemma
 #: Words that say how a caption is made, not what is in the picture.
 BOILERPLATE = frozenset(
     """photo photograph photography picture image background foreground view scene shot closeup close-up caption camera
-    front side top bottom middle center centre left right area part kind type sort look""".split()
+    front side top bottom middle center centre left right part kind type sort""".split()
 )
 
 #: English words without content, on top of everything shorter than three letters.
@@ -34,6 +34,9 @@ STOP_WORDS = frozenset(
 #: Plurals that the dictionary takes for verbs; captions mean the things.
 _NOUNS_FIRST = {"leaves": "leaf", "glasses": "glasses", "sunglasses": "sunglasses", "shades": "shade"}
 
+#: Plurals that captions choose with care: a group of men is another thing to see than one man.
+_PLURALS_KEPT = frozenset({"men", "women", "children"})
+
 #: Participles say what is seen ("a running dog", "a striped shirt") and are no verbs or nouns ("dressed" is not "a dress").
 _PARTICIPLES = ("ing", "ed")
 
@@ -44,8 +47,8 @@ def content_words(sentence: str) -> frozenset[str]:
     """The content words of an English sentence, each once.
 
     Lower-cased and lemmatised with simplemma's dictionary; words in ``-ing`` and ``-ed`` stay as they are, because "a running
-    dog" and "a striped shirt" say with them what is seen, which "run" and "stripe" do not. Words under three letters,
-    ``STOP_WORDS`` and ``BOILERPLATE`` are dropped.
+    dog" and "a striped shirt" say with them what is seen, which "run" and "stripe" do not, and so do "men", "women" and
+    "children". Words under three letters, ``STOP_WORDS`` and ``BOILERPLATE`` are dropped.
     """
     found = (lemma(word) for word in _WORD.findall(plain(sentence)))
     return frozenset(w for w in found if len(w) > 2 and w not in STOP_WORDS and w not in BOILERPLATE)
@@ -59,7 +62,7 @@ def plain(text: str) -> str:
 @lru_cache(maxsize=100_000)
 def lemma(word: str) -> str:
     """The dictionary form of one lower-case word; stop words and participles unchanged."""
-    if word in STOP_WORDS or word.endswith(_PARTICIPLES):
+    if word in STOP_WORDS or word in _PLURALS_KEPT or word.endswith(_PARTICIPLES):
         return word
     if word in _NOUNS_FIRST:
         return _NOUNS_FIRST[word]
@@ -69,5 +72,5 @@ def lemma(word: str) -> str:
 @cache
 def rules_fingerprint() -> str:
     """What decides which words a sentence has: the lists above and the dictionary's version. Counts are kept under it."""
-    rules = (sorted(BOILERPLATE), sorted(STOP_WORDS), sorted(_NOUNS_FIRST.items()), _PARTICIPLES, version("simplemma"))
+    rules = (sorted(BOILERPLATE), sorted(STOP_WORDS), sorted(_NOUNS_FIRST.items()), sorted(_PLURALS_KEPT), _PARTICIPLES, version("simplemma"))
     return hashlib.sha256(repr(rules).encode()).hexdigest()
