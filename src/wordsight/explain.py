@@ -21,6 +21,7 @@ from wordsight.sentences.consensus import consensus
 from wordsight.sentences.nucleus import Sampling
 from wordsight.sentences.sampler import ESTIMATOR, MEMORY, Sampled, sample
 from wordsight.starter import CLASSIFIER, LANGUAGE_MODEL, starter_classifier, starter_language_model, starter_translator
+from wordsight.tensors import Features, Prefix
 from wordsight.translator.checkpoint import TranslatorCard, check_fits, load_translator, translator_fingerprint
 from wordsight.translator.language_model import LanguageModel, load_language_model
 from wordsight.translator.mlp import Translator
@@ -132,7 +133,7 @@ class Explainer:
         self.lm = lm
         self.card = card
         self.fingerprint = translator_fingerprint(translator)
-        self.translator = translator.to(lm.device).eval()
+        self.translator = translator.to(lm.device).eval().requires_grad_(False)
 
     @classmethod
     def starter(cls, *, device: str = "cpu") -> "Explainer":
@@ -204,12 +205,12 @@ class Explainer:
             if found.kept:
                 drawn = sample(
                     self.lm,
-                    self._prefix(z),
+                    self.prefix(z),
                     sentences=sentences,
                     sampling=sampling,
                     precision=precision,
                     memory=memory,
-                    seeds=[_seed(seed, names[i]) for i in found.kept],
+                    seeds=[image_seed(seed, names[i]) for i in found.kept],
                     on_sentences=on_here,
                 )
                 samples = dict(zip(found.kept, drawn, strict=True))
@@ -230,7 +231,8 @@ class Explainer:
                 )
 
     @torch.inference_mode()
-    def _prefix(self, z: torch.Tensor) -> torch.Tensor:
+    def prefix(self, z: Features) -> Prefix:
+        """What the translator makes of features."""
         return self.translator(z.to(self.lm.device))
 
     def _predict(self, z: torch.Tensor, most: int = 5) -> list[Prediction]:
@@ -252,7 +254,7 @@ class Explainer:
             except (ValueError, TypeError):
                 logger.warning("%s is damaged and is made anew", file)
         mean = self.translator.mean[None]
-        found = sample(self.lm, self._prefix(mean), sentences=sentences, sampling=sampling, seeds=[0], memory=memory)[0]
+        found = sample(self.lm, self.prefix(mean), sentences=sentences, sampling=sampling, seeds=[0], memory=memory)[0]
         counts = found.rates.expected_counts()
         with replacing(file) as partial:
             partial.write_text(json.dumps({"counts": dict(counts.counts), "sentences": counts.sentences}), encoding="utf-8")
@@ -285,6 +287,6 @@ def _name(picture: Picture, index: int) -> str:
     return Path(picture).name if isinstance(picture, str | Path) else f"image {index}"
 
 
-def _seed(seed: int, name: str) -> int:
+def image_seed(seed: int, name: str) -> int:
     """A seed of its own for every image, so that the noise of several images is independent, whatever their order."""
     return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:7], "big")

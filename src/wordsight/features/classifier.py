@@ -52,9 +52,13 @@ class Classifier:
         return z.float().cpu().unflatten(0, pixels.shape[:2])
 
     @torch.inference_mode()
+    def logits(self, z: Features) -> Float[Tensor, "images classes"]:
+        """The classifier's own logits for features."""
+        return self.head(z.to(self.device)).float().cpu()
+
     def probabilities(self, z: Features) -> Float[Tensor, "images classes"]:
         """The classifier's own class probabilities for features."""
-        return self.head(z.to(self.device)).float().softmax(-1).cpu()
+        return self.logits(z).softmax(-1)
 
 
 def classifier_from_module(

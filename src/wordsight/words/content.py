@@ -72,5 +72,12 @@ def lemma(word: str) -> str:
 @cache
 def rules_fingerprint() -> str:
     """What decides which words a sentence has: the lists above and the dictionary's version. Counts are kept under it."""
-    rules = (sorted(BOILERPLATE), sorted(STOP_WORDS), sorted(_NOUNS_FIRST.items()), sorted(_PLURALS_KEPT), _PARTICIPLES, version("simplemma"))
+    rules = (
+        sorted(BOILERPLATE),
+        sorted(STOP_WORDS),
+        sorted(_NOUNS_FIRST.items()),
+        sorted(_PLURALS_KEPT),
+        _PARTICIPLES,
+        version("simplemma"),
+    )
     return hashlib.sha256(repr(rules).encode()).hexdigest()

@@ -99,15 +99,16 @@ def rate_estimate(
         raise ValueError(f"A confidence of {confidence}; it has to be between 0 and 1, for instance 0.95.")
     rate = min(1.0, max(0.0, share))
     if error == 0 or parts < 2:
-        return rate, *_wilson(rate, sentences, NormalDist().inv_cdf(0.5 + confidence / 2))
+        return rate, *wilson(rate, sentences, NormalDist().inv_cdf(0.5 + confidence / 2))
     t = float(stdtrit(parts - 1, 0.5 + confidence / 2))
     # Next to 0 and 1 an error larger than the distance to them would leave Wilson with less than one sentence.
     reach = t * error + t * t / sentences
-    low, high = _wilson(rate, rate * (1 - rate) / error**2, t) if 0 < rate < 1 else (0.0, 1.0)
+    low, high = wilson(rate, rate * (1 - rate) / error**2, t) if 0 < rate < 1 else (0.0, 1.0)
     return rate, max(low, rate - reach, 0.0), min(high, rate + reach, 1.0)
 
 
-def _wilson(share: float, sentences: float, z: float) -> tuple[float, float]:
+def wilson(share: float, sentences: float, z: float) -> tuple[float, float]:
+    """Wilson's (1927) score interval of a share of so many sentences (or images), ``z`` standard errors to either side."""
     shrink = 1 + z * z / sentences
     centre = (share + z * z / (2 * sentences)) / shrink
     half = z * sqrt(share * (1 - share) / sentences + z * z / (4 * sentences * sentences)) / shrink

@@ -1,0 +1,1 @@
+"""Audit: labelled images, their words and the classifier's decisions -> findings."""

@@ -1,0 +1,89 @@
+"""The audit's statistics, for every word at once. Rates are (images, words)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.stats import rankdata
+
+from wordsight.words.scores import wilson
+
+#: Standard errors to either side of a 95% interval.
+Z95 = NormalDist().inv_cdf(0.975)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def separation(
+    rates: Float[np.ndarray, "images words"], here: Bool[np.ndarray, " images"]
+) -> tuple[Float[np.ndarray, " words"], Float[np.ndarray, " words"]]:
+    """How well each word's rate tells the images ``here`` from the rest: area under the ROC curve, and its standard error.
+
+    The area, in [0, 1], is the chance that an image here has a higher rate than one elsewhere, ties counting half (Mann &
+    Whitney 1947); 0.5 says nothing. Its error is DeLong's (1988). Both kinds of images have to be there.
+    """
+    m, n = int(here.sum()), int((~here).sum())
+    if m == 0 or n == 0:
+        raise ValueError(f"{m} images here and {n} elsewhere came, wanted at least one of each.")
+    everywhere = rankdata(rates, axis=0)
+    # The share of the other side that each image beats.
+    above = (everywhere[here] - rankdata(rates[here], axis=0)) / n
+    below = 1 - (everywhere[~here] - rankdata(rates[~here], axis=0)) / m
+    spread = sum(part.var(0, ddof=1) / len(part) if len(part) > 1 else 0.25 for part in (above, below))
+    return above.mean(0), np.sqrt(np.asarray(spread) * np.ones(rates.shape[1]))
+
+
+def association(
+    rates: Float[np.ndarray, "images words"],
+    score: Float[np.ndarray, " images"],
+    stratum: Int[np.ndarray, " images"],
+) -> Float[np.ndarray, " words"]:
+    """Does ``score`` rise with a word's rate among images of the same stratum? A standard normal number if it does not.
+
+    Spearman's rank correlation in each stratum, added up with the strata's degrees of freedom as weights. Without an
+    association, and whatever the distributions, a correlation has mean 0 and variance 1 / (size - 1), so the sum divided by
+    the root of all degrees of freedom has mean 0 and variance 1. 0 where nothing varies.
+    """
+    total, freedom = np.zeros(rates.shape[1]), 0
+    for one in np.unique(stratum):
+        rows = stratum == one
+        if rows.sum() < 3:
+            continue
+        a = rankdata(rates[rows], axis=0)
+        b = rankdata(score[rows])[:, None]
+        a, b = a - a.mean(0), b - b.mean(0)
+        scale = np.sqrt((a**2).sum(0) * (b**2).sum(0))
+        total += np.divide((a * b).sum(0), scale, out=np.zeros_like(total), where=scale > 0) * (rows.sum() - 1)
+        freedom += rows.sum() - 1
+    return total / sqrt(freedom) if freedom else total
+
+
+def difference(with_: Sequence[tuple[int, int]], without: Sequence[tuple[int, int]]) -> Estimate | None:
+    """The difference of two shares, ``with_`` less ``without``, over strata that pair up; each is (hits, images).
+
+    Each stratum's difference is weighed as Mantel & Haenszel (1959) do, by n1 n0 / (n1 + n0); strata that lack one side say
+    nothing. The interval is Newcombe's (1998, method 10) for one stratum and the same square-and-add rule over several: the
+    distances of each share from its Wilson limits, weighed, squared and added. None if no stratum has both sides.
+    """
+    pairs = [(a, b) for a, b in zip(with_, without, strict=True) if a[1] and b[1]]
+    if not pairs:
+        return None
+    weights = [a[1] * b[1] / (a[1] + b[1]) for a, b in pairs]
+    value = below = above = 0.0
+    for weight, ((hits1, n1), (hits0, n0)) in zip(weights, pairs, strict=True):
+        share1, share0, weight = hits1 / n1, hits0 / n0, weight / sum(weights)
+        (low1, high1), (low0, high0) = wilson(share1, n1, Z95), wilson(share0, n0, Z95)
+        value += weight * (share1 - share0)
+        below += weight**2 * ((share1 - low1) ** 2 + (high0 - share0) ** 2)
+        above += weight**2 * ((high1 - share1) ** 2 + (share0 - low0) ** 2)
+    return Estimate(value, value - sqrt(below), value + sqrt(above))

@@ -1,0 +1,83 @@
+"""Does the decision use what a word stands for? The gradient of the word's rate against the gradient of a class's logit.
+
+Since rate(w) is a sum of p(s) over the sentences that contain w, ``grad_z log rate(w)`` is the mean of
+``grad_z log p(s | T(z))`` over sampled sentences that contain w. Over all sentences that mean is zero; what a sample of a few
+has instead is noise that all words share, and the mean over all the sampled sentences is taken off.
+"""
+
+import hashlib
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Sequence, Set
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from wordsight.files import replacing
+from wordsight.tensors import Features
+from wordsight.translator.checkpoint import translator_fingerprint
+from wordsight.translator.language_model import LanguageModel
+from wordsight.translator.mlp import Translator
+from wordsight.translator.training import caption_loss, pack
+
+logger = logging.getLogger(__name__)
+
+
+def sentence_gradients(
+    lm: LanguageModel, translator: Translator, z: Features, sentences: Sequence[str], *, batch: int = 32
+) -> Features:
+    """grad_z log p(sentence | T(z)) (rows, features): one sentence for each row of ``z``, each with its own copy of it."""
+    parts = []
+    for start in range(0, len(sentences), batch):
+        rows = z[start : start + batch].to(lm.device).detach().clone().requires_grad_()
+        packed = pack([[lm.encode(sentence)] for sentence in sentences[start : start + batch]], prefix=translator.prefix_tokens)
+        caption_loss(lm, translator(rows), packed, backward_scale=-1.0)
+        assert rows.grad is not None
+        parts.append(rows.grad.float().cpu())
+    return torch.cat(parts) if parts else torch.zeros(0, translator.features)
+
+
+def sentence_gradients_stored(
+    lm: LanguageModel, translator: Translator, z: Features, sentences: Sequence[str], store: Path
+) -> Features:
+    """Like ``sentence_gradients``, kept in ``store`` under everything that decides it; half precision."""
+    about = f"{lm.fingerprint} {lm.dtype} {translator_fingerprint(translator)} {json.dumps(sentences)}"
+    digest = hashlib.sha256(about.encode() + z.contiguous().float().numpy().tobytes())
+    file = store / f"{digest.hexdigest()[:32]}.safetensors"
+    if file.exists():
+        try:
+            return load_file(file)["gradients"].float()
+        except (SafetensorError, OSError, KeyError) as error:
+            logger.warning("%s is damaged (%s) and is made anew", file, error)
+    gradients = sentence_gradients(lm, translator, z, sentences).half()
+    with replacing(file) as partial:
+        save_file({"gradients": gradients}, partial)
+    return gradients.float()
+
+
+def word_gradients(gradients: Features, words: Sequence[Set[str]]) -> dict[str, Float[Tensor, " features"]]:
+    """grad_z log rate(w) at one image, for each word that some of its sentences contain and some do not.
+
+    ``gradients`` and ``words``: one row and one set of content words a sentence.
+    """
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, some in enumerate(words):
+        for word in some:
+            rows[word].append(row)
+    mean = gradients.mean(0)
+    return {word: gradients[own].mean(0) - mean for word, own in rows.items() if len(own) < len(words)}
+
+
+def cosines(direction: Float[Tensor, " features"], gradients: dict[str, Float[Tensor, " features"]]) -> dict[str, float]:
+    """The cosine of each word's gradient with a direction, in [-1, 1]; words without a gradient are left out."""
+    length = direction.norm()
+    return {
+        word: float(gradient @ direction / (gradient.norm() * length))
+        for word, gradient in gradients.items()
+        if gradient.norm() > 0 and length > 0
+    }

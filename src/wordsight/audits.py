@@ -1,0 +1,287 @@
+"""Audit labelled images: what does a classifier go by, and where does that lead it wrong?"""
+
+import json
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from wordsight.audit.findings import ClassWord, Evidence, Finding, Limits, class_words, findings, mean_estimate
+from wordsight.audit.kinds import class_itself
+from wordsight.audit.statistics import Estimate
+from wordsight.audit.used import cosines, sentence_gradients_stored, word_gradients
+from wordsight.errors import LabelError, ModelError
+from wordsight.explain import Explainer, image_seed
+from wordsight.features.extraction import extract_stored
+from wordsight.fetch import cache_folder
+from wordsight.files import replacing
+from wordsight.images.labelled import LabelledImages
+from wordsight.sentences.consensus import consensus
+from wordsight.sentences.nucleus import Sampling
+from wordsight.sentences.sampler import MEMORY, Sampled
+from wordsight.sentences.store import sample_stored
+from wordsight.tensors import Features
+from wordsight.translator.classes import imagenet_classes
+from wordsight.words.content import content_words
+
+if TYPE_CHECKING:
+    import pandas
+
+logger = logging.getLogger(__name__)
+
+#: Sentences an image: with rates by conditional expectation, a word's rate is known to about four points.
+SENTENCES = 32
+#: Images a class, and sentences an image, that gradients are taken of.
+GRADIENT_IMAGES, GRADIENT_SENTENCES = 32, 16
+
+OnDone = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class AuditedImage:
+    """One image of an audit: its label, what the classifier calls it and how surely, its words with rates, a sentence."""
+
+    image: str
+    path: Path
+    label: str
+    called: str
+    probability: float
+    words: dict[str, float]
+    sentence: str
+    group: str | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found: ``words`` of every class, ``findings`` (the worst first), the images, and what it was made with."""
+
+    classes: list[str]
+    images: list[AuditedImage]
+    words: list[ClassWord]
+    findings: list[Finding]
+    failures: dict[str, str]
+    settings: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the images that the classifier calls by their label."""
+        return float(np.mean([image.label == image.called for image in self.images]))
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """One row a class and word: rate, lift, encoded, used, missed, mistaken and severity with intervals, verdict."""
+        import pandas
+
+        return pandas.DataFrame([_flat(word) for word in self.words])
+
+    def to_json(self) -> str:
+        """The findings and what they rest on."""
+        return json.dumps(
+            {
+                "accuracy": round(self.accuracy, 4),
+                "images": len(self.images),
+                "findings": [
+                    {**_flat(f.about), "groups": [asdict(g) for g in f.groups], "examples": self.examples(f)}
+                    for f in self.findings
+                ],
+                "failures": self.failures,
+                "settings": self.settings,
+            },
+            indent=2,
+        )
+
+    def examples(self, finding: Finding, *, most: int = 6) -> dict[str, list[str]]:
+        """Images that show a finding: the class's with the word that are right, its images without it that are missed, and
+        others with it that are mistaken for the class; those that say the word most (or least) first.
+        """
+        label, word = finding.about.label, finding.about.word
+
+        def pick(rows: Iterator[AuditedImage], *, reverse: bool) -> list[str]:
+            return [i.image for i in sorted(rows, key=lambda i: i.words.get(word, 0.0), reverse=reverse)[:most]]
+
+        own = [i for i in self.images if i.label == label]
+        return {
+            "with": pick((i for i in own if i.called == label), reverse=True),
+            "missed": pick((i for i in own if i.called != label), reverse=False),
+            "mistaken": pick((i for i in self.images if i.label != label and i.called == label), reverse=True),
+        }
+
+
+def audit_images(
+    images: LabelledImages,
+    explainer: Explainer,
+    *,
+    sentences: int = SENTENCES,
+    sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+    apart: Sequence[str] = (),
+    memory: int = MEMORY,
+    seed: int = 0,
+    store: Path | None = None,
+    on_images: OnDone = lambda done, total: None,
+    on_sentences: OnDone = lambda done, total: None,
+) -> Audit:
+    """Audit a classifier on labelled images; labels are the classifier's own, or ImageNet synsets for its 1,000 classes.
+
+    ``sentences`` an image are sampled; ``apart`` are words that are no finding for any class, on top of each class's own name
+    and kinds. Features, sentences and gradients are stored (``store``, default in the cache): a second audit with other
+    limits takes seconds, an interrupted one goes on. Raises LabelError if a label is none of the classifier's.
+    """
+    classifier = explainer.classifier
+    if classifier.head_weight is None:
+        raise ModelError(
+            f"'{classifier.name}' has no linear head, wanted one for the gradient of a class's logit. Give another "
+            "classifier, or train a head on it with 'wordsight head'."
+        )
+    label = label_numbers(images.labels, classifier.labels)
+    store = store or cache_folder()
+    found = extract_stored(classifier, images.paths, store / "features", on_images=on_images)
+    seen, label = images.take(found.kept), label[found.kept]
+    z = found.views.mean(1)
+    logits = classifier.logits(z)
+    said = sample_stored(
+        explainer.lm,
+        explainer.prefix(z),
+        store / "sentences",
+        sentences=sentences,
+        sampling=sampling,
+        seeds=[image_seed(seed, path.name) for path in seen.paths],
+        memory=memory,
+        on_images=on_sentences,
+    )
+    vocabulary, rates = rate_matrix(said, least=limits.images)
+    evidence = Evidence(vocabulary, rates, label.numpy(), logits.double().numpy(), tuple(classifier.labels))
+    own = [class_itself(name) | set(apart) for name in classifier.labels]
+    used_of = Uses(explainer, z, said, evidence, store / "gradients", seed=seed)
+    words = class_words(evidence, used_of, own, limits)
+    probability, called = logits.softmax(1).max(1)
+    audited = [
+        AuditedImage(
+            image=path.name,
+            path=path,
+            label=classifier.labels[int(label[i])],
+            called=classifier.labels[int(called[i])],
+            probability=round(float(probability[i]), 4),
+            words={w: round(r.rate, 4) for w, r in sorted(said[i].rates.words.items(), key=lambda item: -item[1].rate)},
+            sentence=next(iter(consensus(said[i].sentences, most=1)), ""),
+            group=None if seen.groups is None else seen.groups[i],
+            split=None if seen.splits is None else seen.splits[i],
+        )
+        for i, path in enumerate(seen.paths)
+    ]
+    settings = {
+        "classifier": classifier.name,
+        "classifier_fingerprint": classifier.fingerprint[:12],
+        "language_model": explainer.lm.name,
+        "translator": explainer.fingerprint[:12],
+        "translator_figures": explainer.card.figures,
+        "sentences": sentences,
+        "sampling": asdict(sampling),
+        "limits": asdict(limits),
+        "apart": sorted(apart),
+        "seed": seed,
+    }
+    failures = {images.paths[i].name: reason for i, reason in found.failures.items()}
+    return Audit(list(classifier.labels), audited, words, findings(evidence, words), failures, settings)
+
+
+class Uses:
+    """How much a class's logit uses words, asked class by class (``findings.UsedOf``).
+
+    The gradients are taken at images that are called the class, at most ``GRADIENT_IMAGES`` of them, chosen by the seed.
+    """
+
+    def __init__(
+        self, explainer: Explainer, z: Features, said: Sequence[Sampled], evidence: Evidence, store: Path, *, seed: int
+    ) -> None:
+        self._explainer, self._z, self._said, self._evidence = explainer, z, said, evidence
+        self._store, self._seed = store, seed
+        weight = explainer.classifier.head_weight
+        assert weight is not None
+        # What all logits share changes no decision.
+        self._directions = weight - weight.mean(0)
+
+    def __call__(self, c: int, words: Sequence[int]) -> list[Estimate | None]:
+        if not words:
+            return []
+        draw = random.Random(self._seed)
+        rows = np.flatnonzero(self._evidence.called == c).tolist()
+        rows = sorted(draw.sample(rows, min(GRADIENT_IMAGES, len(rows))))
+        chosen = [_choose(self._said[row].sentences, GRADIENT_SENTENCES, draw) for row in rows]
+        z = torch.repeat_interleave(self._z[rows], torch.tensor([len(some) for some in chosen]), dim=0)
+        flat = [sentence for some in chosen for sentence in some]
+        gradients = sentence_gradients_stored(self._explainer.lm, self._explainer.translator, z, flat, self._store)
+        seen: dict[str, list[float]] = {}
+        for own, some in zip(gradients.split([len(some) for some in chosen]), chosen, strict=True):
+            by_word = word_gradients(own, [content_words(sentence) for sentence in some])
+            for word, cosine in cosines(self._directions[c], by_word).items():
+                seen.setdefault(word, []).append(cosine)
+        names = [self._evidence.vocabulary[word] for word in words]
+        return [mean_estimate(np.array(seen[name]), low=-1, high=1) if name in seen else None for name in names]
+
+
+def _choose(sentences: Counter[str], most: int, draw: random.Random) -> list[str]:
+    """Some of the sampled sentences, each with its own chance."""
+    everyone = sorted(sentence for sentence in sentences.elements() if sentence)
+    return draw.sample(everyone, min(most, len(everyone)))
+
+
+def rate_matrix(said: Sequence[Sampled], *, least: int) -> tuple[tuple[str, ...], np.ndarray]:
+    """Words that at least ``least`` images say in one sentence of ten, and each image's rate of each (images, words)."""
+    often = Counter(word for one in said for word, rate in one.rates.words.items() if rate.rate >= 0.1)
+    vocabulary = tuple(sorted(word for word, images in often.items() if images >= least))
+    rates = np.zeros((len(said), len(vocabulary)), dtype=np.float32)
+    column = {word: i for i, word in enumerate(vocabulary)}
+    for row, one in enumerate(said):
+        for word in one.rates.words.keys() & column.keys():
+            rates[row, column[word]] = one.rates.words[word].rate
+    return vocabulary, rates
+
+
+def label_numbers(labels: Sequence[str], known: Sequence[str]) -> torch.Tensor:
+    """The classifier's class number of each label, by its name or, for ImageNet's 1,000 classes, its synset.
+
+    Raises LabelError for labels that the classifier does not have.
+    """
+    number = {name: i for i, name in enumerate(known)}
+    if len(known) == len(imagenet_classes()):
+        number |= {one.synset: i for i, one in enumerate(imagenet_classes())}
+        number |= {one.name: i for i, one in enumerate(imagenet_classes()) if one.name not in number}
+    missing = sorted(set(labels) - number.keys())
+    if missing:
+        shown = ", ".join(repr(name) for name in missing[:5]) + (", ..." if len(missing) > 5 else "")
+        raise LabelError(
+            f"{len(missing)} of {len(set(labels))} labels are none of the classifier's {len(known)} classes: {shown}. Name the "
+            "classes as the classifier does, or train a head for them with 'wordsight head'."
+        )
+    return torch.tensor([number[name] for name in labels], dtype=torch.long)
+
+
+def write_audit(audit: Audit, out: Path) -> list[Path]:
+    """Write ``findings.json``, ``words.csv`` and ``images.jsonl`` into a folder; returns the files."""
+    texts = {
+        "findings.json": audit.to_json() + "\n",
+        "words.csv": audit.to_dataframe().to_csv(index=False),
+        "images.jsonl": "".join(json.dumps({**asdict(i), "path": str(i.path)}) + "\n" for i in audit.images),
+    }
+    for name, text in texts.items():
+        with replacing(out / name) as partial:
+            partial.write_text(text, encoding="utf-8")
+    return [out / name for name in texts]
+
+
+def _flat(word: ClassWord) -> dict[str, object]:
+    flat: dict[str, object] = {"label": word.label, "word": word.word, "verdict": word.verdict, "images_with": word.images_with}
+    flat |= {"lift": round(word.lift, 4), "strength": round(word.strength, 4)}
+    for name in ("rate", "encoded", "used", "missed", "mistaken", "severity"):
+        estimate = getattr(word, name)
+        for end in ("value", "low", "high"):
+            key = name if end == "value" else f"{name}_{end}"
+            flat[key] = None if estimate is None else round(float(getattr(estimate, end)), 4)
+    return flat

@@ -1,0 +1,1 @@
+"""The commands: thin wrappers that parse, show progress on stderr, print results on stdout."""

@@ -1,0 +1,120 @@
+"""wordsight head and audit: commands on labelled images."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from tqdm import tqdm
+
+from wordsight.commands.shared import Classifier, Device, Lm, Seed, app, bar, download_bar, make_folder, name_failures
+
+if TYPE_CHECKING:
+    from wordsight.audits import Audit
+
+
+@app.command()
+def head(
+    data: Annotated[str, typer.Argument(help="A folder with a folder a class, or a table with the columns image and label.")],
+    out: Annotated[Path, typer.Option(help="The head's file, .safetensors.")],
+    classifier: Annotated[str, typer.Option(help="The classifier whose features it reads, named as for explain.")] = "starter",
+    split: Annotated[str | None, typer.Option(help="Train on this split of the data. Default: all of it.")] = None,
+    held_out: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the images kept to measure accuracy on.")] = 0.2,
+    penalty: Annotated[float, typer.Option(min=0, help="Of the squared weights; 1/C in scikit-learn.")] = 1.0,
+    device: Device = "cpu",
+    seed: Seed = 0,
+) -> None:
+    """Train a last layer for classes of your own on a classifier's features, in seconds. Use it as head:FILE."""
+    from wordsight.explain import named_classifier
+    from wordsight.heads import train_head
+    from wordsight.images.labelled import read_labelled
+    from wordsight.train import check_writable
+
+    images = read_labelled(data)
+    if split is not None:
+        images = images.split(split)
+    check_writable(out)
+    with download_bar() as on_bytes:
+        model = named_classifier(classifier, device=device, on_bytes=on_bytes)
+    with bar("features", "image") as on_images:
+        made = train_head(images, model, out, held_out=held_out, penalty=penalty, seed=seed, on_images=on_images)
+    typer.echo(
+        json.dumps(
+            {
+                "head": str(made.file),
+                "labels": list(made.head.labels),
+                "images": made.images,
+                "left_out": len(made.failures),
+                **made.head.figures,
+            }
+        )
+    )
+    name_failures(made.failures)
+    if made.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def audit(
+    data: Annotated[str, typer.Argument(help="A folder with a folder a class, or a table with the columns image and label.")],
+    out: Annotated[Path, typer.Option(help="Folder for findings.json, words.csv and images.jsonl.")],
+    classifier: Classifier = "starter",
+    translator: Annotated[Path | None, typer.Option(help="A translator file. Default: the starter's.")] = None,
+    lm: Lm = None,
+    split: Annotated[str | None, typer.Option(help="Audit this split of the data. Default: all of it.")] = None,
+    sentences: Annotated[int, typer.Option(min=1, help="Sentences sampled for each image.")] = 32,
+    apart: Annotated[
+        list[str] | None,
+        typer.Option(help="A word that is no finding for any class, like the classes' names. Repeatable."),
+    ] = None,
+    false_discovery: Annotated[float, typer.Option(min=0, max=1, help="Benjamini-Hochberg rate of each step.")] = 0.05,
+    least_used: Annotated[float, typer.Option(min=0, max=1, help="Least mean cosine of a word that counts as used.")] = 0.05,
+    least_severity: Annotated[float, typer.Option(min=0, max=1, help="Least gap between shares of errors of a finding.")] = 0.1,
+    fail_on: Annotated[float | None, typer.Option(min=0, max=1, help="Exit with 1 if a finding is as severe as this.")] = None,
+    memory: Annotated[int, typer.Option(min=1, help="MiB for the language model's keys and values at a time.")] = 1024,
+    device: Device = "cpu",
+    seed: Seed = 0,
+) -> None:
+    """Audit a classifier: words that its decisions use to their harm. Interrupted, it goes on."""
+    from wordsight.audit.findings import Limits
+    from wordsight.audits import audit_images, write_audit
+    from wordsight.explain import Explainer
+    from wordsight.images.labelled import read_labelled
+
+    images = read_labelled(data)
+    if split is not None:
+        images = images.split(split)
+    make_folder(out)
+    with download_bar() as on_bytes:
+        explainer = Explainer.load(classifier=classifier, lm=lm, translator=translator, device=device, on_bytes=on_bytes)
+    with bar("features", "image") as on_images, bar("sentences", "image") as on_sentences:
+        found = audit_images(
+            images,
+            explainer,
+            sentences=sentences,
+            limits=Limits(false_discovery=false_discovery, used=least_used, severity=least_severity),
+            apart=apart or (),
+            memory=memory << 20,
+            seed=seed,
+            on_images=on_images,
+            on_sentences=on_sentences,
+        )
+    for file in write_audit(found, out):
+        tqdm.write(f"wrote {file}", file=sys.stderr)
+    typer.echo(_as_text(found))
+    name_failures(found.failures)
+    if fail_on is not None and any(finding.severity.value >= fail_on for finding in found.findings):
+        typer.echo(f"--fail-on {fail_on}: a finding is as severe as that", err=True)
+        raise typer.Exit(1)
+
+
+def _as_text(found: "Audit") -> str:
+    lines = [f"{len(found.images)} images, {found.accuracy:.1%} called by their label; {len(found.findings)} findings"]
+    for finding in found.findings:
+        about, gap = finding.about, finding.severity
+        lines.append(f"{about.label}: {about.word}")
+        lines.append(f"  severity {gap.value:.0%} ({gap.low:.0%} to {gap.high:.0%}), rate {about.rate.value:.0%}")
+        groups = [f"{g.label} {'with' if g.present else 'without'} it {g.accuracy:.0%} of {g.images}" for g in finding.groups]
+        lines.append("  right: " + "; ".join(groups))
+    return "\n".join(lines)

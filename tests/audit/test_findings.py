@@ -1,0 +1,91 @@
+"""Planted shortcuts are found, honest classifiers are left alone, the class's own words are set apart."""
+
+import numpy as np
+
+from wordsight.audit.findings import Evidence, Limits, class_words, findings, mean_estimate, presence_level
+from wordsight.audit.statistics import Estimate
+
+WORDS = ("water", "grass", "dog", *(f"word{i}" for i in range(40)))
+
+
+def evidence(*, shortcut: float, seed: int = 0, images: int = 200) -> Evidence:
+    """Two classes, balanced over water and grass; ``shortcut`` is how much the first class's logit goes by water."""
+    random = np.random.default_rng(seed)
+    label = np.arange(images) % 2
+    water = (np.arange(images) // 2) % 2 == 0
+    rates = np.clip(random.beta(0.5, 4, size=(images, len(WORDS))), 0, 1)
+    rates[:, 0] = np.clip(0.6 * water + random.normal(0.1, 0.1, images), 0, 1)
+    rates[:, 1] = np.clip(0.6 * ~water + random.normal(0.1, 0.1, images), 0, 1)
+    rates[:, 2] = np.clip(0.8 * (label == 0) + random.normal(0.1, 0.05, images), 0, 1)
+    margin = np.where(label == 0, 2.0, -2.0) + shortcut * (water - 0.5) + random.normal(0, 1, images)
+    return Evidence(WORDS, rates, label, np.stack([margin / 2, -margin / 2], 1), ("dog", "person"))
+
+
+def used(c: int, words) -> list[Estimate | None]:
+    """Water is used for the first class, grass for the second, the rest a little for both."""
+    by_word = {0: 0.3 if c == 0 else -0.3, 1: -0.3 if c == 0 else 0.3, 2: 0.5 if c == 0 else -0.5}
+    return [Estimate(by_word.get(w, 0.1), by_word.get(w, 0.1) - 0.05, by_word.get(w, 0.1) + 0.05) for w in words]
+
+
+OWN = [frozenset({"dog"}), frozenset({"person"})]
+
+
+def found(some: Evidence, limits: Limits = Limits()):  # noqa: B008 (frozen)
+    return findings(some, class_words(some, used, OWN, limits))
+
+
+def test_a_planted_shortcut_is_found_for_both_classes():
+    first, second = found(evidence(shortcut=4))
+    assert {(f.about.label, f.about.word) for f in (first, second)} == {("dog", "water"), ("person", "grass")}
+    water = first if first.about.word == "water" else second
+    assert water.about.severity == water.severity
+    assert water.severity.low > 0.1
+    groups = {(g.label, g.present): g.accuracy for g in water.groups}
+    assert groups["dog", True] > groups["dog", False] + 0.1
+    assert groups["not dog", True] < groups["not dog", False] - 0.1
+    assert sum(g.images for g in water.groups) == 200
+
+
+def test_an_honest_classifier_gives_no_findings():
+    assert [found(evidence(shortcut=0, seed=seed)) for seed in range(10)] == [[]] * 10
+
+
+def test_the_class_itself_is_set_apart():
+    table = class_words(evidence(shortcut=4), used, OWN, Limits())
+    verdicts = {(w.label, w.word): w.verdict for w in table}
+    assert verdicts["dog", "dog"] == "class"
+    assert verdicts["dog", "water"] == "harmful"
+    assert verdicts["dog", "grass"] == "none"
+
+
+def test_each_step_has_to_be_passed():
+    some = evidence(shortcut=4)
+    unused = class_words(some, lambda c, words: [Estimate(0.0, -0.1, 0.1)] * len(words), OWN, Limits())
+    assert {w.verdict for w in unused} == {"class", "none", "encoded"}
+    assert findings(some, unused) == []
+    assert {w.verdict for w in class_words(some, used, OWN, Limits(severity=0.9))} == {"class", "none", "used"}
+    assert found(some, Limits(used=0.4)) == []
+
+
+def test_a_word_that_is_used_but_whose_cosine_may_be_zero_is_no_finding():
+    some = evidence(shortcut=4)
+    unsure = class_words(some, lambda c, words: [Estimate(0.3, -0.1, 0.7)] * len(words), OWN, Limits())
+    assert findings(some, unsure) == []
+
+
+def test_classes_with_too_few_images_are_left_out():
+    some = evidence(shortcut=4)
+    called_one = Evidence(WORDS, some.rates, some.label, np.tile([1.0, 0.0], (200, 1)), some.classes)
+    assert class_words(called_one, used, OWN, Limits()) == []
+
+
+def test_the_level_of_presence_by_hand():
+    rates = np.linspace(0, 1, 21)[:, None] * np.array([[1.0, 0.1]])
+    np.testing.assert_allclose(presence_level(rates), [0.475, 0.1])
+
+
+def test_mean_with_students_interval_by_hand():
+    # Mean 2, standard deviation 1, t(2) = 4.3027: 2 +- 4.3027 / sqrt(3).
+    estimate = mean_estimate(np.array([1.0, 2.0, 3.0]), low=-9, high=9)
+    assert (estimate.value, round(estimate.low, 4), round(estimate.high, 4)) == (2.0, -0.4841, 4.4841)
+    assert mean_estimate(np.array([0.25]), low=0, high=1) == Estimate(0.25, 0, 1)

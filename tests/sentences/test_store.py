@@ -1,0 +1,74 @@
+"""Stored sentences are those that would be sampled, are not sampled again, and are renewed when anything changes."""
+
+import pytest
+import torch
+
+from doubles import tiny_lm
+from wordsight.sentences.nucleus import Sampling
+from wordsight.sentences.sampler import sample
+from wordsight.sentences.store import sample_stored
+
+
+@pytest.fixture(scope="module")
+def lm():
+    return tiny_lm()
+
+
+def prefixes(images: int = 5) -> torch.Tensor:
+    return torch.randn(images, 2, 16, generator=torch.Generator().manual_seed(0))
+
+
+def test_stored_sentences_are_the_sampled_ones(lm, tmp_path, monkeypatch):
+    done: list[tuple[int, int]] = []
+    options = {"sentences": 20, "seeds": [1, 2, 3, 4, 5]}
+    stored = sample_stored(lm, prefixes(), tmp_path, **options, part=2, on_images=lambda d, t: done.append((d, t)))
+    sampled = sample(lm, prefixes(), **options)
+    assert [one.sentences for one in stored] == [one.sentences for one in sampled]
+    for one, other in zip(stored, sampled, strict=True):  # sampled in other company, so not the same to the last bit
+        assert {w: r.rate for w, r in one.rates.words.items()} == pytest.approx(
+            {w: r.rate for w, r in other.rates.words.items()}
+        )
+    assert done == [(2, 5), (4, 5), (5, 5)]
+    assert len(list(tmp_path.iterdir())) == 3
+    monkeypatch.setattr("wordsight.sentences.store.sample", None)  # a second call must not sample
+    assert sample_stored(lm, prefixes(), tmp_path, **options, part=2) == stored
+
+
+def test_an_interrupted_call_goes_on(lm, tmp_path, monkeypatch):
+    options = {"sentences": 10, "seeds": [1, 2, 3, 4, 5], "part": 2}
+
+    def stop(done: int, total: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sample_stored(lm, prefixes(), tmp_path, **options, on_images=stop)
+    asked: list[int] = []
+
+    def counted(lm, prefix, **rest):
+        asked.append(len(prefix))
+        return sample(lm, prefix, **rest)
+
+    monkeypatch.setattr("wordsight.sentences.store.sample", counted)
+    sample_stored(lm, prefixes(), tmp_path, **options)
+    assert asked == [1]
+
+
+@pytest.mark.parametrize(
+    "change", [{"sentences": 11}, {"seeds": [2]}, {"sampling": Sampling(top_p=0.5)}, {"prefix": prefixes(1) + 1}]
+)
+def test_other_settings_are_sampled_anew(lm, tmp_path, change):
+    usual = {"prefix": prefixes(1), "store": tmp_path, "sentences": 10, "seeds": [1]}
+    sample_stored(lm, **usual)
+    sample_stored(lm, **(usual | change))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_damaged_file_is_made_anew(lm, tmp_path, caplog):
+    options = {"sentences": 10, "seeds": [1]}
+    first = sample_stored(lm, prefixes(1), tmp_path, **options)
+    (file,) = tmp_path.iterdir()
+    for text in ("", "[1]", '[{"said": 3}]'):
+        file.write_text(text)
+        assert sample_stored(lm, prefixes(1), tmp_path, **options) == first
+    assert "is damaged" in caplog.text

@@ -1,0 +1,107 @@
+"""An audit from labelled images to findings, on tiny models."""
+
+import json
+from collections import Counter
+
+import pytest
+import torch
+from PIL import Image
+
+from doubles import TinyNet, prepare, tiny_classifier, tiny_lm, tiny_translator
+from wordsight.audit.findings import Limits
+from wordsight.audits import audit_images, label_numbers, rate_matrix, write_audit
+from wordsight.errors import LabelError, ModelError
+from wordsight.explain import Explainer
+from wordsight.features.classifier import classifier_from_module
+from wordsight.images.labelled import LabelledImages
+from wordsight.sentences.sampler import Sampled
+from wordsight.words.scores import WordRate, WordRates
+
+
+@pytest.fixture
+def setting(tmp_path, cache):
+    """Twelve pictures of each of two colours that a tiny classifier has as classes, and one that is no picture."""
+    classifier, lm = tiny_classifier(), tiny_lm()
+    paths, labels = [], []
+    for i in range(24):
+        path = tmp_path / f"{i}.png"
+        shade = 255 - 7 * i
+        Image.new("RGB", (16, 16), (shade, 0, 40) if i % 2 else (0, shade, 40)).save(path)
+        paths.append(path)
+        labels.append("red" if i % 2 else "green")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    images = LabelledImages([*paths, tmp_path / "broken.png"], [*labels, "red"], groups=["day"] * 25)
+    return images, Explainer(classifier, lm, *tiny_translator(classifier, lm))
+
+
+def test_an_audit_looks_at_every_readable_image(setting):
+    images, explainer = setting
+    audit = audit_images(images, explainer, sentences=10, limits=Limits(images=2))
+    assert len(audit.images) == 24
+    assert list(audit.failures) == ["broken.png"]
+    first = audit.images[0]
+    assert (first.image, first.label, first.group) == ("0.png", "green", "day")
+    logits = explainer.classifier.logits(explainer.classifier.features_of(prepare(Image.open(images.paths[0]))[None])[0])
+    assert first.called == explainer.classifier.labels[int(logits.argmax())]
+    assert first.probability == pytest.approx(float(logits.softmax(1).max()), abs=1e-3)
+    assert audit.accuracy == sum(i.label == i.called for i in audit.images) / 24
+    assert {word.label for word in audit.words} <= {"red", "green", "blue"}
+    assert not any(word.word == "red" and word.label == "red" and word.verdict != "class" for word in audit.words)
+    frame = audit.to_dataframe()
+    assert len(frame) == len(audit.words)
+
+
+def test_a_second_audit_samples_and_differentiates_nothing(setting, monkeypatch):
+    images, explainer = setting
+    limits = Limits(images=2, false_discovery=1.0)
+    first = audit_images(images, explainer, sentences=10, limits=limits)
+    monkeypatch.setattr("wordsight.sentences.store.sample", None)
+    monkeypatch.setattr("wordsight.audit.used.sentence_gradients", None)
+    second = audit_images(images, explainer, sentences=10, limits=limits)
+    assert second.words == first.words
+    assert second.images == first.images
+
+
+def test_what_is_written_can_be_read(setting, tmp_path):
+    images, explainer = setting
+    audit = audit_images(images, explainer, sentences=10, limits=Limits(images=2))
+    files = write_audit(audit, tmp_path / "out")
+    assert [f.name for f in files] == ["findings.json", "words.csv", "images.jsonl"]
+    told = json.loads(files[0].read_text())
+    assert told["images"] == 24
+    assert told["settings"]["sentences"] == 10
+    assert len(files[2].read_text().splitlines()) == 24
+
+
+def test_labels_are_the_classifiers_own_or_synsets():
+    assert label_numbers(["b", "a"], ["a", "b"]).tolist() == [1, 0]
+    with pytest.raises(LabelError, match=r"1 of 2 labels are none of the classifier's 2 classes: 'c'. Name the classes as"):
+        label_numbers(["b", "c"], ["a", "b"])
+    from wordsight.features.classifier import imagenet_labels
+
+    assert label_numbers(["n01440764", "tench"], imagenet_labels()).tolist() == [0, 0]
+
+
+def test_a_classifier_without_a_linear_head_is_refused(setting):
+    images, _ = setting
+
+    class Head(torch.nn.Module):
+        def forward(self, z):
+            return z[:, :3]
+
+    net = TinyNet()
+    net.head = Head()
+    odd = classifier_from_module(net, head=net.head, prepare=prepare, labels=["red", "green", "blue"], name="odd")
+    lm = tiny_lm()
+    with pytest.raises(ModelError, match="'odd' has no linear head, wanted one for the gradient"):
+        audit_images(images, Explainer(odd, lm, *tiny_translator(odd, lm)), sentences=5)
+
+
+def test_the_rate_matrix_keeps_words_that_enough_images_say():
+    def said(**rates: float) -> Sampled:
+        return Sampled(Counter(), WordRates({w: WordRate(1, r, 0.0, 1.0) for w, r in rates.items()}, 10))
+
+    vocabulary, rates = rate_matrix([said(dog=0.5, cat=0.05), said(dog=0.1, cat=0.9), said(cat=0.2)], least=2)
+    assert vocabulary == ("cat", "dog")
+    assert rates.tolist() == [pytest.approx(row) for row in ([0.05, 0.5], [0.9, 0.1], [0.2, 0.0])]
+    assert float(rates[2, 1]) == 0
