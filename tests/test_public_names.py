@@ -5,7 +5,7 @@ import wordsight
 
 SOURCE = Path(wordsight.__file__).parent
 #: A stage imports only from those before it, and from itself.
-STAGES = ["images", "features", "words", "translator", "sentences", "audit", "report"]
+STAGES = ["images", "features", "words", "translator", "sentences", "audit", "mitigation", "report"]
 #: Modules that any stage may use, and those above all stages.
 COMMON = {"errors", "tensors", "machine", "fetch", "files", "version"}
 ABOVE = {"__main__", "explain", "starter", "train", "transfer", "heads", "audits", "cli"}

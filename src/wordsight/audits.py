@@ -4,16 +4,16 @@ import json
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from wordsight.audit.findings import ClassWord, Evidence, Finding, Limits, class_words, findings, mean_estimate
+from wordsight.audit.findings import Evidence, Limits, class_words, findings, mean_estimate
 from wordsight.audit.kinds import class_itself
+from wordsight.audit.result import Audit, AuditedImage
 from wordsight.audit.statistics import Estimate
 from wordsight.audit.used import cosines, sentence_gradients_stored, word_gradients
 from wordsight.errors import LabelError, ModelError
@@ -30,9 +30,6 @@ from wordsight.tensors import Features
 from wordsight.translator.classes import imagenet_classes
 from wordsight.words.content import content_words
 
-if TYPE_CHECKING:
-    import pandas
-
 logger = logging.getLogger(__name__)
 
 #: Sentences an image: with rates by conditional expectation, a word's rate is known to about four points.
@@ -41,76 +38,6 @@ SENTENCES = 32
 GRADIENT_IMAGES, GRADIENT_SENTENCES = 32, 16
 
 OnDone = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class AuditedImage:
-    """One image of an audit: its label, what the classifier calls it and how surely, its words with rates, a sentence."""
-
-    image: str
-    path: Path
-    label: str
-    called: str
-    probability: float
-    words: dict[str, float]
-    sentence: str
-    group: str | None = None
-    split: str | None = None
-
-
-@dataclass(frozen=True)
-class Audit:
-    """What an audit found: ``words`` of every class, ``findings`` (the worst first), the images, and what it was made with."""
-
-    classes: list[str]
-    images: list[AuditedImage]
-    words: list[ClassWord]
-    findings: list[Finding]
-    failures: dict[str, str]
-    settings: dict[str, object] = field(default_factory=dict)
-
-    @property
-    def accuracy(self) -> float:
-        """Share of the images that the classifier calls by their label."""
-        return float(np.mean([image.label == image.called for image in self.images]))
-
-    def to_dataframe(self) -> "pandas.DataFrame":
-        """One row a class and word: rate, lift, encoded, used, missed, mistaken and severity with intervals, verdict."""
-        import pandas
-
-        return pandas.DataFrame([_flat(word) for word in self.words])
-
-    def to_json(self) -> str:
-        """The findings and what they rest on."""
-        return json.dumps(
-            {
-                "accuracy": round(self.accuracy, 4),
-                "images": len(self.images),
-                "findings": [
-                    {**_flat(f.about), "groups": [asdict(g) for g in f.groups], "examples": self.examples(f)}
-                    for f in self.findings
-                ],
-                "failures": self.failures,
-                "settings": self.settings,
-            },
-            indent=2,
-        )
-
-    def examples(self, finding: Finding, *, most: int = 6) -> dict[str, list[str]]:
-        """Images that show a finding: the class's with the word that are right, its images without it that are missed, and
-        others with it that are mistaken for the class; those that say the word most (or least) first.
-        """
-        label, word = finding.about.label, finding.about.word
-
-        def pick(rows: Iterator[AuditedImage], *, reverse: bool) -> list[str]:
-            return [i.image for i in sorted(rows, key=lambda i: i.words.get(word, 0.0), reverse=reverse)[:most]]
-
-        own = [i for i in self.images if i.label == label]
-        return {
-            "with": pick((i for i in own if i.called == label), reverse=True),
-            "missed": pick((i for i in own if i.called != label), reverse=False),
-            "mistaken": pick((i for i in self.images if i.label != label and i.called == label), reverse=True),
-        }
 
 
 def audit_images(
@@ -274,14 +201,3 @@ def write_audit(audit: Audit, out: Path) -> list[Path]:
         with replacing(out / name) as partial:
             partial.write_text(text, encoding="utf-8")
     return [out / name for name in texts]
-
-
-def _flat(word: ClassWord) -> dict[str, object]:
-    flat: dict[str, object] = {"label": word.label, "word": word.word, "verdict": word.verdict, "images_with": word.images_with}
-    flat |= {"lift": round(word.lift, 4), "strength": round(word.strength, 4)}
-    for name in ("rate", "encoded", "used", "missed", "mistaken", "severity"):
-        estimate = getattr(word, name)
-        for end in ("value", "low", "high"):
-            key = name if end == "value" else f"{name}_{end}"
-            flat[key] = None if estimate is None else round(float(getattr(estimate, end)), 4)
-    return flat

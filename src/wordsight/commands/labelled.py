@@ -11,7 +11,7 @@ from tqdm import tqdm
 from wordsight.commands.shared import Classifier, Device, Lm, Seed, app, bar, download_bar, make_folder, name_failures
 
 if TYPE_CHECKING:
-    from wordsight.audits import Audit
+    from wordsight.audit.result import Audit
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""Mitigation: a finding -> a better head."""
