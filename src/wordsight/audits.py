@@ -5,11 +5,13 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from wordsight.audit.findings import Evidence, Limits, class_words, findings, mean_estimate
 from wordsight.audit.kinds import class_itself
@@ -40,6 +42,63 @@ GRADIENT_IMAGES, GRADIENT_SENTENCES = 32, 16
 OnDone = Callable[[int, int], None]
 
 
+@dataclass(frozen=True)
+class Said:
+    """Labelled images that could be read: their features, labels as class numbers, and what was said about each."""
+
+    images: LabelledImages
+    label: Int[Tensor, " images"]
+    z: Features
+    sampled: list[Sampled]
+    failures: dict[str, str]
+    store: Path
+
+
+def say(
+    images: LabelledImages,
+    explainer: Explainer,
+    *,
+    sentences: int = SENTENCES,
+    sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
+    memory: int = MEMORY,
+    seed: int = 0,
+    store: Path | None = None,
+    on_images: OnDone = lambda done, total: None,
+    on_sentences: OnDone = lambda done, total: None,
+) -> Said:
+    """Features of labelled images and sentences for them, from the store as far as they are there (default: the cache's).
+
+    Raises ModelError if the classifier has no linear head, LabelError if a label is none of its classes.
+    """
+    classifier = explainer.classifier
+    if classifier.head_weight is None:
+        raise ModelError(
+            f"'{classifier.name}' has no linear head, wanted one for the gradient of a class's logit. Give another "
+            "classifier, or train a head on it with 'wordsight head'."
+        )
+    label = label_numbers(images.labels, classifier.labels)
+    store = store or cache_folder()
+    found = extract_stored(classifier, images.paths, store / "features", on_images=on_images)
+    if not found.kept:
+        raise LabelError(
+            f"None of the {len(images.paths)} images can be read; the first: {next(iter(found.failures.values()))}"
+        )
+    seen = images.take(found.kept)
+    z = found.views.mean(1)
+    sampled = sample_stored(
+        explainer.lm,
+        explainer.prefix(z),
+        store / "sentences",
+        sentences=sentences,
+        sampling=sampling,
+        seeds=[image_seed(seed, path.name) for path in seen.paths],
+        memory=memory,
+        on_images=on_sentences,
+    )
+    failures = {images.paths[i].name: reason for i, reason in found.failures.items()}
+    return Said(seen, label[found.kept], z, sampled, failures, store)
+
+
 def audit_images(
     images: LabelledImages,
     explainer: Explainer,
@@ -57,52 +116,27 @@ def audit_images(
     """Audit a classifier on labelled images; labels are the classifier's own, or ImageNet synsets for its 1,000 classes.
 
     ``sentences`` an image are sampled; ``apart`` are words that are no finding for any class, on top of each class's own name
-    and kinds. Features, sentences and gradients are stored (``store``, default in the cache): a second audit with other
-    limits takes seconds, an interrupted one goes on. Raises LabelError if a label is none of the classifier's.
+    and kinds. Features, sentences and gradients are stored: a second audit with other limits takes seconds, an interrupted
+    one goes on. Errors are those of ``say``.
     """
-    classifier = explainer.classifier
-    if classifier.head_weight is None:
-        raise ModelError(
-            f"'{classifier.name}' has no linear head, wanted one for the gradient of a class's logit. Give another "
-            "classifier, or train a head on it with 'wordsight head'."
-        )
-    label = label_numbers(images.labels, classifier.labels)
-    store = store or cache_folder()
-    found = extract_stored(classifier, images.paths, store / "features", on_images=on_images)
-    seen, label = images.take(found.kept), label[found.kept]
-    z = found.views.mean(1)
-    logits = classifier.logits(z)
-    said = sample_stored(
-        explainer.lm,
-        explainer.prefix(z),
-        store / "sentences",
+    said = say(
+        images,
+        explainer,
         sentences=sentences,
         sampling=sampling,
-        seeds=[image_seed(seed, path.name) for path in seen.paths],
         memory=memory,
-        on_images=on_sentences,
+        seed=seed,
+        store=store,
+        on_images=on_images,
+        on_sentences=on_sentences,
     )
-    vocabulary, rates = rate_matrix(said, least=limits.images)
-    evidence = Evidence(vocabulary, rates, label.numpy(), logits.double().numpy(), tuple(classifier.labels))
+    classifier = explainer.classifier
+    logits = classifier.logits(said.z)
+    vocabulary, rates = rate_matrix(said.sampled, least=limits.images)
+    evidence = Evidence(vocabulary, rates, said.label.numpy(), logits.double().numpy(), tuple(classifier.labels))
     own = [class_itself(name) | set(apart) for name in classifier.labels]
-    used_of = Uses(explainer, z, said, evidence, store / "gradients", seed=seed)
-    words = class_words(evidence, used_of, own, limits)
-    probability, called = logits.softmax(1).max(1)
-    audited = [
-        AuditedImage(
-            image=path.name,
-            path=path,
-            label=classifier.labels[int(label[i])],
-            called=classifier.labels[int(called[i])],
-            probability=round(float(probability[i]), 4),
-            words={w: round(r.rate, 4) for w, r in sorted(said[i].rates.words.items(), key=lambda item: -item[1].rate)},
-            sentence=next(iter(consensus(said[i].sentences, most=1)), ""),
-            group=None if seen.groups is None else seen.groups[i],
-            split=None if seen.splits is None else seen.splits[i],
-        )
-        for i, path in enumerate(seen.paths)
-    ]
-    settings = {
+    words = class_words(evidence, Uses(explainer, said, evidence, seed=seed), own, limits)
+    settings: dict[str, object] = {
         "classifier": classifier.name,
         "classifier_fingerprint": classifier.fingerprint[:12],
         "language_model": explainer.lm.name,
@@ -114,8 +148,27 @@ def audit_images(
         "apart": sorted(apart),
         "seed": seed,
     }
-    failures = {images.paths[i].name: reason for i, reason in found.failures.items()}
-    return Audit(list(classifier.labels), audited, words, findings(evidence, words), failures, settings)
+    audited = _audited(said, logits, classifier.labels)
+    return Audit(list(classifier.labels), audited, words, findings(evidence, words), said.failures, settings)
+
+
+def _audited(said: Said, logits: Tensor, labels: Sequence[str]) -> list[AuditedImage]:
+    probability, called = logits.softmax(1).max(1)
+    groups, splits = said.images.groups, said.images.splits
+    return [
+        AuditedImage(
+            image=path.name,
+            path=path,
+            label=labels[int(said.label[i])],
+            called=labels[int(called[i])],
+            probability=round(float(probability[i]), 4),
+            words={w: round(r.rate, 4) for w, r in sorted(one.rates.words.items(), key=lambda item: -item[1].rate)},
+            sentence=next(iter(consensus(one.sentences, most=1)), ""),
+            group=None if groups is None else groups[i],
+            split=None if splits is None else splits[i],
+        )
+        for i, (path, one) in enumerate(zip(said.images.paths, said.sampled, strict=True))
+    ]
 
 
 class Uses:
@@ -124,11 +177,8 @@ class Uses:
     The gradients are taken at images that are called the class, at most ``GRADIENT_IMAGES`` of them, chosen by the seed.
     """
 
-    def __init__(
-        self, explainer: Explainer, z: Features, said: Sequence[Sampled], evidence: Evidence, store: Path, *, seed: int
-    ) -> None:
-        self._explainer, self._z, self._said, self._evidence = explainer, z, said, evidence
-        self._store, self._seed = store, seed
+    def __init__(self, explainer: Explainer, said: Said, evidence: Evidence, *, seed: int) -> None:
+        self._explainer, self._said, self._evidence, self._seed = explainer, said, evidence, seed
         weight = explainer.classifier.head_weight
         assert weight is not None
         # What all logits share changes no decision.
@@ -137,20 +187,32 @@ class Uses:
     def __call__(self, c: int, words: Sequence[int]) -> list[Estimate | None]:
         if not words:
             return []
-        draw = random.Random(self._seed)
         rows = np.flatnonzero(self._evidence.called == c).tolist()
-        rows = sorted(draw.sample(rows, min(GRADIENT_IMAGES, len(rows))))
-        chosen = [_choose(self._said[row].sentences, GRADIENT_SENTENCES, draw) for row in rows]
-        z = torch.repeat_interleave(self._z[rows], torch.tensor([len(some) for some in chosen]), dim=0)
-        flat = [sentence for some in chosen for sentence in some]
-        gradients = sentence_gradients_stored(self._explainer.lm, self._explainer.translator, z, flat, self._store)
         seen: dict[str, list[float]] = {}
-        for own, some in zip(gradients.split([len(some) for some in chosen]), chosen, strict=True):
-            by_word = word_gradients(own, [content_words(sentence) for sentence in some])
+        for by_word in gradients_at(rows, self._said, self._explainer, seed=self._seed):
             for word, cosine in cosines(self._directions[c], by_word).items():
                 seen.setdefault(word, []).append(cosine)
         names = [self._evidence.vocabulary[word] for word in words]
         return [mean_estimate(np.array(seen[name]), low=-1, high=1) if name in seen else None for name in names]
+
+
+def gradients_at(
+    rows: Sequence[int], said: Said, explainer: Explainer, *, seed: int
+) -> list[dict[str, Float[Tensor, " features"]]]:
+    """grad_z log rate(w) of the words said about some of these images, by image: at most ``GRADIENT_IMAGES``, chosen by the
+    seed, and ``GRADIENT_SENTENCES`` of each one's sentences.
+    """
+    draw = random.Random(seed)
+    rows = sorted(draw.sample(list(rows), min(GRADIENT_IMAGES, len(rows))))
+    chosen = [_choose(said.sampled[row].sentences, GRADIENT_SENTENCES, draw) for row in rows]
+    sizes = [len(some) for some in chosen]
+    z = torch.repeat_interleave(said.z[rows], torch.tensor(sizes, dtype=torch.long), dim=0)
+    flat = [sentence for some in chosen for sentence in some]
+    gradients = sentence_gradients_stored(explainer.lm, explainer.translator, z, flat, said.store / "gradients")
+    return [
+        word_gradients(own, [content_words(sentence) for sentence in some])
+        for own, some in zip(gradients.split(sizes), chosen, strict=True)
+    ]
 
 
 def _choose(sentences: Counter[str], most: int, draw: random.Random) -> list[str]:

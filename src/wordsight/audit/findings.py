@@ -47,11 +47,11 @@ class Evidence:
 
 
 def presence_level(rates: Float[np.ndarray, "images words"]) -> Float[np.ndarray, " words"]:
-    """The rate from which a word counts as present in an image: half of what it reaches in one image of twenty, at least 0.1.
+    """The rate from which a word is present in an image: a third of what it reaches in one image of twenty, at least 0.1.
 
     People call a lawn "grass" more readily than a shirt "striped", so one level for all words would not do.
     """
-    return np.maximum(0.1, np.quantile(rates, 0.95, axis=0) / 2)
+    return np.maximum(0.1, np.quantile(rates, 0.95, axis=0) / 3)
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,10 @@ class ClassWord:
     """One word of one class.
 
     ``rate``: mean over the class's images. ``lift``: log-odds against the other images. ``encoded``: chance that an image
-    called this has a higher rate than one called otherwise. ``used``: mean cosine. ``missed``: share of the class's images got
-    wrong without the word less that with it. ``mistaken``: share of other images called this with the word less that without
-    it, within true classes. ``strength``: ``statistics.association``, in standard errors. ``verdict`` is the last step passed.
+    called this has a higher rate than one called otherwise. ``used``: mean cosine. ``missed``: share of the class's images
+    got wrong without the word less that with it. ``mistaken``: share of other images called this with the word less that
+    without it, within true classes. Both are None for words that are not encoded. ``strength``: ``statistics.association``,
+    in standard errors. ``verdict`` is the last step passed.
     """
 
     label: str
@@ -93,19 +94,21 @@ class ClassWord:
     @property
     def severity(self) -> Estimate | None:
         """The larger of the two gaps."""
-        return max((gap for gap in (self.missed, self.mistaken) if gap), key=lambda gap: gap.value, default=None)
+        return worse_gap((self.missed, self.mistaken))
 
 
+#: Words that tell nothing apart are listed from this mean rate on.
+LEAST_RATE = 0.02
 #: From nothing to a finding. "class" is the class itself under another name.
 VERDICTS = ("class", "none", "encoded", "used", "harmful")
 
 
 @dataclass(frozen=True)
 class Group:
-    """Images of one class that have a word, or have it not: how many, and the share that is called right."""
+    """Images of one label that have a word, have it not, or (None) of a true group: how many, and the share called right."""
 
     label: str
-    present: bool
+    present: bool | None
     images: int
     accuracy: float
 
@@ -162,10 +165,10 @@ def _words_of(
 
     margin = evidence.logits[:, c] - _log_sum_of_others(evidence.logits, c)
     strength = association(rates, margin, evidence.label)
-    missed = [_missed(present[own, w], called[own]) for w in words]
-    mistaken = [_mistaken(present[~own, w], called[~own], evidence.label[~own]) for w in words]
-    sizes = [max((gap.value for gap in gaps if gap), default=0.0) for gaps in zip(missed, mistaken, strict=True)]
-    harmful = _discovered(norm.sf(strength), encoded & uses, limits.false_discovery) & (np.array(sizes) >= limits.severity)
+    ask = set(asked.tolist())
+    changes = [gaps(present[:, w], called, evidence.label, c) if i in ask else (None, None) for i, w in enumerate(words)]
+    sizes = np.array([gap.value if (gap := worse_gap(both)) else 0.0 for both in changes])
+    harmful = _discovered(norm.sf(strength), encoded & uses, limits.false_discovery) & (sizes >= limits.severity)
 
     lifts = lift(_counts(names, rates[own]), _counts(names, rates[~own]))
 
@@ -183,12 +186,13 @@ def _words_of(
             lift=lifts[names[i]].log_odds if names[i] in lifts else 0.0,
             encoded=Estimate(float(area[i]), max(0.0, area[i] - Z95 * error[i]), min(1.0, area[i] + Z95 * error[i])),
             used=used[i],
-            missed=missed[i],
-            mistaken=mistaken[i],
+            missed=changes[i][0],
+            mistaken=changes[i][1],
             strength=float(strength[i]),
             verdict=verdict(i),
         )
         for i in range(len(words))
+        if i in ask or rates[own, i].mean() >= LEAST_RATE
     ]
     return sorted(table, key=lambda word: (-VERDICTS.index(word.verdict), -_rank(word), word.word))
 
@@ -223,19 +227,26 @@ def _discovered(p: Float[np.ndarray, " words"], among: Bool[np.ndarray, " words"
     return found
 
 
-def _missed(present: Bool[np.ndarray, " images"], called: Bool[np.ndarray, " images"]) -> Estimate | None:
-    wrong = [[(int((~called[rows]).sum()), int(rows.sum()))] for rows in (~present, present)]
-    return difference(*wrong)
+def gaps(
+    present: Bool[np.ndarray, " images"], called: Bool[np.ndarray, " images"], label: Int[np.ndarray, " images"], c: int
+) -> tuple[Estimate | None, Estimate | None]:
+    """What a word changes for class ``c``: its images *missed* (without the word less with it), others *mistaken* for it (with
+    the word less without it, within true classes). ``called`` says which images are called c. None where a side has no image.
+    """
+
+    def shares(wrong: Bool[np.ndarray, " images"], rows: Sequence[Bool[np.ndarray, " images"]]) -> list[tuple[int, int]]:
+        return [(int(wrong[r].sum()), int(r.sum())) for r in rows]
+
+    own = label == c
+    others = [label == one for one in np.unique(label) if one != c]
+    missed = difference(shares(~called, [own & ~present]), shares(~called, [own & present]))
+    mistaken = difference(shares(called, [o & present for o in others]), shares(called, [o & ~present for o in others]))
+    return missed, mistaken
 
 
-def _mistaken(
-    present: Bool[np.ndarray, " images"], called: Bool[np.ndarray, " images"], label: Int[np.ndarray, " images"]
-) -> Estimate | None:
-    strata = [label == one for one in np.unique(label)]
-    return difference(
-        [(int(called[s & present].sum()), int((s & present).sum())) for s in strata],
-        [(int(called[s & ~present].sum()), int((s & ~present).sum())) for s in strata],
-    )
+def worse_gap(found: tuple[Estimate | None, Estimate | None]) -> Estimate | None:
+    """The severity: the larger of the two gaps."""
+    return max((gap for gap in found if gap), key=lambda gap: gap.value, default=None)
 
 
 def _log_sum_of_others(logits: Float[np.ndarray, "images classes"], c: int) -> Float[np.ndarray, " images"]:

@@ -1,4 +1,4 @@
-"""wordsight head and audit: commands on labelled images."""
+"""wordsight head, audit and mitigate: commands on labelled images."""
 
 import json
 import sys
@@ -118,3 +118,53 @@ def _as_text(found: "Audit") -> str:
         groups = [f"{g.label} {'with' if g.present else 'without'} it {g.accuracy:.0%} of {g.images}" for g in finding.groups]
         lines.append("  right: " + "; ".join(groups))
     return "\n".join(lines)
+
+
+@app.command()
+def mitigate(
+    data: Annotated[str, typer.Argument(help="A folder with a folder a class, or a table with the columns image and label.")],
+    finding: Annotated[str, typer.Option(help="findings.json of an audit (its first finding), or a word, with --label.")],
+    out: Annotated[Path, typer.Option(help="The better head's file, .safetensors; use it as head:FILE.")],
+    method: Annotated[str, typer.Option(help="reweight or project.")] = "reweight",
+    label: Annotated[str | None, typer.Option(help="The class whose decisions use the word.")] = None,
+    classifier: Classifier = "starter",
+    translator: Annotated[Path | None, typer.Option(help="A translator file. Default: the starter's.")] = None,
+    lm: Lm = None,
+    held_out: Annotated[float, typer.Option(min=0.05, max=0.5, help="Share of images to measure on, without splits.")] = 0.3,
+    sentences: Annotated[int, typer.Option(min=1, help="Sentences sampled for each image.")] = 32,
+    memory: Annotated[int, typer.Option(min=1, help="MiB for the language model's keys and values at a time.")] = 1024,
+    device: Device = "cpu",
+    seed: Seed = 0,
+) -> None:
+    """Make a head that no longer hangs on a word; exit with 1 if the worst group is not better for it."""
+    from wordsight.explain import Explainer
+    from wordsight.images.labelled import read_labelled
+    from wordsight.mending import mend, read_suspect, to_json
+    from wordsight.train import check_writable
+
+    suspect = read_suspect(finding, label)
+    images = read_labelled(data)
+    check_writable(out)
+    with download_bar() as on_bytes:
+        explainer = Explainer.load(classifier=classifier, lm=lm, translator=translator, device=device, on_bytes=on_bytes)
+    with bar("features", "image") as on_images, bar("sentences", "image") as on_sentences:
+        mended = mend(
+            images,
+            explainer,
+            suspect,
+            out,
+            method=method,
+            held_out=held_out,
+            sentences=sentences,
+            memory=memory << 20,
+            seed=seed,
+            on_images=on_images,
+            on_sentences=on_sentences,
+        )
+    typer.echo(to_json(mended, out))
+    groups = "the data's groups" if mended.true_groups else f"label and '{mended.word}' present or not"
+    change = f"worst group ({groups}) {mended.before.worst:.1%} -> {mended.after.worst:.1%}"
+    change += f", average {mended.before.average:.1%} -> {mended.after.average:.1%}"
+    typer.echo(f"{change}: {'better' if mended.better else 'NOT better; keep the head you have'}", err=True)
+    if not mended.better:
+        raise typer.Exit(1)

@@ -1,0 +1,199 @@
+"""Mend a classifier: a finding and labelled images in, a better head out, with before and after on held-out images."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from wordsight.audit.findings import Group, gaps, presence_level, worse_gap
+from wordsight.audits import Said, gradients_at, say
+from wordsight.errors import LabelError, WordsightError
+from wordsight.explain import Explainer
+from wordsight.features.head import Head, save_head
+from wordsight.images.labelled import LabelledImages
+from wordsight.mitigation.heads import groups_of, project, reweight, spread_over
+from wordsight.mitigation.result import Accuracies, Mended
+from wordsight.sentences.nucleus import Sampling
+from wordsight.sentences.sampler import MEMORY
+
+METHODS = ("reweight", "project")
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A word of a class that is to be mended."""
+
+    label: str
+    word: str
+
+
+def read_suspect(finding: str, label: str | None = None) -> Suspect:
+    """The first finding of a ``findings.json`` (of class ``label``, if given), or a word with its class.
+
+    Raises WordsightError if the file is none or holds no such finding.
+    """
+    path = Path(finding)
+    if not path.suffix:
+        if label is None:
+            raise WordsightError(f"The word '{finding}' came without a class; name the class that it is used for with --label.")
+        return Suspect(label, finding)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["findings"]
+        suspects = [Suspect(one["label"], one["word"]) for one in found]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WordsightError(
+            f"{finding} cannot be read as findings ({type(error).__name__}: {error}). Give the findings.json that 'wordsight "
+            "audit' wrote, or a word with --label CLASS."
+        ) from error
+    suspects = [one for one in suspects if label in (None, one.label)]
+    if not suspects:
+        of = f" of class '{label}'" if label else ""
+        raise WordsightError(f"{finding} holds no finding{of}, so there is nothing to mend. Give a word with --label CLASS.")
+    return suspects[0]
+
+
+def mend(
+    images: LabelledImages,
+    explainer: Explainer,
+    suspect: Suspect,
+    out: Path,
+    *,
+    method: str = "reweight",
+    held_out: float = 0.3,
+    sentences: int = 32,
+    sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
+    memory: int = MEMORY,
+    seed: int = 0,
+    store: Path | None = None,
+    on_images: Callable[[int, int], None] = lambda done, total: None,
+    on_sentences: Callable[[int, int], None] = lambda done, total: None,
+) -> Mended:
+    """Make a head whose decisions no longer hang on a word, write it to ``out``, and compare it with the classifier's own.
+
+    ``reweight`` retrains the last layer with each label weighing the same with and without the word; ``project`` takes the
+    word's direction out of it. No group labels are used; where the data has some, they only score. Images of a split "train"
+    are trained on and those of "test" (else "val") held out; without splits a random share ``held_out`` is. The head is
+    written even when it is no better: see ``Mended.better``.
+    """
+    if method not in METHODS:
+        raise WordsightError(f"Unknown method '{method}'; wanted one of {', '.join(METHODS)}.")
+    classifier = explainer.classifier
+    if suspect.label not in classifier.labels:
+        raise LabelError(
+            f"'{suspect.label}' is none of the classifier's {len(classifier.labels)} classes; name one of them with --label."
+        )
+    said = say(
+        images,
+        explainer,
+        sentences=sentences,
+        sampling=sampling,
+        memory=memory,
+        seed=seed,
+        store=store,
+        on_images=on_images,
+        on_sentences=on_sentences,
+    )
+    rates = np.array([one.rates.words[suspect.word].rate if suspect.word in one.rates.words else 0.0 for one in said.sampled])
+    present = torch.from_numpy(rates >= presence_level(rates[:, None])[0])
+    if not present.any() or present.all():
+        raise WordsightError(
+            f"{int(present.sum())} of {len(present)} images say '{suspect.word}'; wanted some that do and some that do not. "
+            "Name a word as the audit's words.csv lists it."
+        )
+    group = groups_of(said.label, present)
+    train, held = _parts(said.images, group, held_out, seed)
+    before = own_head(explainer)
+    if method == "reweight":
+        after = reweight(said.z[train], said.label[train], group[train], classifier, seed=seed)
+    else:
+        rows = (present & train).nonzero().flatten().tolist()
+        direction = _direction(explainer, said, suspect.word, rows, seed=seed)
+        after = project(before.weight, before.bias, [direction], said.z[train], classifier)
+    c = list(classifier.labels).index(suspect.label)
+    names, number = _true_groups(said.images, said.label, classifier.labels) if said.images.groups else (None, group)
+    scored = [_score(head, said, held, train, number, names, present, c) for head in (before, after)]
+    mended = Mended(suspect.label, suspect.word, method, names is not None, *scored)
+    figures = {"mended": {"label": suspect.label, "word": suspect.word, "method": method}, **after.figures}
+    figures |= {name: {"average": a.average, "worst": a.worst} for name, a in (("before", scored[0]), ("after", scored[1]))}
+    save_head(out, replace(after, figures=figures))
+    return mended
+
+
+def own_head(explainer: Explainer) -> Head:
+    """The classifier's own last layer. Its bias is what it makes of features that are all zero."""
+    classifier = explainer.classifier
+    assert classifier.head_weight is not None
+    bias = classifier.logits(torch.zeros(1, classifier.features))[0]
+    return Head(classifier.head_weight, bias, tuple(classifier.labels), classifier.name, classifier.fingerprint)
+
+
+def to_json(mended: Mended, out: Path) -> str:
+    """One line of JSON."""
+    return json.dumps({"head": str(out), "better": mended.better, **asdict(mended)})
+
+
+def _parts(images: LabelledImages, group: Int[Tensor, " images"], held_out: float, seed: int) -> tuple[Tensor, Tensor]:
+    if images.splits is not None:
+        held = next((name for name in ("test", "val") if name in images.splits), None)
+        if held is None or "train" not in images.splits:
+            raise LabelError(
+                f"The data has the splits {', '.join(sorted(set(images.splits)))}; wanted train, and test or val. Name them "
+                "so, or leave the column out."
+            )
+        return tuple(torch.tensor([split == name for split in images.splits]) for name in ("train", held))  # pyright: ignore[reportReturnType]
+    parts = max(2, round(1 / held_out))
+    held = spread_over(parts, group, seed=seed) == 0
+    return ~held, held
+
+
+def _true_groups(images: LabelledImages, label: Int[Tensor, " images"], labels: Sequence[str]) -> tuple[list[str], Tensor]:
+    """Label and true group, named and numbered."""
+    assert images.groups is not None
+    named = [f"{labels[int(c)]}, {group}" for c, group in zip(label, images.groups, strict=True)]
+    names = sorted(set(named))
+    return names, torch.tensor([names.index(name) for name in named])
+
+
+def _score(
+    head: Head,
+    said: Said,
+    held: Bool[Tensor, " images"],
+    train: Bool[Tensor, " images"],
+    number: Int[Tensor, " images"],
+    names: list[str] | None,
+    present: Bool[Tensor, " images"],
+    c: int,
+) -> Accuracies:
+    called = head.logits(said.z[held]).argmax(1)
+    label, number_here = said.label[held], number[held]
+    right = (called == label).float()
+    groups, shares = [], []
+    for g in number_here.unique().tolist():
+        rows = number_here == g
+        name = names[g] if names is not None else head.labels[g // 2]
+        groups.append(Group(name, None if names is not None else bool(g % 2), int(rows.sum()), float(right[rows].mean())))
+        shares.append(float((number[train] == g).float().mean()))
+    accuracies = np.array([one.accuracy for one in groups])
+    return Accuracies(
+        average=float(right.mean()),
+        reweighted=float(np.average(accuracies, weights=shares)) if sum(shares) else float(accuracies.mean()),
+        worst=float(accuracies.min()),
+        groups=groups,
+        severity=worse_gap(gaps(present[held].numpy(), (called == c).numpy(), label.numpy(), c)),
+    )
+
+
+def _direction(explainer: Explainer, said: Said, word: str, rows: Sequence[int], *, seed: int) -> Float[Tensor, " features"]:
+    """The mean direction of the word's gradient at images that say it."""
+    found = [g[word] / g[word].norm() for g in gradients_at(rows, said, explainer, seed=seed) if word in g]
+    if not found:
+        raise WordsightError(
+            f"No image has sentences with and without '{word}', so its direction is unknown. Give more --sentences, or use "
+            "--method reweight."
+        )
+    return torch.stack(found).mean(0)

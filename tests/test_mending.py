@@ -1,0 +1,132 @@
+"""From a finding to a better head, on tiny models whose words are given."""
+
+import json
+from collections import Counter
+
+import pytest
+import torch
+
+from doubles import tiny_classifier, tiny_lm, tiny_translator
+from wordsight import mending
+from wordsight.audits import Said
+from wordsight.errors import LabelError, WordsightError
+from wordsight.explain import Explainer
+from wordsight.features.head import fit_head, load_head, with_head
+from wordsight.images.labelled import LabelledImages
+from wordsight.mending import Suspect, mend, read_suspect, to_json
+from wordsight.sentences.sampler import Sampled
+from wordsight.words.scores import WordRate, WordRates
+
+
+def said_of(images: int = 1500, agree: float = 0.9, *, groups: bool = False, splits: bool = False):
+    """A head that goes by "ball", which agrees with the class in most images; the classifier, and what was said."""
+    classifier, lm = tiny_classifier(), tiny_lm()
+    generator = torch.Generator().manual_seed(0)
+    label = torch.arange(images) % 2
+    word = torch.where(torch.rand(images, generator=generator) < agree, label, 1 - label).bool()
+    z = torch.randn(images, 6, generator=generator)
+    z[:, 0] += 1.5 * (2 * label - 1)
+    z[:, 1] += 4.0 * (2 * word.float() - 1)
+    classifier = with_head(classifier, fit_head(z, label, ["cat", "dog"], classifier))
+    sampled = [
+        Sampled(Counter({"a red ball": 1, "a dog runs": 1}), WordRates({"ball": WordRate(5, 0.8 if has else 0.02, 0, 1)}, 10))
+        for has in word.tolist()
+    ]
+    images_ = LabelledImages(
+        [],
+        [classifier.labels[int(c)] for c in label],
+        ["ball" if has else "none" for has in word.tolist()] if groups else None,
+        ["test" if i % 3 == 0 else "train" for i in range(images)] if splits else None,
+    )
+    return Explainer(classifier, lm, *tiny_translator(classifier, lm)), images_, label, z, sampled
+
+
+def mended(tmp_path, monkeypatch, *, method: str = "reweight", word: str = "ball", **options):
+    explainer, images, label, z, sampled = said_of(**options)
+    monkeypatch.setattr(mending, "say", lambda *_args, **_options: Said(images, label, z, sampled, {}, tmp_path))
+    return mend(images, explainer, Suspect("dog", word), tmp_path / "head.safetensors", method=method), explainer
+
+
+def test_reweighting_makes_the_worst_group_better_without_group_labels(tmp_path, monkeypatch):
+    result, explainer = mended(tmp_path, monkeypatch)
+    assert result.better
+    assert result.after.worst > result.before.worst + 0.1
+    assert not result.true_groups
+    assert {(g.label, g.present) for g in result.after.groups} == {("cat", False), ("cat", True), ("dog", False), ("dog", True)}
+    assert result.before.severity is not None
+    assert result.after.severity is not None
+    assert result.after.severity.value < result.before.severity.value
+    head = load_head(tmp_path / "head.safetensors")
+    assert head.figures["mended"] == {"label": "dog", "word": "ball", "method": "reweight"}
+    assert with_head(explainer.classifier, head).labels == ("cat", "dog")
+
+
+def test_before_is_the_classifiers_own_head(tmp_path, monkeypatch):
+    """The average of the groups, weighed by their shares in training, by hand."""
+    result, explainer = mended(tmp_path, monkeypatch, splits=True, groups=True)
+    _, images, label, z, _ = said_of(splits=True, groups=True)
+    held = torch.tensor([split == "test" for split in images.splits])
+    right = (explainer.classifier.logits(z[held]).argmax(1) == label[held]).float()
+    assert result.before.average == pytest.approx(float(right.mean()))
+    names = [f"{name}, {group}" for name, group in zip(images.labels, images.groups, strict=True)]
+    accuracy, share = {}, {}
+    for name in set(names):
+        rows = torch.tensor([n == name for n in names])
+        accuracy[name] = float(right[rows[held]].mean())
+        share[name] = float(rows[~held].float().mean())
+    assert result.true_groups
+    assert result.before.worst == pytest.approx(min(accuracy.values()))
+    assert result.before.reweighted == pytest.approx(sum(accuracy[n] * share[n] for n in accuracy))
+
+
+def test_projecting_takes_out_what_the_words_gradient_says(tmp_path, monkeypatch):
+    result, explainer = mended(tmp_path, monkeypatch, method="project")
+    head = load_head(tmp_path / "head.safetensors")
+    assert not torch.equal(head.weight, explainer.classifier.head_weight)
+    assert result.method == "project"
+
+
+def test_not_better_is_said(tmp_path, monkeypatch):
+    """Images in which the word says nothing about the class: there is nothing to mend."""
+    result, _ = mended(tmp_path, monkeypatch, agree=0.5, method="project")
+    assert result.better == (result.after.worst > result.before.worst)
+    assert json.loads(to_json(result, tmp_path / "h"))["better"] == result.better
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"method": "wish"}, WordsightError, "Unknown method 'wish'; wanted one of reweight, project"),
+        ({"word": "cow"}, WordsightError, "0 of 1500 images say 'cow'; wanted some that do and some that do not"),
+    ],
+)
+def test_what_cannot_be_mended_is_refused(tmp_path, monkeypatch, options, error, message):
+    with pytest.raises(error, match=message):
+        mended(tmp_path, monkeypatch, **options)
+
+
+def test_an_unknown_class_and_odd_splits_are_refused(tmp_path, monkeypatch):
+    explainer, images, label, z, sampled = said_of()
+    monkeypatch.setattr(mending, "say", lambda *_args, **_options: Said(odd, label, z, sampled, {}, tmp_path))
+    with pytest.raises(LabelError, match="'cow' is none of the classifier's 2 classes"):
+        mend(images, explainer, Suspect("cow", "ball"), tmp_path / "h.safetensors")
+    odd = LabelledImages([], images.labels, None, ["one"] * len(images.labels))
+    with pytest.raises(LabelError, match="The data has the splits one; wanted train, and test or val"):
+        mend(images, explainer, Suspect("dog", "ball"), tmp_path / "h.safetensors")
+
+
+def test_suspects_are_read_from_findings(tmp_path):
+    file = tmp_path / "findings.json"
+    file.write_text(json.dumps({"findings": [{"label": "dog", "word": "ball"}, {"label": "cat", "word": "sofa"}]}))
+    assert read_suspect(str(file)) == Suspect("dog", "ball")
+    assert read_suspect(str(file), "cat") == Suspect("cat", "sofa")
+    assert read_suspect("water", "duck") == Suspect("duck", "water")
+    with pytest.raises(WordsightError, match="holds no finding of class 'cow', so there is nothing to mend"):
+        read_suspect(str(file), "cow")
+    with pytest.raises(WordsightError, match="The word 'water' came without a class"):
+        read_suspect("water")
+    file.write_text("[]")
+    with pytest.raises(WordsightError, match="cannot be read as findings"):
+        read_suspect(str(file))
+    with pytest.raises(WordsightError, match=r"none.json cannot be read as findings \(FileNotFoundError"):
+        read_suspect(str(tmp_path / "none.json"))
