@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from wordsight.errors import FeatureError, ModelError
+from wordsight.features.spatial import Locate, locator
 from wordsight.machine import declare_torchvision_operators
 from wordsight.tensors import Features, Pixels, weights_fingerprint
 
@@ -26,7 +27,8 @@ class Classifier:
     """A frozen classifier, as wordsight sees every classifier.
 
     ``backbone`` maps pixels (n, 3, height, width) to features (n, features); ``head`` maps features to logits (n, classes).
-    Build one from any torch module with ``classifier_from_module``.
+    ``locate`` says where in the pixels a direction of the features comes from (see ``spatial``). Build one from any torch
+    module with ``classifier_from_module``.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Classifier:
     fingerprint: str
     device: str = "cpu"
     head_weight: Tensor | None = None
+    locate: Locate | None = None
 
     @torch.inference_mode()
     def features_of(self, pixels: Pixels) -> Float[Tensor, "images views features"]:
@@ -103,6 +106,7 @@ def classifier_from_module(
         fingerprint=weights_fingerprint(module.state_dict()),
         device=device,
         head_weight=weight.detach().float().cpu() if isinstance(weight, Tensor) and weight.ndim == 2 else None,
+        locate=locator(module, head, name),
     )
 
 

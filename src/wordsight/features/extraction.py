@@ -123,10 +123,9 @@ def _prepared(classifier: Classifier, pictures: Sequence[Picture], mirrored: boo
 
     def prepare(picture: Picture) -> Tensor | ImageError:
         try:
-            image = to_rgb(picture) if isinstance(picture, Image.Image) else read_image(picture)
+            image = read_picture(picture)
         except ImageError as error:
             return error
-        image = _not_too_long(image)
         try:
             own = classifier.prepare(image)
             return torch.cat([own, classifier.prepare(ImageOps.mirror(image))]) if mirrored else own
@@ -149,6 +148,11 @@ def _prepared(classifier: Classifier, pictures: Sequence[Picture], mirrored: boo
         while waiting:
             yield done, waiting.popleft().result()
             done += 1
+
+
+def read_picture(picture: Picture) -> Image.Image:
+    """A picture in RGB, as the classifier's preparation gets it. Raises ImageError if it cannot be read."""
+    return _not_too_long(to_rgb(picture) if isinstance(picture, Image.Image) else read_image(picture))
 
 
 def _not_too_long(image: Image.Image, most: int = 8) -> Image.Image:
