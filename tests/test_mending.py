@@ -3,14 +3,18 @@
 import json
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch import nn
 
-from doubles import tiny_classifier, tiny_lm, tiny_translator
+from doubles import prepare, tiny_classifier, tiny_lm, tiny_translator
 from wordsight import mending
 from wordsight.audits import Said
 from wordsight.errors import LabelError, WordsightError
 from wordsight.explain import Explainer
+from wordsight.features.classifier import classifier_from_module
 from wordsight.features.head import fit_head, load_head, with_head
 from wordsight.images.labelled import LabelledImages
 from wordsight.mending import Suspect, mend, read_suspect, to_json
@@ -86,6 +90,34 @@ def test_projecting_takes_out_what_the_words_gradient_says(tmp_path, monkeypatch
     assert result.method == "project"
 
 
+def test_masking_hides_the_words_region_in_training_images_and_retrains(tmp_path, monkeypatch):
+    """The pictures are real here, and so is a classifier that sees places."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 2))
+    classifier = classifier_from_module(net, head=net[4], prepare=prepare, labels=["cat", "dog"], name="net")
+    paths = [tmp_path / f"{i}.png" for i in range(40)]
+    for i, path in enumerate(paths):
+        Image.effect_noise((16, 16), 10 + 5 * i).convert("RGB").save(path)
+    z = classifier.features_of(torch.stack([prepare(Image.open(path)) for path in paths])).mean(1)
+    label, lm = torch.arange(40) % 2, tiny_lm()
+    _, _, _, _, sampled = said_of(40)
+    images = LabelledImages(paths, ["dog" if i % 2 else "cat" for i in range(40)])
+    explainer = Explainer(classifier, lm, *tiny_translator(classifier, lm))
+    monkeypatch.setattr(mending, "say", lambda *_args, **_options: Said(images, label, z, sampled, {}, tmp_path / "store"))
+    upper = np.repeat([[1.0], [0.0]], 4, axis=0).repeat(8, axis=1)
+    monkeypatch.setattr(mending, "locate", lambda *_args: upper)
+    mend(images, explainer, Suspect("dog", "ball"), tmp_path / "better.safetensors", method="mask")
+    masked = list((tmp_path / "better-masked").glob("*.png"))
+    say_it = [i for i, one in enumerate(sampled) if one.rates.words["ball"].rate > 0.5]
+    assert 0 < len(masked) < len(say_it)  # those that are held out are left as they are
+    rows = [int(path.name.split("-")[0]) for path in masked]
+    assert set(rows) <= set(say_it)
+    for path, row in zip(masked, rows, strict=True):
+        pixels, own = np.asarray(Image.open(path)), np.asarray(Image.open(paths[row]))
+        np.testing.assert_array_equal(pixels[10:], own[10:])
+        assert np.ptp(pixels[:6].reshape(-1, 3), axis=0).max() == 0
+
+
 def test_not_better_is_said(tmp_path, monkeypatch):
     """Images in which the word says nothing about the class: there is nothing to mend."""
     result, _ = mended(tmp_path, monkeypatch, agree=0.5, method="project")
@@ -96,7 +128,7 @@ def test_not_better_is_said(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"method": "wish"}, WordsightError, "Unknown method 'wish'; wanted one of reweight, project"),
+        ({"method": "wish"}, WordsightError, "Unknown method 'wish'; wanted one of reweight, mask, project"),
         ({"word": "cow"}, WordsightError, "0 of 1500 images say 'cow'; wanted some that do and some that do not"),
     ],
 )

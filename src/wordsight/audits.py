@@ -197,7 +197,7 @@ class Uses:
 
 
 def gradients_at(
-    rows: Sequence[int], said: Said, explainer: Explainer, *, seed: int
+    rows: Sequence[int], said: Said, explainer: Explainer, *, seed: int, most: int = GRADIENT_IMAGES
 ) -> list[dict[str, Float[Tensor, " features"]]]:
     """grad_z log rate(w) of the words said about some of these images, by image: at most ``GRADIENT_IMAGES``, chosen by the
     seed, and ``GRADIENT_SENTENCES`` of each one's sentences.

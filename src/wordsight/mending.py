@@ -14,14 +14,19 @@ from wordsight.audit.findings import Group, gaps, presence_level, worse_gap
 from wordsight.audits import Said, gradients_at, say
 from wordsight.errors import LabelError, WordsightError
 from wordsight.explain import Explainer
+from wordsight.features.extraction import extract_stored, read_picture
 from wordsight.features.head import Head, save_head
+from wordsight.files import replacing
 from wordsight.images.labelled import LabelledImages
+from wordsight.locating import locate
 from wordsight.mitigation.heads import groups_of, project, reweight, spread_over
+from wordsight.mitigation.masks import hide
 from wordsight.mitigation.result import Accuracies, Mended
 from wordsight.sentences.nucleus import Sampling
 from wordsight.sentences.sampler import MEMORY
+from wordsight.tensors import Features
 
-METHODS = ("reweight", "project")
+METHODS = ("reweight", "mask", "project")
 
 
 @dataclass(frozen=True)
@@ -75,10 +80,11 @@ def mend(
 ) -> Mended:
     """Make a head whose decisions no longer hang on a word, write it to ``out``, and compare it with the classifier's own.
 
-    ``reweight`` retrains the last layer with each label weighing the same with and without the word; ``project`` takes the
-    word's direction out of it. No group labels are used; where the data has some, they only score. Images of a split "train"
-    are trained on and those of "test" (else "val") held out; without splits a random share ``held_out`` is. The head is
-    written even when it is no better: see ``Mended.better``.
+    ``reweight`` retrains the last layer with each label weighing the same with and without the word; ``mask`` hides the
+    word's region in the training images that say it (written to a folder beside ``out``), extracts their features again and
+    retrains; ``project`` takes the word's direction out of the head. No group labels are used; where the data has some, they
+    only score. Images of a split "train" are trained on and those of "test" (else "val") held out; without splits a random
+    share ``held_out`` is. The head is written even when it is no better: see ``Mended.better``.
     """
     if method not in METHODS:
         raise WordsightError(f"Unknown method '{method}'; wanted one of {', '.join(METHODS)}.")
@@ -108,10 +114,15 @@ def mend(
     group = groups_of(said.label, present)
     train, held = _parts(said.images, group, held_out, seed)
     before = own_head(explainer)
+    rows = (present & train).nonzero().flatten().tolist()
     if method == "reweight":
         after = reweight(said.z[train], said.label[train], group[train], classifier, seed=seed)
+    elif method == "mask":
+        z = said.z.clone()
+        folder = out.with_name(out.stem + "-masked")
+        z[rows] = _masked_features(explainer, said, suspect.word, rows, folder, seed=seed, on_images=on_images)
+        after = reweight(z[train], said.label[train], said.label[train], classifier, seed=seed)
     else:
-        rows = (present & train).nonzero().flatten().tolist()
         direction = _direction(explainer, said, suspect.word, rows, seed=seed)
         after = project(before.weight, before.bias, [direction], said.z[train], classifier)
     c = list(classifier.labels).index(suspect.label)
@@ -190,10 +201,44 @@ def _score(
 
 def _direction(explainer: Explainer, said: Said, word: str, rows: Sequence[int], *, seed: int) -> Float[Tensor, " features"]:
     """The mean direction of the word's gradient at images that say it."""
-    found = [g[word] / g[word].norm() for g in gradients_at(rows, said, explainer, seed=seed) if word in g]
-    if not found:
+    return _mean_direction(word, gradients_at(rows, said, explainer, seed=seed))
+
+
+def _mean_direction(word: str, found: Sequence[dict[str, Float[Tensor, " features"]]]) -> Float[Tensor, " features"]:
+    directions = [by_word[word] / by_word[word].norm() for by_word in found if word in by_word]
+    if not directions:
         raise WordsightError(
             f"No image has sentences with and without '{word}', so its direction is unknown. Give more --sentences, or use "
             "--method reweight."
         )
-    return torch.stack(found).mean(0)
+    return torch.stack(directions).mean(0)
+
+
+def _masked_features(
+    explainer: Explainer,
+    said: Said,
+    word: str,
+    rows: Sequence[int],
+    folder: Path,
+    *,
+    seed: int,
+    on_images: Callable[[int, int], None],
+) -> Features:
+    """Features of these images with the word's region hidden; the masked pictures are written to ``folder``.
+
+    Where all of an image's sentences say the word, or too few, the region is that of the word's mean direction.
+    """
+    found = gradients_at(rows, said, explainer, seed=seed, most=len(rows))
+    mean = _mean_direction(word, found)
+    paths = []
+    for done, (row, by_word) in enumerate(zip(rows, found, strict=True), start=1):
+        path = said.images.paths[row]
+        image = read_picture(path)
+        target = folder / f"{row}-{path.stem}.png"
+        with replacing(target) as partial:
+            hide(image, locate(explainer.classifier, image, by_word.get(word, mean))).save(partial, format="PNG")
+        paths.append(target)
+        on_images(done, len(rows))
+    extracted = extract_stored(explainer.classifier, paths, said.store / "features")
+    assert len(extracted.kept) == len(rows)  # they were written just now
+    return extracted.views.mean(1)

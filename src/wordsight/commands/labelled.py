@@ -125,7 +125,7 @@ def mitigate(
     data: Annotated[str, typer.Argument(help="A folder with a folder a class, or a table with the columns image and label.")],
     finding: Annotated[str, typer.Option(help="findings.json of an audit (its first finding), or a word, with --label.")],
     out: Annotated[Path, typer.Option(help="The better head's file, .safetensors; use it as head:FILE.")],
-    method: Annotated[str, typer.Option(help="reweight or project.")] = "reweight",
+    method: Annotated[str, typer.Option(help="reweight, mask or project.")] = "reweight",
     label: Annotated[str | None, typer.Option(help="The class whose decisions use the word.")] = None,
     classifier: Classifier = "starter",
     translator: Annotated[Path | None, typer.Option(help="A translator file. Default: the starter's.")] = None,
