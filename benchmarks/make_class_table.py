@@ -2,17 +2,20 @@
 
     python benchmarks/make_class_table.py /usr/share/wordnet
 
-Columns: index, synset, name, nouns, kind.
+Columns: index, synset, name, nouns, kind, nine.
 - name: the class name as a person writes it (WordNet's first lemma).
 - nouns: what a person may call the thing, "|" between: the head noun (last word) of every lemma of the synset, then every
   ancestor in WordNet's hypernym tree that is in EVERYDAY below. This is the written rule by which
   benchmarks/quality.py accepts a word; it was fixed before the first measurement.
 - kind: the nearest such ancestor, or nothing; captions for training say "a tench , a fish".
+- nine: the class of ImageNet-9 (Xiao et al. 2021) that is the synset or an ancestor of it, or nothing; dogs are no carnivores.
 """
 
 import csv
 import sys
 from pathlib import Path
+
+from wordsight.machine import declare_torchvision_operators
 
 # A WordNet lemma of an ancestor, and the everyday word for it. Too general on purpose left out: animal, mammal, object,
 # artifact, device, equipment, container, structure, covering, implement, creature.
@@ -35,6 +38,12 @@ EVERYDAY |= {
     "garment": "clothing", "headdress": "hat", "footwear": "shoe", "mercantile_establishment": "shop", "foodstuff": "food",
     "timepiece": "clock", "dish": "dish", "edible_fruit": "fruit", "firearm": "gun", "kitchen_appliance": "appliance",
     "home_appliance": "appliance", "sweet": "dessert", "dessert": "dessert", "beverage": "drink", "fungus": "mushroom",
+}  # fmt: skip
+
+#: ImageNet-9's classes and their synsets, in its order; the first that fits counts.
+NINE = {
+    "dog": "02084071", "bird": "01503061", "wheeled vehicle": "04576211", "reptile": "01661091", "carnivore": "02075296",
+    "insect": "02159955", "musical instrument": "03800933", "primate": "02469914", "fish": "02512053",
 }  # fmt: skip
 
 
@@ -64,6 +73,7 @@ def ancestors(synsets: dict[str, tuple[list[str], list[str]]], offset: str) -> l
 
 
 def main(folder: str) -> None:
+    declare_torchvision_operators()
     from timm.data import ImageNetInfo
 
     synsets = read_wordnet(Path(folder))
@@ -72,13 +82,22 @@ def main(folder: str) -> None:
         lemmas = synsets[synset[1:]][0]
         # 'hot_dog' has no head noun of its own: a sandwich is no dog.
         nouns = [lemma.split("_")[-1].lower() for lemma in lemmas if lemma != "hot_dog"]
-        kinds = [EVERYDAY[lemma] for a in ancestors(synsets, synset[1:]) for lemma in synsets[a][0] if lemma in EVERYDAY]
+        above = ancestors(synsets, synset[1:])
+        kinds = [EVERYDAY[lemma] for a in above for lemma in synsets[a][0] if lemma in EVERYDAY]
+        nine = next((name for name, offset in NINE.items() if offset in (synset[1:], *above)), "")
         rows.append(
-            [index, synset, lemmas[0].replace("_", " "), "|".join(dict.fromkeys(nouns + kinds)), kinds[0] if kinds else ""]
+            [
+                index,
+                synset,
+                lemmas[0].replace("_", " "),
+                "|".join(dict.fromkeys(nouns + kinds)),
+                kinds[0] if kinds else "",
+                nine,
+            ]
         )
     target = Path(__file__).parent.parent / "src/wordsight/translator/imagenet_classes.csv"
     with target.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([["index", "synset", "name", "nouns", "kind"], *rows])
+        csv.writer(file, lineterminator="\n").writerows([["index", "synset", "name", "nouns", "kind", "nine"], *rows])
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ from PIL import Image
 
 from doubles import TinyNet, prepare, tiny_classifier, tiny_lm, tiny_translator
 from wordsight.audit.findings import Limits
-from wordsight.audits import audit_images, label_numbers, rate_matrix, write_audit
-from wordsight.errors import LabelError, ModelError
+from wordsight.audits import audit_images, fitting, label_numbers, rate_matrix, write_audit
+from wordsight.errors import LabelError
 from wordsight.explain import Explainer
 from wordsight.features.classifier import classifier_from_module
+from wordsight.features.coarse import NINE, OTHER
 from wordsight.images.labelled import LabelledImages
 from wordsight.sentences.sampler import Sampled
 from wordsight.words.scores import WordRate, WordRates
@@ -82,19 +83,33 @@ def test_labels_are_the_classifiers_own_or_synsets():
     assert label_numbers(["n01440764", "tench"], imagenet_labels()).tolist() == [0, 0]
 
 
-def test_a_classifier_without_a_linear_head_is_refused(setting):
+def test_labels_of_imagenet_9_are_read_through_the_nine_classes():
+    tiny = tiny_classifier()
+    full = type(tiny)(
+        **{**vars(tiny), "labels": tuple(f"class {i}" for i in range(1000)), "head": lambda z: z @ torch.eye(6, 1000)}
+    )
+    seen = fitting(full, ["dog", "wheeled vehicle"])
+    assert seen.labels == (*NINE, OTHER)
+    tench = torch.zeros(1, 6)
+    tench[0, 0] = 1
+    assert seen.labels[int(seen.logits(tench).argmax())] == "fish"
+    assert fitting(full, ["dog", "class 3"]) is full
+    assert fitting(tiny, ["dog"]) is tiny
+
+
+def test_a_head_that_is_not_linear_is_audited_too(setting):
     images, _ = setting
 
     class Head(torch.nn.Module):
         def forward(self, z):
-            return z[:, :3]
+            return z[:, :3].square()
 
     net = TinyNet()
     net.head = Head()
     odd = classifier_from_module(net, head=net.head, prepare=prepare, labels=["red", "green", "blue"], name="odd")
     lm = tiny_lm()
-    with pytest.raises(ModelError, match="'odd' has no linear head, wanted one for the gradient"):
-        audit_images(images, Explainer(odd, lm, *tiny_translator(odd, lm)), sentences=5)
+    audit = audit_images(images, Explainer(odd, lm, *tiny_translator(odd, lm)), sentences=10, limits=Limits(images=2))
+    assert len(audit.images) == 24
 
 
 def test_the_rate_matrix_keeps_words_that_enough_images_say():

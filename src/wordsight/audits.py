@@ -17,9 +17,11 @@ from wordsight.audit.findings import Evidence, Limits, class_words, findings, me
 from wordsight.audit.kinds import class_itself
 from wordsight.audit.result import Audit, AuditedImage
 from wordsight.audit.statistics import Estimate
-from wordsight.audit.used import cosines, sentence_gradients_stored, word_gradients
-from wordsight.errors import LabelError, ModelError
+from wordsight.audit.used import cosines, logit_gradients, sentence_gradients_stored, word_gradients
+from wordsight.errors import LabelError
 from wordsight.explain import Explainer, image_seed
+from wordsight.features.classifier import Classifier
+from wordsight.features.coarse import NINE, coarse, read_class_map
 from wordsight.features.extraction import extract_stored
 from wordsight.fetch import cache_folder
 from wordsight.files import replacing
@@ -68,14 +70,9 @@ def say(
 ) -> Said:
     """Features of labelled images and sentences for them, from the store as far as they are there (default: the cache's).
 
-    Raises ModelError if the classifier has no linear head, LabelError if a label is none of its classes.
+    Raises LabelError if a label is none of the classifier's classes or no image can be read.
     """
     classifier = explainer.classifier
-    if classifier.head_weight is None:
-        raise ModelError(
-            f"'{classifier.name}' has no linear head, wanted one for the gradient of a class's logit. Give another "
-            "classifier, or train a head on it with 'wordsight head'."
-        )
     label = label_numbers(images.labels, classifier.labels)
     store = store or cache_folder()
     found = extract_stored(classifier, images.paths, store / "features", on_images=on_images)
@@ -179,18 +176,17 @@ class Uses:
 
     def __init__(self, explainer: Explainer, said: Said, evidence: Evidence, *, seed: int) -> None:
         self._explainer, self._said, self._evidence, self._seed = explainer, said, evidence, seed
-        weight = explainer.classifier.head_weight
-        assert weight is not None
-        # What all logits share changes no decision.
-        self._directions = weight - weight.mean(0)
 
     def __call__(self, c: int, words: Sequence[int]) -> list[Estimate | None]:
         if not words:
             return []
-        rows = np.flatnonzero(self._evidence.called == c).tolist()
+        called = np.flatnonzero(self._evidence.called == c).tolist()
+        rows, found = gradients_at(called, self._said, self._explainer, seed=self._seed)
+        classifier = self._explainer.classifier
+        directions = logit_gradients(classifier.head, self._said.z[rows].to(classifier.device), c)
         seen: dict[str, list[float]] = {}
-        for by_word in gradients_at(rows, self._said, self._explainer, seed=self._seed):
-            for word, cosine in cosines(self._directions[c], by_word).items():
+        for direction, by_word in zip(directions, found, strict=True):
+            for word, cosine in cosines(direction, by_word).items():
                 seen.setdefault(word, []).append(cosine)
         names = [self._evidence.vocabulary[word] for word in words]
         return [mean_estimate(np.array(seen[name]), low=-1, high=1) if name in seen else None for name in names]
@@ -198,9 +194,10 @@ class Uses:
 
 def gradients_at(
     rows: Sequence[int], said: Said, explainer: Explainer, *, seed: int, most: int = GRADIENT_IMAGES
-) -> list[dict[str, Float[Tensor, " features"]]]:
-    """grad_z log rate(w) of the words said about some of these images, by image: at most ``GRADIENT_IMAGES``, chosen by the
-    seed, and ``GRADIENT_SENTENCES`` of each one's sentences.
+) -> tuple[list[int], list[dict[str, Float[Tensor, " features"]]]]:
+    """Some of these images, and grad_z log rate(w) of the words said about each.
+
+    At most ``most`` images, chosen by the seed, and ``GRADIENT_SENTENCES`` of each one's sentences.
     """
     draw = random.Random(seed)
     rows = sorted(draw.sample(list(rows), min(GRADIENT_IMAGES, len(rows))))
@@ -209,7 +206,7 @@ def gradients_at(
     z = torch.repeat_interleave(said.z[rows], torch.tensor(sizes, dtype=torch.long), dim=0)
     flat = [sentence for some in chosen for sentence in some]
     gradients = sentence_gradients_stored(explainer.lm, explainer.translator, z, flat, said.store / "gradients")
-    return [
+    return rows, [
         word_gradients(own, [content_words(sentence) for sentence in some])
         for own, some in zip(gradients.split(sizes), chosen, strict=True)
     ]
@@ -231,6 +228,18 @@ def rate_matrix(said: Sequence[Sampled], *, least: int) -> tuple[tuple[str, ...]
         for word in one.rates.words.keys() & column.keys():
             rates[row, column[word]] = one.rates.words[word].rate
     return vocabulary, rates
+
+
+def fitting(classifier: Classifier, labels: Sequence[str], class_map: Path | None = None) -> Classifier:
+    """The classifier, or, for labels of ImageNet-9 and a classifier of ImageNet's 1,000 classes, its view through those nine.
+
+    ``class_map`` is the release's ``in_to_in9.json``; without it classes are mapped by WordNet (386 of them, where the release
+    has 370).
+    """
+    if len(classifier.labels) != len(imagenet_classes()) or not set(labels) <= set(NINE):
+        return classifier
+    by_wordnet = {i: one.nine for i, one in enumerate(imagenet_classes()) if one.nine}
+    return coarse(classifier, read_class_map(class_map) if class_map is not None else by_wordnet, NINE)
 
 
 def label_numbers(labels: Sequence[str], known: Sequence[str]) -> torch.Tensor:

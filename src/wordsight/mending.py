@@ -12,7 +12,7 @@ from torch import Tensor
 
 from wordsight.audit.findings import Group, gaps, presence_level, worse_gap
 from wordsight.audits import Said, gradients_at, say
-from wordsight.errors import LabelError, WordsightError
+from wordsight.errors import LabelError, ModelError, WordsightError
 from wordsight.explain import Explainer
 from wordsight.features.extraction import extract_stored, read_picture
 from wordsight.features.head import Head, save_head
@@ -92,6 +92,11 @@ def mend(
     if suspect.label not in classifier.labels:
         raise LabelError(
             f"'{suspect.label}' is none of the classifier's {len(classifier.labels)} classes; name one of them with --label."
+        )
+    if classifier.head_weight is None:
+        raise ModelError(
+            f"The last layer of '{classifier.name}' is not linear, or is seen through coarser classes; wanted a linear one to "
+            "replace. Train one for the data's classes with 'wordsight head'."
         )
     said = say(
         images,
@@ -201,7 +206,7 @@ def _score(
 
 def _direction(explainer: Explainer, said: Said, word: str, rows: Sequence[int], *, seed: int) -> Float[Tensor, " features"]:
     """The mean direction of the word's gradient at images that say it."""
-    return _mean_direction(word, gradients_at(rows, said, explainer, seed=seed))
+    return _mean_direction(word, gradients_at(rows, said, explainer, seed=seed)[1])
 
 
 def _mean_direction(word: str, found: Sequence[dict[str, Float[Tensor, " features"]]]) -> Float[Tensor, " features"]:
@@ -228,7 +233,7 @@ def _masked_features(
 
     Where all of an image's sentences say the word, or too few, the region is that of the word's mean direction.
     """
-    found = gradients_at(rows, said, explainer, seed=seed, most=len(rows))
+    rows, found = gradients_at(rows, said, explainer, seed=seed, most=len(rows))
     mean = _mean_direction(word, found)
     paths = []
     for done, (row, by_word) in enumerate(zip(rows, found, strict=True), start=1):

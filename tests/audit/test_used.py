@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from doubles import tiny_classifier, tiny_lm, tiny_translator
-from wordsight.audit.used import cosines, sentence_gradients, sentence_gradients_stored, word_gradients
+from wordsight.audit.used import cosines, logit_gradients, sentence_gradients, sentence_gradients_stored, word_gradients
 
 SENTENCES = ["a dog runs", "a cat sleeps .", "red ball"]
 
@@ -64,3 +64,12 @@ def test_cosines_by_hand():
         torch.tensor([1.0, 1]), {"up": torch.tensor([2.0, 2]), "across": torch.tensor([1.0, -1]), "no": torch.zeros(2)}
     )
     assert found == {"up": pytest.approx(1), "across": pytest.approx(0)}
+
+
+def test_logit_gradients_by_hand():
+    weight = torch.tensor([[1.0, 0], [0, 2], [5, 1]])
+    found = logit_gradients(lambda z: z @ weight.T, torch.zeros(2, 2), 1)
+    # The row of class 1 less the mean row (2, 1).
+    torch.testing.assert_close(found, torch.tensor([[-2.0, 1], [-2, 1]]))
+    curved = logit_gradients(lambda z: z.square(), torch.tensor([[1.0, 3.0]]), 0)
+    torch.testing.assert_close(curved, torch.tensor([[2.0 - 1, -3.0]]))  # (2a, 0) less half of (2a, 2b)

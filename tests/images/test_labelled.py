@@ -84,3 +84,15 @@ def test_what_is_no_labelled_images_is_refused(tmp_path):
     (tmp_path / "metadata.csv").write_text("img_filename,y,place,split\na.jpg,7,0,0\n")
     with pytest.raises(LabelError, match="has y '7', wanted one of 0, 1"):
         read_labelled(tmp_path)
+
+
+def test_the_backgrounds_challenge_as_it_is(tmp_path):
+    for variation in ("original", "mixed_rand", "only_fg"):
+        for name in ("00_dog", "02_wheeled vehicle"):
+            folder = tmp_path / variation / "val" / name
+            folder.mkdir(parents=True)
+            Image.new("RGB", (4, 4)).save(folder / "fg_n02084071_1.png")
+    found = read_labelled(tmp_path)
+    assert sorted(set(found.labels)) == ["dog", "wheeled vehicle"]
+    assert found.splits == ["original"] * 2 + ["mixed_rand"] * 2 + ["only_fg"] * 2
+    assert [p.parent.parent.parent.name for p in found.split("mixed_rand").paths] == ["mixed_rand"] * 2

@@ -78,7 +78,7 @@ def audit(
 ) -> None:
     """Audit a classifier: words that its decisions use to their harm. Interrupted, it goes on."""
     from wordsight.audit.findings import Limits
-    from wordsight.audits import audit_images, write_audit
+    from wordsight.audits import audit_images, fitting, write_audit
     from wordsight.explain import Explainer
     from wordsight.images.labelled import read_labelled
 
@@ -88,6 +88,8 @@ def audit(
     make_folder(out)
     with download_bar() as on_bytes:
         explainer = Explainer.load(classifier=classifier, lm=lm, translator=translator, device=device, on_bytes=on_bytes)
+    class_map = Path(data) / "in_to_in9.json"
+    explainer.classifier = fitting(explainer.classifier, images.labels, class_map if class_map.is_file() else None)
     with bar("features", "image") as on_images, bar("sentences", "image") as on_sentences:
         found = audit_images(
             images,

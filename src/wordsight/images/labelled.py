@@ -54,6 +54,8 @@ def read_labelled(source: str | Path) -> LabelledImages:
       like), the folders a class are looked for inside them, and the names are the splits.
     - A CSV, TSV or Parquet table with the columns image and label and, if it likes, group and split. Images are relative to
       the table's folder.
+    - The folder of the Backgrounds Challenge (ImageNet-9, Xiao et al. 2021): its variations (original, mixed_rand, ...) are
+      the splits, its nine classes the labels.
     - The folder of the Waterbirds release (Sagawa et al. 2020), known by its metadata.csv: labels landbird and waterbird,
       groups land and water.
 
@@ -61,7 +63,12 @@ def read_labelled(source: str | Path) -> LabelledImages:
     """
     path = Path(source)
     if path.is_dir():
-        found = _waterbirds(path) if (path / "metadata.csv").is_file() else _folders(path)
+        if (path / "metadata.csv").is_file():
+            found = _waterbirds(path)
+        elif _variations(path):
+            found = _backgrounds(path)
+        else:
+            found = _folders(path)
     elif path.suffix.lower() in (".csv", ".tsv", ".parquet") and path.is_file():
         found = _table(_read_table(path), path)
     else:
@@ -91,6 +98,24 @@ def _folders(path: Path) -> LabelledImages:
             paths += found
             labels += [folder.name] * len(found)
     return LabelledImages(paths, labels)
+
+
+#: The Backgrounds Challenge's variations of each photograph.
+_VARIATIONS = ("original", "mixed_same", "mixed_rand", "mixed_next", "only_bg_b", "only_bg_t", "no_fg", "only_fg")
+
+
+def _variations(path: Path) -> list[str]:
+    return [name for name in _VARIATIONS if (path / name / "val").is_dir()]
+
+
+def _backgrounds(path: Path) -> LabelledImages:
+    """Folders like mixed_rand/val/02_wheeled vehicle; a class's number is not part of its name."""
+    parts = [(name, _folders(path / name / "val")) for name in _variations(path)]
+    return LabelledImages(
+        [image for _, part in parts for image in part.paths],
+        [label.partition("_")[2] or label for _, part in parts for label in part.labels],
+        splits=[name for name, part in parts for _ in part.paths],
+    )
 
 
 def _read_table(path: Path) -> pd.DataFrame:

@@ -14,12 +14,13 @@ from wordsight.tensors import Features
 
 @dataclass(frozen=True)
 class ClassName:
-    """An ImageNet class: its name, the nouns a person may call it, the nearest everyday kind ("" if none)."""
+    """An ImageNet class: its name, the nouns a person may call it, the nearest everyday kind, ImageNet-9's class ("": none)."""
 
     synset: str
     name: str
     nouns: tuple[str, ...]
     kind: str
+    nine: str
 
 
 @cache
@@ -27,7 +28,7 @@ def imagenet_classes() -> tuple[ClassName, ...]:
     """The 1,000 ImageNet classes in the usual order, names and kinds from WordNet 3.0."""
     text = files("wordsight.translator").joinpath("imagenet_classes.csv").read_text(encoding="utf-8")
     return tuple(
-        ClassName(row["synset"], row["name"], tuple(row["nouns"].split("|")), row["kind"])
+        ClassName(row["synset"], row["name"], tuple(row["nouns"].split("|")), row["kind"], row["nine"])
         for row in csv.DictReader(text.splitlines())
     )
 

@@ -1,0 +1,97 @@
+"""The tasks of benchmarks/shortcuts.py: two classes, and an attribute that goes along with one of them.
+
+Classes and attributes are defined by what people wrote: an attribute holds when at least two of a photograph's five captions
+use one of its words, and is absent when none does. The same words count as naming it when a finding says them; SYNONYMS adds
+others that name the same thing.
+"""
+
+from dataclasses import dataclass
+
+#: Words of captions, as they are written there, that name a class or an attribute.
+WORDS = {
+    "dog": "dog dogs puppy puppies poodle terrier retriever collie greyhound greyhounds dachshund",
+    "person": "man men woman women boy boys girl girls person people child children kid kids lady guy player players toddler "
+    "baby",
+    "man": "man men guy guys gentleman",
+    "woman": "woman women lady ladies",
+    "child": "child children kid kids boy boys girl girls toddler toddlers baby",
+    "adult": "man men woman women lady guy adult adults gentleman",
+    "water": "water ocean sea lake river pool wave waves pond swimming surf surfing surfer swim swims stream beach puddle",
+    "grass": "grass grassy lawn meadow field",
+    "snow": "snow snowy snowboard snowboarder snowboarding ski skier skiing skis sled",
+    "sand": "sand sandy beach",
+    "red": "red",
+    "blue": "blue",
+    "black": "black",
+    "hat": "hat hats cap caps helmet helmets",
+    "street": "street streets sidewalk road city",
+    "ball": "ball balls soccer football basketball tennis baseball",
+    "shirt": "shirt",
+    "run": "run runs running",
+    "jump": "jump jumps jumping jumped leaps leaping",
+    "sit": "sit sits sitting",
+}
+#: Other words for the same thing.
+SYNONYMS = {
+    "water": "shore wet swimmer splash splashing diving creek dock boat raft",
+    "grass": "green lawn yard",
+    "snow": "ice icy slope winter hill slide snowball",
+    "sand": "shore ocean",
+    "ball": "field team uniform game goal kick kicking play playing court",
+    "street": "car traffic",
+    "sit": "seat chair couch bench",
+    "run": "chase chasing",
+    "jump": "air leap",
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """Class ``a`` goes along with attribute ``x``, class ``b`` with ``y`` (None: with the absence of ``x``)."""
+
+    a: str
+    b: str
+    x: str
+    y: str | None = None
+
+    @property
+    def name(self) -> str:
+        """For tables."""
+        return f"{self.a} / {self.b}, {self.x} / {self.y or 'none'}"
+
+
+TASKS = (
+    Task("dog", "person", "water", "grass"),
+    Task("dog", "person", "snow", "grass"),
+    Task("dog", "person", "sand", "grass"),
+    Task("dog", "person", "water"),
+    Task("dog", "person", "grass"),
+    Task("dog", "person", "snow"),
+    Task("dog", "person", "red"),
+    Task("dog", "person", "black"),
+    Task("dog", "person", "ball"),
+    Task("dog", "person", "run"),
+    Task("child", "man", "water"),
+    Task("child", "man", "red"),
+    Task("child", "man", "blue"),
+    Task("child", "man", "ball"),
+    Task("child", "man", "shirt"),
+    Task("child", "man", "sit"),
+    Task("dog", "child", "water", "grass"),
+    Task("dog", "child", "grass"),
+    Task("dog", "child", "water"),
+    Task("dog", "man", "water"),
+    Task("dog", "man", "ball"),
+)
+#: Each class: words that have to be there, words that must not. "man" is a man without a woman, child or dog.
+CLASSES = {
+    "dog": ("dog", ("person",)),
+    "person": ("person", ("dog",)),
+    "man": ("man", ("woman", "child", "dog")),
+    "child": ("child", ("adult", "dog")),
+}
+
+
+def names(attribute: str) -> set[str]:
+    """The words that name an attribute, when a finding says them."""
+    return set(f"{WORDS[attribute]} {SYNONYMS.get(attribute, '')}".split())

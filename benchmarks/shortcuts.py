@@ -1,0 +1,319 @@
+"""Shortcuts planted in real photographs: does the audit find them, stay silent without them, and does mending help?
+
+    python benchmarks/shortcuts.py SHARED [--sources sentences,ridge,knn] [--seeds 2] [--sentences 24]
+
+SHARED holds flickr8k/. For each task of shortcut_tasks.py heads are trained on sets in which class and attribute agree in 50
+to 95% of the images; a head whose worst group is at least ten points below that of the head without shortcut has a *harmful*
+one. Audits look at held-out images that are balanced or as biased as the training set. Features and sentences are stored, so
+an interrupted run goes on.
+
+Sources of words: "sentences" are wordsight's; "ridge" and "knn" are what needs no language model (ridge regression from
+features to words, captions of the 60 nearest features; both cross-fitted, so that no image's own captions are used); "wrong"
+ranks the sentences' words by how much more often images of the class that are wrong say them (Bias-to-Text's idea, no CLIP).
+"""
+
+import argparse
+import json
+import platform
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+
+from shortcut_tasks import CLASSES, TASKS, WORDS, Task, names
+from starter_data import lines
+from wordsight.audit.findings import ClassWord, Evidence, Limits, class_words, findings, presence_level
+from wordsight.audit.kinds import class_itself
+from wordsight.audit.statistics import Estimate
+from wordsight.audits import Said, Uses, rate_matrix
+from wordsight.explain import Explainer, image_seed
+from wordsight.features.extraction import extract_stored
+from wordsight.features.head import Head, fit_head, with_head
+from wordsight.fetch import cache_folder
+from wordsight.images.labelled import LabelledImages
+from wordsight.mitigation.heads import groups_of, project, reweight
+from wordsight.sentences.store import sample_stored
+from wordsight.translator.captions import read_captions
+from wordsight.words.content import content_words
+
+AGREEMENTS = (0.5, 0.7, 0.8, 0.9, 0.95)
+#: A worst group this much below the unbiased head's is harm.
+HARM = 0.1
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """All photographs with features and captions; everything else names them by row."""
+
+    files: list[Path]
+    seen: np.ndarray  # by the translator, while it was trained
+    z: torch.Tensor
+    captions: list[list[str]]
+
+    def has(self, attribute: str) -> np.ndarray:
+        """Photographs of which at least two captions name it."""
+        return self._named(attribute) >= 2
+
+    def lacks(self, attribute: str) -> np.ndarray:
+        """Photographs of which no caption names it."""
+        return self._named(attribute) == 0
+
+    def _named(self, attribute: str) -> np.ndarray:
+        words = set(WORDS[attribute].split())
+        return np.array([sum(bool(set(c.lower().replace(".", " ").split()) & words) for c in own) for own in self.captions])
+
+    def of_class(self, name: str) -> np.ndarray:
+        """Photographs of a class."""
+        there, missing = CLASSES[name]
+        return self.has(there) & np.logical_and.reduce([self.lacks(one) for one in missing])
+
+
+def photographs(shared: Path, explainer: Explainer) -> Photographs:
+    """Flickr8k's train and dev splits."""
+    flickr = shared / "flickr8k"
+    train, dev = lines(flickr / "train.txt"), lines(flickr / "dev.txt")
+    captions = read_captions(flickr / "captions.csv")
+    files = [flickr / "images" / name for name in train + dev]
+    z = extract_stored(explainer.classifier, files, cache_folder() / "features").views.mean(1)
+    seen = np.arange(len(files)) < len(train)
+    return Photographs(files, seen, z, [captions[f.name] for f in files])
+
+
+def groups(of: Photographs, task: Task) -> list[np.ndarray]:
+    """Rows of the four groups: class a with x, a with y, b with x, b with y."""
+    x = of.has(task.x) & (of.lacks(task.y) if task.y else True)
+    y = (of.has(task.y) & of.lacks(task.x)) if task.y else of.lacks(task.x)
+    return [np.flatnonzero(of.of_class(c) & a) for c in (task.a, task.b) for a in (x, y)]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of each group for training, testing, a balanced audit and one as biased as the training."""
+
+    train: list[np.ndarray]
+    test: list[np.ndarray]
+    balanced: list[np.ndarray]
+    biased: list[np.ndarray]
+
+
+def split(rows: list[np.ndarray], agreement: float, seed: int) -> Split:
+    """Draw them: at least 25 test images a group, at most 400 training images a class."""
+    draw = np.random.default_rng(seed)
+    rows = [draw.permutation(group) for group in rows]
+    held = min(60, max(25, min(map(len, rows)) // 4))
+    test, audit, rest = ([g[:held] for g in rows], [g[held : 2 * held] for g in rows], [g[2 * held :] for g in rows])
+    most = min(400, 2 * min(map(len, rest)))
+    shares = [agreement, 1 - agreement, 1 - agreement, agreement]
+    train = [g[: round(most * share)] for g, share in zip(rest, shares, strict=True)]
+    spare = [np.concatenate([a, g[len(t) :]]) for a, g, t in zip(audit, rest, train, strict=True)]
+    biased = [g[: round(2 * held * share)] for g, share in zip(spare, shares, strict=True)]
+    return Split(train, test, audit, biased)
+
+
+def labels_of(rows: list[np.ndarray]) -> tuple[np.ndarray, torch.Tensor, torch.Tensor]:
+    """All rows, their class and their group."""
+    group = torch.tensor(np.repeat(range(4), [len(g) for g in rows]))
+    return np.concatenate(rows), group // 2, group
+
+
+def accuracies(head: Head, z: torch.Tensor, rows: list[np.ndarray]) -> dict[str, float]:
+    """Worst group and average over balanced groups."""
+    right = [float((head.logits(z[g]).argmax(1) == i // 2).float().mean()) for i, g in enumerate(rows)]
+    return {"worst": min(right), "average": float(np.mean(right))}
+
+
+class Words:
+    """A source of words: rates of all photographs, and how much a head uses each word."""
+
+    def __init__(self, name: str, of: Photographs, explainer: Explainer, sentences: int) -> None:
+        self.name, self.of, self.explainer = name, of, explainer
+        if name in ("ridge", "knn"):
+            self.vocabulary, self.rates, self.directions = cheap_words(of, name)
+        else:
+            self.sampled = sample_stored(
+                explainer.lm,
+                explainer.prefix(of.z),
+                cache_folder() / "sentences",
+                sentences=sentences,
+                seeds=[image_seed(0, f.name) for f in of.files],
+                on_images=lambda done, total: print(f"\rsentences {done}/{total}", end="", flush=True),
+            )
+            self.vocabulary, self.rates = rate_matrix(self.sampled, least=10)
+
+    def audit(self, head: Head, task: Task, rows: list[np.ndarray], limits: Limits) -> list[ClassWord]:
+        """Every word of both classes, on these images."""
+        here, label, _ = labels_of(rows)
+        z = self.of.z[here]
+        evidence = Evidence(self.vocabulary, self.rates[here], label.numpy(), head.logits(z).double().numpy(), head.labels)
+        own = [class_itself(task.a) | set(WORDS[task.a].split()), class_itself(task.b) | set(WORDS[task.b].split())]
+        return class_words(evidence, self._used(head, evidence, here, label), own, limits)
+
+    def _used(self, head: Head, evidence: Evidence, here: np.ndarray, label: torch.Tensor):
+        explainer = self.explainer
+        if self.name in ("ridge", "knn"):
+            direction = head.weight - head.weight.mean(0)
+
+            def used(c: int, words) -> list[Estimate]:
+                cosine = torch.nn.functional.cosine_similarity(self.directions[:, list(words)].T, direction[c][None], dim=1)
+                return [Estimate(value, value - 1e-3, value + 1e-3) for value in cosine.tolist()]
+
+            return used
+        classifier = with_head(explainer.classifier, head)
+        own = Explainer(classifier, explainer.lm, explainer.translator, explainer.card)
+        paths = [self.of.files[i] for i in here]
+        images = LabelledImages(paths, [head.labels[int(c)] for c in label])
+        said = Said(images, label, self.of.z[here], [self.sampled[i] for i in here], {}, cache_folder())
+        return Uses(own, said, evidence, seed=0)
+
+
+def cheap_words(of: Photographs, name: str) -> tuple[tuple[str, ...], np.ndarray, torch.Tensor]:
+    """Word rates without a language model, cross-fitted in five folds, and each word's direction in the features."""
+    own = [[content_words(c) for c in captions] for captions in of.captions]
+    count = Counter(w for captions in own for w in set().union(*captions))
+    vocabulary = tuple(sorted(w for w, n in count.items() if n >= 10))
+    column = {w: i for i, w in enumerate(vocabulary)}
+    truth = np.zeros((len(own), len(vocabulary)))
+    for row, captions in enumerate(own):
+        for caption in captions:
+            for w in caption & column.keys():
+                truth[row, column[w]] += 1 / len(captions)
+    z = of.z.double().numpy()
+    mean, spread = z.mean(0), z.std(0) + 1e-3
+    x = (z - mean) / spread
+
+    def ridge(rows: np.ndarray) -> np.ndarray:
+        gram = x[rows].T @ x[rows] + 3000 * np.eye(x.shape[1])
+        return np.linalg.solve(gram, x[rows].T @ (truth[rows] - truth[rows].mean(0)))
+
+    fold = np.random.default_rng(0).integers(0, 5, len(x))
+    rates = np.zeros_like(truth)
+    for one in range(5):
+        held, rows = fold == one, fold != one
+        if name == "ridge":
+            rates[held] = np.clip(x[held] @ ridge(rows) + truth[rows].mean(0), 0, 1)
+        else:
+            a = x / np.linalg.norm(x, axis=1, keepdims=True)
+            similar = a[held] @ a[rows].T
+            nearest = np.argpartition(-similar, 60, axis=1)[:, :60]
+            weight = np.exp(10 * np.take_along_axis(similar, nearest, 1))
+            weight /= weight.sum(1, keepdims=True)
+            rates[held] = np.einsum("ik,ikw->iw", weight, truth[rows][nearest])
+    # A word's direction: the ridge weights, back in the features' own units.
+    return vocabulary, rates, torch.from_numpy(ridge(np.ones(len(x), dtype=bool)) / spread[:, None]).float()
+
+
+def ranking(source: Words, table: list[ClassWord], evidence_rows, head: Head, limits: Limits) -> dict[str, list[str]]:
+    """The findings' words of each class, the first first."""
+    here, label, _ = labels_of(evidence_rows)
+    z = source.of.z[here]
+    evidence = Evidence(source.vocabulary, source.rates[here], label.numpy(), head.logits(z).double().numpy(), head.labels)
+    found = defaultdict(list)
+    for finding in findings(evidence, table):
+        found[finding.about.label].append(finding.about.word)
+    return dict(found)
+
+
+def mend_with(source: Words, head: Head, word: str, rows: list[np.ndarray], explainer: Explainer) -> dict[str, Head]:
+    """Heads without the shortcut, from the source's words alone."""
+    here, label, _ = labels_of(rows)
+    classifier = with_head(explainer.classifier, head)
+    if word not in source.vocabulary:
+        return {}
+    rate = source.rates[here, source.vocabulary.index(word)]
+    present = torch.from_numpy(rate >= presence_level(rate[:, None])[0])
+    z = source.of.z[here]
+    mended = {"reweight": reweight(z, label, groups_of(label, present), classifier)}
+    if source.name in ("ridge", "knn"):
+        direction = source.directions[:, source.vocabulary.index(word)]
+        mended["project"] = project(head.weight, head.bias, [direction], z, classifier)
+    return mended
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("shared", type=Path)
+    parser.add_argument("--sources", default="sentences,ridge,knn")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--sentences", type=int, default=24)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/shortcuts.json"))
+    options = parser.parse_args()
+    explainer = Explainer.starter()
+    of = photographs(options.shared, explainer)
+    sources = [Words(name, of, explainer, options.sentences) for name in options.sources.split(",")]
+    limits, records = Limits(), []
+    for task in TASKS:
+        for seed in range(options.seeds):
+            honest = None
+            for agreement in AGREEMENTS:
+                parts = split(groups(of, task), agreement, seed)
+                here, label, group = labels_of(parts.train)
+                head = fit_head(of.z[here], label, (task.a, task.b), explainer.classifier)
+                scored = accuracies(head, of.z, parts.test)
+                honest = honest or scored
+                record = {"task": task.name, "seed": seed, "agreement": agreement, **scored, "test": len(parts.test[0])}
+                record["harmful"] = honest["worst"] - scored["worst"] >= HARM
+                classifier = with_head(explainer.classifier, head)
+                record["oracle"] = accuracies(reweight(of.z[here], label, group, classifier), of.z, parts.test)
+                for source in sources:
+                    record[source.name] = judged(source, task, head, parts, explainer, limits)
+                records.append(record)
+            print(task.name, seed, [round(r["worst"], 2) for r in records[-len(AGREEMENTS) :]], flush=True)
+    told = {"machine": f"{platform.machine()}, 2 threads", "translator": explainer.fingerprint[:12], "tasks": len(TASKS)}
+    told |= {"sentences": options.sentences, "summary": {s.name: summary(records, s.name) for s in sources}, "records": records}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(told, indent=1) + "\n")
+    print(json.dumps(told["summary"], indent=2))
+
+
+def judged(source: Words, task: Task, head: Head, parts: Split, explainer: Explainer, limits: Limits) -> dict:
+    """What a source's words say about a head, and what mending by the first true finding (or the planted word) gives."""
+    result: dict = {}
+    for kind, rows in (("balanced", parts.balanced), ("biased", parts.biased)):
+        table = source.audit(head, task, rows, limits)
+        found = ranking(source, table, rows, head, limits)
+        wanted = {task.a: names(task.x)} | ({task.b: names(task.y)} if task.y else {})
+        hit = any(set(found.get(label, [])[:3]) & words for label, words in wanted.items())
+        named = set().union(*wanted.values())
+        severity = [w.severity.value if w.severity and w.used and w.used.low > 0 else 0.0 for w in table if w.word in named]
+        result[kind] = {
+            "found": {label: words[:5] for label, words in found.items()},
+            "hit": hit,
+            "alarm": any(set(words) & named for words in found.values()),
+            "findings": sum(map(len, found.values())),
+            "severity": round(max(severity, default=0.0), 4),
+        }
+    word = next((w for w in sorted(names(task.x), key=lambda w: w != task.x) if w in source.vocabulary), task.x)
+    mended = mend_with(source, head, word, parts.train, explainer)
+    result["mended"] = {method: accuracies(better, source.of.z, parts.test) for method, better in mended.items()}
+    return result
+
+
+def summary(records: list[dict], source: str) -> dict:
+    """Recall at 90 and 95%, false alarms at 50%, AUROC of severity, and the share of the oracle's gain that mending reaches."""
+    told: dict = {}
+    for kind in ("balanced", "biased"):
+        for agreement in (0.9, 0.95):
+            hits = [r[source][kind]["hit"] for r in records if r["agreement"] == agreement and r["harmful"]]
+            told[f"recall_{agreement}_{kind}"] = [sum(hits), len(hits)]
+        alarms = [r[source][kind]["alarm"] for r in records if r["agreement"] == 0.5]
+        told[f"alarms_0.5_{kind}"] = [sum(alarms), len(alarms)]
+        chosen = [r for r in records if r["agreement"] == 0.5 or r["harmful"]]
+        truth = [r["harmful"] for r in chosen]
+        if len(set(truth)) == 2:
+            told[f"auroc_{kind}"] = round(float(roc_auc_score(truth, [r[source][kind]["severity"] for r in chosen])), 4)
+    worst = [r for r in records if r["agreement"] == 0.95 and r["harmful"]]
+    for method in ("reweight", "project"):
+        some = [r for r in worst if method in r[source]["mended"]]
+        if some:
+            gain = np.mean([r[source]["mended"][method]["worst"] - r["worst"] for r in some])
+            oracle = np.mean([r["oracle"]["worst"] - r["worst"] for r in some])
+            average = np.mean([r[source]["mended"][method]["average"] - r["average"] for r in some])
+            told[method] = {k: round(float(v), 4) for k, v in (("gain", gain), ("oracle", oracle), ("average", average))}
+    return told
+
+
+if __name__ == "__main__":
+    main()
