@@ -1,0 +1,101 @@
+"""An audit -> one HTML file that needs nothing else: no network, no folder beside it. Writing it is separate.
+
+The scripts draw the charts with Observable Plot on D3, which are embedded: half a megabyte together, SVG that follows the
+page's own colours (light and dark) and can be described to a screen reader, and published as one minified file each, so that
+no build step stands between what npm has and what the report holds. ECharts and Vega are twice that, Plotly six times;
+Chart.js and uPlot are smaller but draw on a canvas.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from wordsight.audit.compare import right_against_wrong
+from wordsight.audit.result import Audit
+from wordsight.mitigation.result import Mended
+from wordsight.report import page
+from wordsight.report.data import chosen_images, page_data, script_json, shown_classes
+from wordsight.report.pictures import CLOUD, cloud
+
+#: Images that a report shows at most, so that it stays near 5 MB; its numbers are those of all images.
+PICTURES = 1000
+#: The scripts, in the order in which they build on each other.
+LIBRARIES = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
+SCRIPTS = ("dom.js", "pictures.js", "viewer.js", "tables.js", "charts.js", "main.js")
+
+
+def render_report(
+    audit: Audit,
+    *,
+    heat_maps: Mapping[tuple[str, str], np.ndarray] = {},  # noqa: B006 (never changed)
+    mended: Sequence[Mended] = (),
+    title: str | None = None,
+    pictures: int = PICTURES,
+) -> str:
+    """The report as HTML; it is self-contained and opens by double click.
+
+    ``heat_maps`` has, by image (as in ``AuditedImage.image``) and word, where in the picture's middle square the word is seen:
+    (rows, columns) in [0, 1], coarse. ``mended`` are mitigations of the audit's findings. At most ``pictures`` images are shown,
+    the findings' examples first; a picture that cannot be read any more is shown by its name. What comes from outside (labels,
+    words, file names, sentences) is escaped, and the page's content security policy lets no script run but its own and nothing
+    be fetched.
+    """
+    images = chosen_images(audit, most=pictures)
+    sides = right_against_wrong(audit)
+    classes = shown_classes(audit)
+    words_of = {label: [word for word in audit.words if word.label == label] for label in classes}
+    libraries = [_text(name) for name in LIBRARIES]
+    script = "\n".join(_text(name) for name in SCRIPTS)
+    text = _template().render(
+        title=title or f"Audit of {audit.settings.get('classifier', 'a classifier')}",
+        audit=audit,
+        summary=page.summary(audit),
+        cards=page.cards(audit),
+        classes=classes,
+        class_lines=page.class_lines(audit),
+        clouds=[cloud(words_of[label]) for label in classes],
+        cloud_size=CLOUD,
+        tested=len({word.label for word in audit.words}),
+        shown=len(images),
+        sides=sides,
+        mended=page.mended_cards(mended),
+        figures=page.figures(audit),
+        settings=page.settings(audit),
+        few_images=page.FEW_IMAGES,
+        percent=page.percent,
+        style=Markup(_text("report.css")),
+        libraries=[Markup(one) for one in libraries],
+        script=Markup(script),
+        hashes=[_hash(one) for one in (*libraries, script)],
+        data=Markup(script_json(page_data(audit, images, sides, mended, heat_maps))),
+    )
+    # A file name need not be valid Unicode; its odd bytes come as lone surrogates, which UTF-8 cannot write.
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("wordsight.report", "page"),
+        autoescape=True,  # by name it would be off: the file does not end in .html
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2")
+
+
+@cache
+def _text(name: str) -> str:
+    return (resources.files("wordsight.report") / "page" / name).read_text(encoding="utf-8")
+
+
+def _hash(script: str) -> str:
+    """How a content security policy names a script that may run."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")

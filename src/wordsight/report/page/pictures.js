@@ -1,0 +1,92 @@
+// Pictures, heat maps over them, and galleries of both.
+
+const HEAT = [255, 40, 90];
+
+/** The picture of an image with room for a heat map; decorative, since whatever holds it says what it shows. */
+function picture(index) {
+  const image = data.images[index];
+  const shown = image.thumbnail
+    ? make("img", { src: image.thumbnail, alt: "", decoding: "async", loading: "lazy", width: 112, height: 112 })
+    : make("span", { class: "missing" }, make("span", { class: "name" }, image.name), "cannot be read");
+  return make("span", { class: "picture", "data-index": index }, shown);
+}
+
+/** Lays the heat map of a word over a picture, or takes it away (word null). */
+function heat(place, word) {
+  place.querySelector("canvas")?.remove();
+  const map = word === null ? null : data.images[Number(place.dataset.index)].heat[word];
+  if (!map) return;
+  const [height, width, cells] = map;
+  const canvas = make("canvas", { width, height, "aria-hidden": "true" });
+  const pixels = new ImageData(width, height);
+  const bytes = atob(cells);
+  for (let i = 0; i < bytes.length; i++) pixels.data.set([...HEAT, 0.8 * bytes.charCodeAt(i)], 4 * i);
+  canvas.getContext("2d").putImageData(pixels, 0, 0); // a few cells; the browser smooths them when it enlarges the canvas
+  place.append(canvas);
+}
+
+function tile(index, word) {
+  const image = data.images[index];
+  const right = image.label === image.called;
+  const rate = word === null ? null : (image.rates.get(word) ?? 0);
+  const told =
+    `${image.name}: ${image.label}, called ${right ? "right" : image.called}` +
+    (rate === null ? "" : `, says ${quoted(data.words[word])} in ${percent(rate)} of its sentences`);
+  return make(
+    "button",
+    { type: "button", class: right ? "tile" : "tile wrong", onclick: () => openImage(index, word), title: image.name },
+    picture(index),
+    hidden(told),
+    make(
+      "span",
+      { class: "caption", "aria-hidden": "true" },
+      make("span", { class: "name" }, right ? image.label : `\u2192 ${image.called}`),
+      rate === null ? "" : make("span", { class: "number" }, percent(rate)),
+    ),
+  );
+}
+
+/** Tiles of images, ``step`` at a time, with a button for more and one for heat maps of ``word`` if there are any. */
+function gallery(indices, { word = null, step = 24, words = [] } = {}) {
+  const place = make("div", { class: "gallery" });
+  const tiles = make("ul", { class: "tiles" });
+  const more = make("button", { type: "button", class: "quiet" });
+  let heated = null;
+  let count = 0;
+  const grow = () => {
+    for (const index of indices.slice(count, count + step)) {
+      const one = tile(index, word);
+      if (heated !== null) heat(one.querySelector(".picture"), heated);
+      tiles.append(make("li", {}, one));
+    }
+    count = Math.min(indices.length, count + step);
+    more.textContent = `Show ${Math.min(step, indices.length - count)} more of ${indices.length - count}`;
+    more.hidden = count >= indices.length;
+  };
+  more.addEventListener("click", () => {
+    const first = tiles.children.length;
+    grow();
+    tiles.children[first]?.querySelector("button").focus();
+  });
+  const lay = (chosen) => {
+    heated = chosen;
+    tiles.querySelectorAll(".picture").forEach((one) => heat(one, chosen));
+  };
+  const offered = word !== null ? [word].filter((w) => anyHeat(indices, w)) : words;
+  if (word !== null && offered.length) {
+    const toggle = make("button", { type: "button", class: "quiet heat-toggle", "aria-pressed": "false" }, `Where ${quoted(data.words[word])} is seen`);
+    toggle.addEventListener("click", () => {
+      const on = toggle.getAttribute("aria-pressed") !== "true";
+      toggle.setAttribute("aria-pressed", String(on));
+      lay(on ? word : null);
+    });
+    place.append(toggle);
+  } else if (offered.length) {
+    const select = make("select", {}, make("option", { value: "" }, "no heat map"), ...offered.map((w) => make("option", { value: w }, data.words[w])));
+    select.addEventListener("change", () => lay(select.value === "" ? null : Number(select.value)));
+    place.append(make("label", { class: "small" }, "Where a word is seen ", select));
+  }
+  grow();
+  place.append(tiles, more);
+  return place;
+}
