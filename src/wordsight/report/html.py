@@ -19,7 +19,7 @@ from markupsafe import Markup
 from wordsight.audit.compare import right_against_wrong
 from wordsight.audit.result import Audit
 from wordsight.mitigation.result import Mended
-from wordsight.report import page
+from wordsight.report import page, provenance
 from wordsight.report.data import chosen_images, page_data, script_json, shown_classes
 from wordsight.report.pictures import CLOUD, cloud
 
@@ -65,8 +65,8 @@ def render_report(
         shown=len(images),
         sides=sides,
         mended=page.mended_cards(mended),
-        figures=page.figures(audit),
-        settings=page.settings(audit),
+        figures=provenance.figures(audit),
+        settings=provenance.settings(audit),
         few_images=page.FEW_IMAGES,
         percent=page.percent,
         style=Markup(_text("report.css")),

@@ -1,39 +1,28 @@
 """An audit -> what the page says, as plain data: sentences, and rows of text. The template only lays them out."""
 
-import platform
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 from wordsight.audit.findings import Finding
 from wordsight.audit.result import Audit
 from wordsight.audit.statistics import Estimate
 from wordsight.mitigation.result import Accuracies, Mended
 from wordsight.report.data import shown_classes
-from wordsight.version import __version__
 
 #: Below this many images a class's intervals are wide, and a shortcut in it is easily missed.
 FEW_IMAGES = 30
-#: Packages whose versions can change what an audit finds.
-PACKAGES = ("torch", "transformers", "timm", "numpy", "scipy", "pillow", "simplemma")
-#: Names of a translator's and a head's figures, where a key alone would not do.
-FIGURES = {
-    "dev_loss_nats_a_token": "Loss on held-out captions (nats a token; lower is better)",
-    "dev_images": "Images held out to measure it",
-    "r2_held_out": "Share of the features' variance that the transfer predicts, on held-out images (R²)",
-    "penalty": "Penalty of the transfer's ridge regression",
-}
 
 
 @dataclass(frozen=True)
 class GroupLine:
-    """One pseudo-group of a finding; ``share`` is the accuracy in percent, for a bar."""
+    """One pseudo-group of a finding; ``share`` is the accuracy in percent, for a bar; ``worst``: none is lower."""
 
     name: str
     images: int
     accuracy: str
     share: float
+    worst: bool
 
 
 @dataclass(frozen=True)
@@ -116,15 +105,15 @@ def summary(audit: Audit) -> list[str]:
     if audit.findings:
         hit = {finding.about.label for finding in audit.findings}
         many = len(audit.findings) > 1
-        text = [
-            f"{len(audit.findings)} {'words go' if many else 'word goes'} with wrong decisions, in {len(hit)} of {len(tried)} "
-            f"{'classes' if len(tried) != 1 else 'class'}. In each, images are wrong markedly more often with the word (or "
-            "without it) than the other way round, the class's score follows the word among images of one true class, and the "
-            "classifier's own gradient points that way.",
-            "The findings are ranked by the strength of that evidence. Words that occur together are found together: read "
-            "several words of one class as one shortcut first, and look at the examples before you act.",
+        return [
+            f"{f'{len(audit.findings)} words go' if many else 'One word goes'} with wrong decisions, in {len(hit)} of "
+            f"{len(tried)} {'classes' if len(tried) != 1 else 'class'}.",
+            "For each, three things hold: errors are markedly more frequent without the word, or on other classes with it; the "
+            "class's score follows the word among images of one true class; and the classifier's own gradient points that way. "
+            "The findings are ranked by the strength of that evidence.",
+            "Words that occur together are found together: read several words of one class as one shortcut first, and look at "
+            "the examples before you act.",
         ]
-        return text
     return [
         "No word was found that the classifier's decisions hang on to their harm.",
         "That means: among the words that the descriptions of these images use often enough, none goes with wrong decisions "
@@ -159,6 +148,7 @@ def _card(number: int, finding: Finding, settings: Mapping[str, object]) -> Card
                 g.images,
                 percent(g.accuracy),
                 100 * g.accuracy,
+                g.accuracy == min(other.accuracy for other in finding.groups),
             )
             for g in finding.groups
         ],
@@ -265,47 +255,14 @@ def mended_cards(mended: Sequence[Mended]) -> list[MendedCard]:
 
 
 def _line(name: str, before: float, after: float) -> MendedLine:
-    return MendedLine(name, f"{before:.1%}", f"{after:.1%}", f"{points(after - before, signed=True)} points")
+    return MendedLine(name, f"{before:.1%}", f"{after:.1%}", points(after - before, signed=True))
 
 
 def _severities(before: Accuracies, after: Accuracies) -> MendedLine:
     def told(gap: Estimate | None) -> str:
-        return "not measured" if gap is None else f"{points(gap.value)} points ({points(gap.low)} to {points(gap.high)})"
+        return "not measured" if gap is None else f"{points(gap.value)} ({points(gap.low)} to {points(gap.high)})"
 
     change = ""
     if before.severity and after.severity:
-        change = f"{points(after.severity.value - before.severity.value, signed=True)} points"
-    return MendedLine("Severity of the finding", told(before.severity), told(after.severity), change)
-
-
-def figures(audit: Audit) -> list[tuple[str, str]]:
-    """The translator's figures, by name."""
-    found = audit.settings.get("translator_figures")
-    return [(FIGURES.get(name, name), text) for name, text in _flat(found)] if isinstance(found, Mapping) else []
-
-
-def settings(audit: Audit) -> list[tuple[str, str]]:
-    """What the audit was made with, and by which versions."""
-    rows = _flat({key: value for key, value in audit.settings.items() if key != "translator_figures"})
-    versions = [("wordsight", __version__), ("Python", platform.python_version())]
-    for package in PACKAGES:
-        try:
-            versions.append((package, version(package)))
-        except PackageNotFoundError:
-            continue
-    return rows + versions
-
-
-def _flat(value: Mapping[object, object], prefix: str = "") -> list[tuple[str, str]]:
-    rows: list[tuple[str, str]] = []
-    for key, one in value.items():
-        name = f"{prefix}{key}"
-        if isinstance(one, Mapping):
-            rows += _flat(one, f"{name}.")
-        elif isinstance(one, float):
-            rows.append((name, f"{one:.4g}"))
-        elif isinstance(one, list | tuple):
-            rows.append((name, ", ".join(str(part) for part in one) or "none"))
-        else:
-            rows.append((name, "none" if one is None else str(one)))
-    return rows
+        change = points(after.severity.value - before.severity.value, signed=True)
+    return MendedLine("Severity of the finding, points", told(before.severity), told(after.severity), change)

@@ -5,12 +5,12 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageFont, ImageOps
-from wordcloud import WordCloud
 
 from wordsight.audit.findings import ClassWord
 from wordsight.errors import ImageError
@@ -38,9 +38,13 @@ class Heat:
 
 @dataclass(frozen=True)
 class CloudWord:
-    """A word of a cloud: where its baseline begins, how wide and high it is (units of ``CLOUD``), and -2..2 for its lift."""
+    """A word of a cloud: where its baseline begins, its size and width (units of ``CLOUD``), and -2..2 for its lift.
+
+    ``shown`` is the word, shortened if it is long: one word as wide as the cloud would make all others tiny.
+    """
 
     word: str
+    shown: str
     x: int
     y: int
     size: int
@@ -90,33 +94,44 @@ def heat_of_images(maps: Mapping[tuple[str, str], np.ndarray], *, most: int) -> 
     return found
 
 
-def cloud(words: Sequence[ClassWord], *, seed: int = 0, top: int = 50) -> list[CloudWord]:
-    """Where the ``top`` most frequent words go: larger the higher their rate; the same seed, the same cloud.
+def cloud(words: Sequence[ClassWord], *, top: int = 50) -> list[CloudWord]:
+    """Where the ``top`` most frequent words go: larger the higher their rate, each as near to the middle as there is room.
 
-    The page writes them as SVG text with their width given, so they fit whatever font the reader has.
+    The page writes them as SVG text with their width given, so they fit whatever font the reader has. Words are kept apart by
+    the boxes that they are written in; the wordcloud library measures one box and writes in another, so that its words touch.
     """
     shown = sorted((w for w in words if w.rate.value > 0 and w.word.strip()), key=lambda w: (-w.rate.value, w.word))[:top]
-    lifts = {w.word: w.lift for w in shown}
-    if not lifts:
-        return []
-    width, height = CLOUD
-    made = WordCloud(
-        font_path=str(FONT_FILE),
-        width=width,
-        height=height,
-        max_words=len(lifts),
-        max_font_size=height // 5,
-        min_font_size=9,
-        margin=4,
-        prefer_horizontal=1.0,
-        random_state=seed,
-    ).generate_from_frequencies({w.word: w.rate.value for w in shown})
+    places = _spiral()
+    taken = np.zeros((0, 4))
     placed = []
-    for (word, _), size, (top_edge, left), _, _ in made.layout_:
-        font = ImageFont.truetype(str(FONT_FILE), size)
-        baseline = int(top_edge) + font.getmetrics()[0]
-        placed.append(CloudWord(word, int(left), baseline, size, round(font.getlength(word)), _lift_step(lifts[word])))
+    for word in shown:
+        shown_as = word.word if len(word.word) <= 24 else f"{word.word[:23]}\N{HORIZONTAL ELLIPSIS}"
+        size = max(10, round(52 * (word.rate.value / shown[0].rate.value) ** 0.6))
+        left, up, right, down = _font(size).getbbox(shown_as, anchor="ls")
+        half = np.array([(right - left) / 2 + 5, (down - up) / 2 + 3])
+        inside = (np.abs(places - np.array(CLOUD) / 2) + half <= np.array(CLOUD) / 2).all(1)
+        apart = (np.abs(places[:, None] - taken[None, :, :2]) >= taken[None, :, 2:] + half).any(2).all(1)
+        free = (inside & apart).nonzero()[0]
+        if len(free):
+            x, y = places[free[0]]
+            taken = np.vstack([taken, [x, y, *half]])
+            baseline = y - (up + down) / 2
+            width = round(_font(size).getlength(shown_as))
+            placed.append(CloudWord(word.word, shown_as, round(x - width / 2), round(baseline), size, width, _lift_step(word.lift)))
     return placed
+
+
+@cache
+def _spiral() -> Float[np.ndarray, "places 2"]:
+    """Places from the middle of the cloud outwards, as a sunflower's seeds stand, so that they are equally dense."""
+    n = np.arange(4000)
+    angle, reach = n * np.pi * (3 - 5**0.5), np.sqrt(n / len(n)) * 0.75
+    return np.stack([np.cos(angle) * reach + 0.5, np.sin(angle) * reach + 0.5], axis=1) * np.array(CLOUD)
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(FONT_FILE), size)
 
 
 def _lift_step(lift: float) -> int:

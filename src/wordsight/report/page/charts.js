@@ -2,7 +2,7 @@
 
 const COLOURS = { harmful: "var(--harmful)", used: "var(--used)", encoded: "var(--encoded)", class: "var(--class)", none: "var(--faint)" };
 
-/** Draws into a figure at its width, again whenever that changes; ``draw`` takes the width and gives an SVG element. */
+/** Draws into a figure at its width, again whenever that changes; ``draw`` takes the width and gives an element. */
 function keepDrawn(figure, draw, caption) {
   const place = make("div", { class: "plot" });
   figure.replaceChildren(place, make("figcaption", { class: "small faint" }, caption));
@@ -20,9 +20,8 @@ function keepDrawn(figure, draw, caption) {
 
 /** A chart as one image for a screen reader; what is inside would be read as a heap of numbers. */
 function described(svg, text) {
-  svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", text);
-  return svg;
+  svg.setAttribute("aria-hidden", "true");
+  return make("div", { role: "img", "aria-label": text }, svg);
 }
 
 function scatter(figure, label) {

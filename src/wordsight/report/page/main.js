@@ -31,10 +31,14 @@ const EXAMPLES = {
 function setUpFinding(card) {
   const finding = data.findings[Number(card.dataset.finding)];
   const place = card.querySelector(".examples");
-  for (const [kind, title] of Object.entries(EXAMPLES)) {
-    if (finding.examples[kind].length) {
-      place.append(make("div", { class: "strip" }, make("h4", { class: "name" }, title(finding)), gallery(finding.examples[kind], { word: finding.word })));
-    }
+  const strips = Object.entries(EXAMPLES).filter(([kind]) => finding.examples[kind].length);
+  for (const [kind, title] of strips) {
+    const tiles = make("ul", { class: "tiles" }, ...finding.examples[kind].map((index) => make("li", {}, tile(index, finding.word))));
+    place.append(make("div", { class: "strip" }, make("h4", { class: "name" }, title(finding)), tiles));
+  }
+  if (strips.some(([kind]) => anyHeat(finding.examples[kind], finding.word))) {
+    const lay = (on) => place.querySelectorAll(".picture").forEach((one) => heat(one, on ? finding.word : null));
+    place.append(heatToggle(finding.word, lay), " ");
   }
   const all = make("button", { type: "button", class: "quiet", onclick: () => openWord(finding.word, data.classes.indexOf(finding.label)) }, `All images of ${finding.label} with ${quoted(data.words[finding.word])}`);
   place.append(all);

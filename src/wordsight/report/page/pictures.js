@@ -6,7 +6,7 @@ const HEAT = [255, 40, 90];
 function picture(index) {
   const image = data.images[index];
   const shown = image.thumbnail
-    ? make("img", { src: image.thumbnail, alt: "", decoding: "async", loading: "lazy", width: 112, height: 112 })
+    ? make("img", { src: image.thumbnail, alt: "", decoding: "async", width: 112, height: 112 })
     : make("span", { class: "missing" }, make("span", { class: "name" }, image.name), "cannot be read");
   return make("span", { class: "picture", "data-index": index }, shown);
 }
@@ -15,12 +15,12 @@ function picture(index) {
 function heat(place, word) {
   place.querySelector("canvas")?.remove();
   const map = word === null ? null : data.images[Number(place.dataset.index)].heat[word];
-  if (!map) return;
+  if (!map || !data.images[Number(place.dataset.index)].thumbnail) return;
   const [height, width, cells] = map;
   const canvas = make("canvas", { width, height, "aria-hidden": "true" });
   const pixels = new ImageData(width, height);
   const bytes = atob(cells);
-  for (let i = 0; i < bytes.length; i++) pixels.data.set([...HEAT, 0.8 * bytes.charCodeAt(i)], 4 * i);
+  for (let i = 0; i < bytes.length; i++) pixels.data.set([...HEAT, 0.7 * bytes.charCodeAt(i)], 4 * i);
   canvas.getContext("2d").putImageData(pixels, 0, 0); // a few cells; the browser smooths them when it enlarges the canvas
   place.append(canvas);
 }
@@ -46,6 +46,17 @@ function tile(index, word) {
   );
 }
 
+/** A button that is pressed while heat maps of a word are shown. */
+function heatToggle(word, lay) {
+  const toggle = make("button", { type: "button", class: "quiet heat-toggle", "aria-pressed": "false" }, `Show where ${quoted(data.words[word])} is seen`);
+  toggle.addEventListener("click", () => {
+    const on = toggle.getAttribute("aria-pressed") !== "true";
+    toggle.setAttribute("aria-pressed", String(on));
+    lay(on);
+  });
+  return toggle;
+}
+
 /** Tiles of images, ``step`` at a time, with a button for more and one for heat maps of ``word`` if there are any. */
 function gallery(indices, { word = null, step = 24, words = [] } = {}) {
   const place = make("div", { class: "gallery" });
@@ -60,7 +71,8 @@ function gallery(indices, { word = null, step = 24, words = [] } = {}) {
       tiles.append(make("li", {}, one));
     }
     count = Math.min(indices.length, count + step);
-    more.textContent = `Show ${Math.min(step, indices.length - count)} more of ${indices.length - count}`;
+    const left = indices.length - count;
+    more.textContent = left > step ? `Show ${step} more of ${left}` : `Show ${left} more`;
     more.hidden = count >= indices.length;
   };
   more.addEventListener("click", () => {
@@ -72,17 +84,10 @@ function gallery(indices, { word = null, step = 24, words = [] } = {}) {
     heated = chosen;
     tiles.querySelectorAll(".picture").forEach((one) => heat(one, chosen));
   };
-  const offered = word !== null ? [word].filter((w) => anyHeat(indices, w)) : words;
-  if (word !== null && offered.length) {
-    const toggle = make("button", { type: "button", class: "quiet heat-toggle", "aria-pressed": "false" }, `Where ${quoted(data.words[word])} is seen`);
-    toggle.addEventListener("click", () => {
-      const on = toggle.getAttribute("aria-pressed") !== "true";
-      toggle.setAttribute("aria-pressed", String(on));
-      lay(on ? word : null);
-    });
-    place.append(toggle);
-  } else if (offered.length) {
-    const select = make("select", {}, make("option", { value: "" }, "no heat map"), ...offered.map((w) => make("option", { value: w }, data.words[w])));
+  if (word !== null && anyHeat(indices, word)) {
+    place.append(heatToggle(word, (on) => lay(on ? word : null)));
+  } else if (word === null && words.length) {
+    const select = make("select", {}, make("option", { value: "" }, "no heat map"), ...words.map((w) => make("option", { value: w }, data.words[w])));
     select.addEventListener("change", () => lay(select.value === "" ? null : Number(select.value)));
     place.append(make("label", { class: "small" }, "Where a word is seen ", select));
   }

@@ -1,6 +1,6 @@
 // Tables that sort, and the table of a class's words.
 
-const PAGE = 25;
+const PAGE = 12;
 
 function chip(verdict) {
   return make("span", { class: `chip ${verdict}` }, VERDICT_NAMES[verdict]);
