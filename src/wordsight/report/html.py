@@ -21,7 +21,7 @@ from wordsight.audit.result import Audit
 from wordsight.mitigation.result import Mended
 from wordsight.report import page, provenance
 from wordsight.report.data import chosen_images, page_data, script_json, shown_classes
-from wordsight.report.pictures import CLOUD, cloud
+from wordsight.report.pictures import cloud
 
 #: Images that a report shows at most, so that it stays near 5 MB; its numbers are those of all images.
 PICTURES = 1000
@@ -60,7 +60,6 @@ def render_report(
         classes=classes,
         class_lines=page.class_lines(audit),
         clouds=[cloud(words_of[label]) for label in classes],
-        cloud_size=CLOUD,
         tested=len({word.label for word in audit.words}),
         shown=len(images),
         sides=sides,
@@ -82,7 +81,7 @@ def render_report(
 @cache
 def _template() -> Template:
     environment = Environment(
-        loader=PackageLoader("wordsight.report", "page"),
+        loader=PackageLoader("wordsight.report", "templates"),
         autoescape=True,  # by name it would be off: the file does not end in .html
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -93,7 +92,7 @@ def _template() -> Template:
 
 @cache
 def _text(name: str) -> str:
-    return (resources.files("wordsight.report") / "page" / name).read_text(encoding="utf-8")
+    return (resources.files("wordsight.report") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _hash(script: str) -> str:

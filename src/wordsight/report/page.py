@@ -96,7 +96,9 @@ def points(share: float, *, signed: bool = False) -> str:
 
 
 def _interval(estimate: Estimate) -> str:
-    return f"95% interval {points(estimate.low)} to {points(estimate.high)}"
+    text = f"95% interval {points(estimate.low)} to {points(estimate.high)}"
+    # Only a gap that is there at all can be in doubt; one of nothing includes zero anyway.
+    return f"{text}, which includes none" if estimate.low <= 0 < round(100 * estimate.value) else text
 
 
 def summary(audit: Audit) -> list[str]:

@@ -17,12 +17,12 @@ from wordsight.errors import ImageError
 from wordsight.images.files import read_image
 from wordsight.report.plots import FONT_FILE
 
-#: Pixels a side of a thumbnail, and its WebP quality: 3 kB or so for a photograph, of which a report holds a thousand.
-THUMBNAIL, QUALITY = 112, 62
+#: Pixels a side of a thumbnail, and its WebP quality: 4 kB or so for a photograph, of which a report holds a thousand.
+THUMBNAIL, QUALITY = 128, 60
 #: Cells a side that a heat map has at most; they come from pooled features, so finer ones say nothing more.
 HEAT_CELLS = 16
 #: Width and height of a word cloud in its own units; the page scales it.
-CLOUD = (560, 300)
+CLOUD = (440, 250)
 #: Log-odds from which a word of a cloud counts as lifted, and as strongly lifted.
 LIFTED, STRONGLY = 0.3, 1.0
 
@@ -50,6 +50,14 @@ class CloudWord:
     size: int
     width: int
     lift: int
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A word cloud: left edge, upper edge, width and height of what its words cover, and the words."""
+
+    box: tuple[int, int, int, int]
+    words: list[CloudWord]
 
 
 def thumbnails(paths: Iterable[Path]) -> list[str | None]:
@@ -94,7 +102,7 @@ def heat_of_images(maps: Mapping[tuple[str, str], np.ndarray], *, most: int) -> 
     return found
 
 
-def cloud(words: Sequence[ClassWord], *, top: int = 50) -> list[CloudWord]:
+def cloud(words: Sequence[ClassWord], *, top: int = 40) -> Cloud | None:
     """Where the ``top`` most frequent words go: larger the higher their rate, each as near to the middle as there is room.
 
     The page writes them as SVG text with their width given, so they fit whatever font the reader has. Words are kept apart by
@@ -103,10 +111,10 @@ def cloud(words: Sequence[ClassWord], *, top: int = 50) -> list[CloudWord]:
     shown = sorted((w for w in words if w.rate.value > 0 and w.word.strip()), key=lambda w: (-w.rate.value, w.word))[:top]
     places = _spiral()
     taken = np.zeros((0, 4))
-    placed = []
+    placed: list[CloudWord] = []
     for word in shown:
         shown_as = word.word if len(word.word) <= 24 else f"{word.word[:23]}\N{HORIZONTAL ELLIPSIS}"
-        size = max(10, round(52 * (word.rate.value / shown[0].rate.value) ** 0.6))
+        size = max(11, round(46 * (word.rate.value / shown[0].rate.value) ** 0.6))
         left, up, right, down = _font(size).getbbox(shown_as, anchor="ls")
         half = np.array([(right - left) / 2 + 5, (down - up) / 2 + 3])
         inside = (np.abs(places - np.array(CLOUD) / 2) + half <= np.array(CLOUD) / 2).all(1)
@@ -118,7 +126,10 @@ def cloud(words: Sequence[ClassWord], *, top: int = 50) -> list[CloudWord]:
             baseline = y - (up + down) / 2
             width = round(_font(size).getlength(shown_as))
             placed.append(CloudWord(word.word, shown_as, round(x - width / 2), round(baseline), size, width, _lift_step(word.lift)))
-    return placed
+    if not placed:
+        return None
+    low, high = (taken[:, :2] - taken[:, 2:]).min(0), (taken[:, :2] + taken[:, 2:]).max(0)
+    return Cloud((round(low[0]), round(low[1]), round(high[0] - low[0]), round(high[1] - low[1])), placed)
 
 
 @cache

@@ -6,7 +6,7 @@ const HEAT = [255, 40, 90];
 function picture(index) {
   const image = data.images[index];
   const shown = image.thumbnail
-    ? make("img", { src: image.thumbnail, alt: "", decoding: "async", width: 112, height: 112 })
+    ? make("img", { src: image.thumbnail, alt: "", decoding: "async", width: 128, height: 128 })
     : make("span", { class: "missing" }, make("span", { class: "name" }, image.name), "cannot be read");
   return make("span", { class: "picture", "data-index": index }, shown);
 }

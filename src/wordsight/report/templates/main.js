@@ -31,6 +31,7 @@ const EXAMPLES = {
 function setUpFinding(card) {
   const finding = data.findings[Number(card.dataset.finding)];
   const place = card.querySelector(".examples");
+  const actions = make("p", { class: "actions" });
   const strips = Object.entries(EXAMPLES).filter(([kind]) => finding.examples[kind].length);
   for (const [kind, title] of strips) {
     const tiles = make("ul", { class: "tiles" }, ...finding.examples[kind].map((index) => make("li", {}, tile(index, finding.word))));
@@ -38,10 +39,11 @@ function setUpFinding(card) {
   }
   if (strips.some(([kind]) => anyHeat(finding.examples[kind], finding.word))) {
     const lay = (on) => place.querySelectorAll(".picture").forEach((one) => heat(one, on ? finding.word : null));
-    place.append(heatToggle(finding.word, lay), " ");
+    actions.append(heatToggle(finding.word, lay));
   }
   const all = make("button", { type: "button", class: "quiet", onclick: () => openWord(finding.word, data.classes.indexOf(finding.label)) }, `All images of ${finding.label} with ${quoted(data.words[finding.word])}`);
-  place.append(all);
+  actions.append(all);
+  place.append(actions);
   const copy = card.querySelector(".copy");
   copy.addEventListener("click", async () => {
     try {
@@ -138,7 +140,7 @@ function setUpSides() {
   }));
   const wordOf = (row) => data.words.indexOf(row.word);
   const table = sortable(
-    "Words of right and of wrong images",
+    "Table of words of right and of wrong images",
     [
       { name: "Word", text: true, value: (row) => row.word, cell: (row) => make("button", { type: "button", class: "word", onclick: () => openWord(wordOf(row)) }, row.word) },
       { name: "Right", about: "Mean rate of images called right", value: (row) => row.here, cell: (row) => percent(row.here) },
