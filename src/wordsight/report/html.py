@@ -71,6 +71,7 @@ def render_report(
         style=Markup(_text("report.css")),
         libraries=[Markup(one) for one in libraries],
         script=Markup(script),
+        licences=_text("vendor/LICENSES.txt"),
         hashes=[_hash(one) for one in (*libraries, script)],
         data=Markup(script_json(page_data(audit, images, sides, mended, heat_maps))),
     )

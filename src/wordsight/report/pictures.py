@@ -80,7 +80,7 @@ def _thumbnail(path: Path) -> str | None:
     return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
-def heat_map(values: Float[np.ndarray, "rows columns"]) -> Heat:
+def heat_map(values: np.ndarray) -> Heat:
     """A heat map in [0, 1], at most ``HEAT_CELLS`` a side; what is outside is cut, what is no number counts as 0.
 
     Raises ValueError for what is not two-dimensional or empty.
@@ -109,23 +109,32 @@ def cloud(words: Sequence[ClassWord], *, top: int = 40) -> Cloud | None:
     the boxes that they are written in; the wordcloud library measures one box and writes in another, so that its words touch.
     """
     shown = sorted((w for w in words if w.rate.value > 0 and w.word.strip()), key=lambda w: (-w.rate.value, w.word))[:top]
-    places = _spiral()
+    for largest in (46, 36, 28, 22):  # words that are all as frequent would fill the cloud at the first size
+        made = _packed(shown, largest)
+        if made is not None and len(made.words) >= 0.9 * len(shown):
+            return made
+    return _packed(shown, 18)
+
+
+def _packed(words: Sequence[ClassWord], largest: int) -> Cloud | None:
+    """The words that find room, in their order; ``largest`` is the first one's size. None if there are none."""
+    places, middle = _spiral(), np.array(CLOUD) / 2
     taken = np.zeros((0, 4))
     placed: list[CloudWord] = []
-    for word in shown:
-        shown_as = word.word if len(word.word) <= 24 else f"{word.word[:23]}\N{HORIZONTAL ELLIPSIS}"
-        size = max(11, round(46 * (word.rate.value / shown[0].rate.value) ** 0.6))
-        left, up, right, down = _font(size).getbbox(shown_as, anchor="ls")
+    for word in words:
+        shown = word.word if len(word.word) <= 24 else f"{word.word[:23]}\N{HORIZONTAL ELLIPSIS}"
+        size = max(11, round(largest * (word.rate.value / words[0].rate.value) ** 0.6))
+        left, up, right, down = _font(size).getbbox(shown, anchor="ls")
         half = np.array([(right - left) / 2 + 5, (down - up) / 2 + 3])
-        inside = (np.abs(places - np.array(CLOUD) / 2) + half <= np.array(CLOUD) / 2).all(1)
+        inside = (np.abs(places - middle) + half <= middle).all(1)
         apart = (np.abs(places[:, None] - taken[None, :, :2]) >= taken[None, :, 2:] + half).any(2).all(1)
         free = (inside & apart).nonzero()[0]
         if len(free):
             x, y = places[free[0]]
             taken = np.vstack([taken, [x, y, *half]])
-            baseline = y - (up + down) / 2
-            width = round(_font(size).getlength(shown_as))
-            placed.append(CloudWord(word.word, shown_as, round(x - width / 2), round(baseline), size, width, _lift_step(word.lift)))
+            width = round(_font(size).getlength(shown))
+            baseline = round(y - (up + down) / 2)
+            placed.append(CloudWord(word.word, shown, round(x - width / 2), baseline, size, width, _lift_step(word.lift)))
     if not placed:
         return None
     low, high = (taken[:, :2] - taken[:, 2:]).min(0), (taken[:, :2] + taken[:, 2:]).max(0)
