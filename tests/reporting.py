@@ -24,7 +24,9 @@ def about(value: float, reach: float = 0.1) -> Estimate:
     return Estimate(value, value - reach, value + reach)
 
 
-def class_word(label: str, word: str, verdict: str, rate: float, *, used: float | None = None, missed: float = 0.0) -> ClassWord:
+def class_word(
+    label: str, word: str, verdict: str, rate: float, *, used: float | None = None, missed: float = 0.0
+) -> ClassWord:
     return ClassWord(
         label=label,
         word=word,

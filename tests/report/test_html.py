@@ -11,7 +11,7 @@ import pytest
 
 from reporting import HOSTILE, a_mitigation, an_audit, heat_maps
 from wordsight.audit.result import Audit
-from wordsight.report.data import chosen_images, script_json
+from wordsight.report.data import chosen_images, script_json, shown_words
 from wordsight.report.html import LIBRARIES, render_report
 from wordsight.report.page import percent, points
 from wordsight.report.pictures import CLOUD, cloud, heat_map, thumbnails
@@ -64,10 +64,13 @@ def audit(tmp_path: Path) -> Audit:
 def test_a_finding_in_plain_language(audit):
     page = Page(render_report(audit))
     assert "One word goes with wrong decisions, in 1 of 2 classes." in page.words
-    assert "Images of duck without “water” are missed 31 points more often than those with it (95% interval 12 to 50)." in page.words
+    assert (
+        "Images of duck without “water” are missed 31 points more often than those with it (95% interval 12 to 50)."
+        in page.words
+    )
     assert (
         "Images of other classes with “water” are mistaken for duck 2 points less often than those without it, compared within "
-        "each true class (95% interval −12 to 8)." in page.words
+        "each true class (95% interval \N{MINUS SIGN}12 to 8)." in page.words
     )
     assert "duck, without “water” 40% of 6" in page.words
     assert "a cosine of 0.30 (95% interval 0.26 to 0.34; 0 is no use)" in page.words
@@ -222,9 +225,14 @@ def test_no_words_of_a_cloud_touch(audit):
     assert cloud([]) is None
 
 
+def test_of_very_many_words_the_strongest_of_each_class_are_shown(audit):
+    assert shown_words(audit) == audit.words
+    assert [word.word for word in shown_words(audit, most=3)] == ["water", "grass"]  # one of each class
+
+
 def test_numbers_as_text():
     assert [percent(x) for x in (0, 0.004, 0.5, 0.996, 1)] == ["0%", "0.4%", "50%", "99.6%", "100%"]
-    assert [points(x) for x in (-0.001, -0.12, 0.305)] == ["0", "−12", "30"]
+    assert [points(x) for x in (-0.001, -0.12, 0.305)] == ["0", "\N{MINUS SIGN}12", "30"]
     assert points(0.2, signed=True) == "+20"
 
 

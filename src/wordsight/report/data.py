@@ -16,6 +16,8 @@ from wordsight.report.pictures import heat_of_images, thumbnails
 
 #: Heat maps that one report holds at most: about 100 bytes each.
 HEAT_MAPS = 10_000
+#: Rows that the tables of words hold at most, together: about 110 bytes each.
+ROWS = 20_000
 #: Of a word's columns in the table of words, those that are estimates.
 ESTIMATES = ("rate", "encoded", "used", "missed", "mistaken", "severity")
 
@@ -24,6 +26,20 @@ def shown_classes(audit: Audit) -> list[str]:
     """Classes that have images or words, in the classifier's order; a classifier of 1,000 classes may have met ten of them."""
     met = {image.label for image in audit.images} | {word.label for word in audit.words}
     return [name for name in audit.classes if name in met]
+
+
+def shown_words(audit: Audit, *, most: int = ROWS) -> list[ClassWord]:
+    """The rows of the tables of words: all, or of an audit of hundreds of classes the strongest of each."""
+    if len(audit.words) <= most:
+        return audit.words
+    each = max(1, most // len(shown_classes(audit)))
+    seen: dict[str, int] = {}
+    kept = []
+    for word in audit.words:  # the strongest of a class come first
+        seen[word.label] = seen.get(word.label, 0) + 1
+        if seen[word.label] <= each or word.verdict == "harmful":
+            kept.append(word)
+    return kept
 
 
 def chosen_images(audit: Audit, *, most: int) -> list[AuditedImage]:
@@ -46,6 +62,7 @@ def chosen_images(audit: Audit, *, most: int) -> list[AuditedImage]:
 
 def page_data(
     audit: Audit,
+    rows: Sequence[ClassWord],
     images: Sequence[AuditedImage],
     sides: Sequence[RightWrong],
     mended: Sequence[Mended],
@@ -53,7 +70,8 @@ def page_data(
 ) -> dict[str, object]:
     """Everything that the scripts show, by number where a name would be repeated: classes and words are lists of names."""
     classes = shown_classes(audit)
-    words = list(dict.fromkeys([row.word for row in audit.words]))
+    words = list(dict.fromkeys(row.word for row in audit.words))
+    class_number = {label: i for i, label in enumerate(classes)}
     number = {word: i for i, word in enumerate(words)}
     shown = {image.image for image in images}
     heat = heat_of_images({key: value for key, value in heat_maps.items() if key[0] in shown}, most=HEAT_MAPS)
@@ -65,7 +83,7 @@ def page_data(
     return {
         "classes": classes,
         "words": words,
-        "rows": [_row(row, classes, number) for row in audit.words],
+        "rows": [_row(row, class_number, number) for row in rows],
         "images": [
             {
                 "name": image.image,
@@ -95,15 +113,13 @@ def page_data(
     }
 
 
-def _row(row: ClassWord, classes: Sequence[str], number: Mapping[str, int]) -> list[object]:
+def _row(row: ClassWord, class_number: Mapping[str, int], number: Mapping[str, int]) -> list[object]:
     """Class, word, verdict, images with it, lift, strength, then three numbers for each of ``ESTIMATES``."""
     ends = [end for name in ESTIMATES for end in _ends(getattr(row, name))]
-    return [classes.index(row.label), number[row.word], row.verdict, row.images_with, row.lift, row.strength, *ends]
+    return [class_number[row.label], number[row.word], row.verdict, row.images_with, row.lift, row.strength, *ends]
 
 
-def _finding(
-    audit: Audit, finding: Finding, example: Mapping[int, int], number: Mapping[str, int]
-) -> dict[str, object]:
+def _finding(audit: Audit, finding: Finding, example: Mapping[int, int], number: Mapping[str, int]) -> dict[str, object]:
     images = audit.example_images(finding)
     return {
         "label": finding.about.label,

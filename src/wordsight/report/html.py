@@ -17,10 +17,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from wordsight.audit.compare import right_against_wrong
+from wordsight.audit.findings import ClassWord
 from wordsight.audit.result import Audit
 from wordsight.mitigation.result import Mended
 from wordsight.report import page, provenance
-from wordsight.report.data import chosen_images, page_data, script_json, shown_classes
+from wordsight.report.data import chosen_images, page_data, script_json, shown_classes, shown_words
 from wordsight.report.pictures import cloud
 
 #: Images that a report shows at most, so that it stays near 5 MB; its numbers are those of all images.
@@ -33,7 +34,7 @@ SCRIPTS = ("dom.js", "pictures.js", "viewer.js", "tables.js", "charts.js", "main
 def render_report(
     audit: Audit,
     *,
-    heat_maps: Mapping[tuple[str, str], np.ndarray] = {},  # noqa: B006 (never changed)
+    heat_maps: Mapping[tuple[str, str], np.ndarray] = {},
     mended: Sequence[Mended] = (),
     title: str | None = None,
     pictures: int = PICTURES,
@@ -41,15 +42,18 @@ def render_report(
     """The report as HTML; it is self-contained and opens by double click.
 
     ``heat_maps`` has, by image (as in ``AuditedImage.image``) and word, where in the picture's middle square the word is seen:
-    (rows, columns) in [0, 1], coarse. ``mended`` are mitigations of the audit's findings. At most ``pictures`` images are shown,
-    the findings' examples first; a picture that cannot be read any more is shown by its name. What comes from outside (labels,
-    words, file names, sentences) is escaped, and the page's content security policy lets no script run but its own and nothing
-    be fetched.
+    (rows, columns) in [0, 1], coarse. ``mended`` are mitigations of the audit's findings. At most ``pictures`` images are
+    shown, the findings' examples first; one that cannot be read any more is shown by its name. What comes from outside
+    (labels, words, file names, sentences) is escaped, and the page's content security policy lets no script run but its own
+    and nothing be fetched.
     """
     images = chosen_images(audit, most=pictures)
     sides = right_against_wrong(audit)
     classes = shown_classes(audit)
-    words_of = {label: [word for word in audit.words if word.label == label] for label in classes}
+    words_of: dict[str, list[ClassWord]] = {label: [] for label in classes}
+    for word in audit.words:
+        words_of[word.label].append(word)
+    rows = shown_words(audit)
     libraries = [_text(name) for name in LIBRARIES]
     script = "\n".join(_text(name) for name in SCRIPTS)
     text = _template().render(
@@ -62,6 +66,7 @@ def render_report(
         clouds=[cloud(words_of[label]) for label in classes],
         tested=len({word.label for word in audit.words}),
         shown=len(images),
+        cut=len(rows) < len(audit.words),
         sides=sides,
         mended=page.mended_cards(mended),
         figures=provenance.figures(audit),
@@ -73,7 +78,7 @@ def render_report(
         script=Markup(script),
         licences=_text("vendor/LICENSES.txt"),
         hashes=[_hash(one) for one in (*libraries, script)],
-        data=Markup(script_json(page_data(audit, images, sides, mended, heat_maps))),
+        data=Markup(script_json(page_data(audit, rows, images, sides, mended, heat_maps))),
     )
     # A file name need not be valid Unicode; its odd bytes come as lone surrogates, which UTF-8 cannot write.
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,14 +1,17 @@
 """An audit -> what the page says, as plain data: sentences, and rows of text. The template only lays them out."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from wordsight.audit.findings import Finding
-from wordsight.audit.result import Audit
+from wordsight.audit.findings import ClassWord, Finding
+from wordsight.audit.result import Audit, AuditedImage
 from wordsight.audit.statistics import Estimate
 from wordsight.mitigation.result import Accuracies, Mended
 from wordsight.report.data import shown_classes
+
+Labelled = TypeVar("Labelled", AuditedImage, ClassWord)
 
 #: Below this many images a class's intervals are wide, and a shortcut in it is easily missed.
 FEW_IMAGES = 30
@@ -202,10 +205,10 @@ def class_lines(audit: Audit) -> list[ClassLine]:
     """How much each class's part of the audit rests on, and whether words explain its decisions at all."""
     limits = audit.settings.get("limits")
     least = limits.get("used", 0.05) if isinstance(limits, Mapping) else 0.05
+    images_of, words_of = _by_label(audit.images), _by_label(audit.words)
     lines = []
     for label in shown_classes(audit):
-        own = [image for image in audit.images if image.label == label]
-        words = [word for word in audit.words if word.label == label]
+        own, words = images_of.get(label, []), words_of.get(label, [])
         used = max((w for w in words if w.used is not None), key=lambda w: w.used.value if w.used else -1, default=None)
         use = used.used.value if used and used.used else None
         remarks = []
@@ -228,6 +231,13 @@ def class_lines(audit: Audit) -> list[ClassLine]:
             )
         )
     return lines
+
+
+def _by_label(labelled: Iterable[Labelled]) -> dict[str, list[Labelled]]:
+    found: dict[str, list[Labelled]] = {}
+    for one in labelled:
+        found.setdefault(one.label, []).append(one)
+    return found
 
 
 def mended_cards(mended: Sequence[Mended]) -> list[MendedCard]:

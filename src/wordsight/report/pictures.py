@@ -91,7 +91,8 @@ def heat_map(values: np.ndarray) -> Heat:
     if max(eight.shape) > HEAT_CELLS:
         rows, columns = (min(side, HEAT_CELLS) for side in eight.shape)
         eight = np.asarray(Image.fromarray(eight).resize((columns, rows), Image.Resampling.BOX))
-    return Heat(*eight.shape, base64.b64encode(eight.tobytes()).decode("ascii"))
+    rows, columns = eight.shape
+    return Heat(rows, columns, base64.b64encode(eight.tobytes()).decode("ascii"))
 
 
 def heat_of_images(maps: Mapping[tuple[str, str], np.ndarray], *, most: int) -> dict[str, dict[str, Heat]]:
@@ -126,9 +127,9 @@ def _packed(words: Sequence[ClassWord], largest: int) -> Cloud | None:
         size = max(11, round(largest * (word.rate.value / words[0].rate.value) ** 0.6))
         left, up, right, down = _font(size).getbbox(shown, anchor="ls")
         half = np.array([(right - left) / 2 + 5, (down - up) / 2 + 3])
-        inside = (np.abs(places - middle) + half <= middle).all(1)
-        apart = (np.abs(places[:, None] - taken[None, :, :2]) >= taken[None, :, 2:] + half).any(2).all(1)
-        free = (inside & apart).nonzero()[0]
+        inside = np.all(np.abs(places - middle) + half <= middle, axis=1)
+        gaps = np.abs(places[:, None] - taken[None, :, :2]) - taken[None, :, 2:] - half
+        free = np.flatnonzero(inside & np.all(gaps.max(2) >= 0, axis=1))
         if len(free):
             x, y = places[free[0]]
             taken = np.vstack([taken, [x, y, *half]])
