@@ -18,6 +18,8 @@ from wordsight.report.pictures import heat_of_images, thumbnails
 HEAT_MAPS = 10_000
 #: Rows that the tables of words hold at most, together: about 110 bytes each.
 ROWS = 20_000
+#: Rows that the tables of right against wrong words hold at most, together: about 60 bytes each.
+SIDE_ROWS = 5_000
 #: Of a word's columns in the table of words, those that are estimates.
 ESTIMATES = ("rate", "encoded", "used", "missed", "mistaken", "severity")
 
@@ -105,7 +107,11 @@ def page_data(
                 "label": side.label,
                 "right": side.right,
                 "wrong": side.wrong,
-                "rows": [[w.word, w.here, w.elsewhere, *_ends(w.difference), *_ends(w.separation), w.q] for w in side.words],
+                "compared": len(side.words),
+                "rows": [
+                    [w.word, w.here, w.elsewhere, *_ends(w.difference), *_ends(w.separation), w.q]
+                    for w in side.words[: max(20, SIDE_ROWS // len(sides))]  # the clearest come first
+                ],
             }
             for side in sides
         ],

@@ -22,10 +22,12 @@ from wordsight.audit.result import Audit
 from wordsight.mitigation.result import Mended
 from wordsight.report import page, provenance
 from wordsight.report.data import chosen_images, page_data, script_json, shown_classes, shown_words
-from wordsight.report.pictures import cloud
+from wordsight.report.pictures import Cloud, cloud
 
 #: Images that a report shows at most, so that it stays near 5 MB; its numbers are those of all images.
 PICTURES = 1000
+#: Clouds that a report has at most: 8 kB and a tenth of a second each.
+CLOUDS = 100
 #: The scripts, in the order in which they build on each other.
 LIBRARIES = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
 SCRIPTS = ("dom.js", "pictures.js", "viewer.js", "tables.js", "charts.js", "main.js")
@@ -62,8 +64,9 @@ def render_report(
         summary=page.summary(audit),
         cards=page.cards(audit),
         classes=classes,
+        with_words=[bool(words_of[label]) for label in classes],
         class_lines=page.class_lines(audit),
-        clouds=[cloud(words_of[label]) for label in classes],
+        clouds=_clouds(audit, words_of),
         tested=len({word.label for word in audit.words}),
         shown=len(images),
         cut=len(rows) < len(audit.words),
@@ -82,6 +85,13 @@ def render_report(
     )
     # A file name need not be valid Unicode; its odd bytes come as lone surrogates, which UTF-8 cannot write.
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _clouds(audit: Audit, words_of: Mapping[str, Sequence[ClassWord]]) -> list[Cloud | None]:
+    """A cloud for each class, of very many only for the first, those with findings before the others."""
+    order = dict.fromkeys([*(finding.about.label for finding in audit.findings), *words_of])
+    drawn = set(list(order)[:CLOUDS])
+    return [cloud(words) if label in drawn else None for label, words in words_of.items()]
 
 
 @cache

@@ -145,7 +145,7 @@ def _packed(words: Sequence[ClassWord], largest: int) -> Cloud | None:
 @cache
 def _spiral() -> Float[np.ndarray, "places 2"]:
     """Places from the middle of the cloud outwards, as a sunflower's seeds stand, so that they are equally dense."""
-    n = np.arange(4000)
+    n = np.arange(1600)
     angle, reach = n * np.pi * (3 - 5**0.5), np.sqrt(n / len(n)) * 0.75
     return np.stack([np.cos(angle) * reach + 0.5, np.sin(angle) * reach + 0.5], axis=1) * np.array(CLOUD)
 

@@ -151,11 +151,14 @@ function setUpSides() {
     ],
     { step: 12 },
   );
-  document.getElementById("sides-table").append(table.element);
+  const note = make("p", { class: "small faint" });
+  document.getElementById("sides-table").append(table.element, note);
   const fill = () => {
     const side = sides[Number(select.value)];
     sidesChart(document.querySelector("[data-chart=sides]"), side);
     table.update(side.rows);
+    const left = side.compared - side.rows.length;
+    note.textContent = left ? `The ${side.rows.length} clearest of ${plural(side.compared, "word")} that were compared.` : "";
   };
   select.addEventListener("change", fill);
   fill();
