@@ -101,7 +101,7 @@ def points(share: float, *, signed: bool = False) -> str:
 def _interval(estimate: Estimate) -> str:
     text = f"95% interval {points(estimate.low)} to {points(estimate.high)}"
     # Only a gap that is there at all can be in doubt; one of nothing includes zero anyway.
-    return f"{text}, which includes none" if estimate.low <= 0 < round(100 * estimate.value) else text
+    return f"{text}, which includes no difference" if estimate.low <= 0 < round(100 * estimate.value) else text
 
 
 def summary(audit: Audit) -> list[str]:
@@ -121,8 +121,8 @@ def summary(audit: Audit) -> list[str]:
         ]
     return [
         "No word was found that the classifier's decisions hang on to their harm.",
-        "That means: among the words that the descriptions of these images use often enough, none goes with wrong decisions "
-        "more than chance would have it. It does not mean that there is no shortcut: one that has no name in everyday "
+        "That means: among the words that the descriptions of these images use often enough, none is at once typical of a "
+        "class, used by the class's score and clearly tied to errors. It does not mean that there is no shortcut: one that has no name in everyday "
         "captions, that every image of a class shares, or that shows in few of these images would not be found.",
     ]
 
