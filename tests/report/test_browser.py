@@ -106,22 +106,22 @@ def test_sorting_a_table_that_stands_in_the_page(page):
 
 def test_filters(page):
     status = page.locator("#filter-status")
-    assert status.inner_text() == "4 words in 2 classes"
+    playwright.expect(status).to_have_text("4 words in 2 classes")
     page.get_by_label("Word", exact=True).fill("GRA")
-    assert status.inner_text() == "2 words in 2 classes"
+    playwright.expect(status).to_have_text("2 words in 2 classes")
     assert column(page, 0) == ["grass"]
     assert not page.locator(".finding").is_visible()
     page.get_by_label("Word", exact=True).fill("wat")
     assert page.locator("details.class:visible h3").all_inner_texts() == ["duck"]
     assert page.locator(".finding").is_visible()
     page.get_by_role("button", name="Clear").click()
-    assert status.inner_text() == "4 words in 2 classes"
+    playwright.expect(status).to_have_text("4 words in 2 classes")
     page.locator("#class-filter").select_option("hen")
     assert page.locator("details.class:visible h3").all_inner_texts() == ["hen"]
     assert page.locator("details.class:visible tbody th").all_inner_texts() == ["grass"]
     page.locator("#class-filter").select_option("All classes")
     page.locator("#verdict-filter").select_option("used")
-    assert status.inner_text() == "1 word in 1 class"
+    playwright.expect(status).to_have_text("1 word in 1 class")
 
 
 def test_a_words_images_by_rate_with_heat_maps_and_the_way_back(page):
@@ -208,6 +208,7 @@ def test_with_the_keyboard_alone(page):
         if focused(page).startswith("hen"):
             break
     page.keyboard.press("Enter")
+    hen.locator("tbody th").wait_for()  # it is filled after it has opened
     assert hen.locator("tbody th").all_inner_texts() == ["grass"]
 
 

@@ -122,8 +122,9 @@ def summary(audit: Audit) -> list[str]:
     return [
         "No word was found that the classifier's decisions hang on to their harm.",
         "That means: among the words that the descriptions of these images use often enough, none is at once typical of a "
-        "class, used by the class's score and clearly tied to errors. It does not mean that there is no shortcut: one that has no name in everyday "
-        "captions, that every image of a class shares, or that shows in few of these images would not be found.",
+        "class, used by the class's score and clearly tied to errors. It does not mean that there is no shortcut: one that has "
+        "no name in everyday captions, that every image of a class shares, or that shows in few of these images would not be "
+        "found.",
     ]
 
 
