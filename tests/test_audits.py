@@ -67,11 +67,12 @@ def test_what_is_written_can_be_read(setting, tmp_path):
     images, explainer = setting
     audit = audit_images(images, explainer, sentences=10, limits=Limits(images=2))
     files = write_audit(audit, tmp_path / "out")
-    assert [f.name for f in files] == ["findings.json", "words.csv", "images.jsonl"]
+    assert [f.name for f in files] == ["findings.json", "words.csv", "images.jsonl", "report.html"]
     told = json.loads(files[0].read_text())
     assert told["images"] == 24
     assert told["settings"]["sentences"] == 10
     assert len(files[2].read_text().splitlines()) == 24
+    assert files[3].read_text().startswith("<!doctype html>")
 
 
 def test_labels_are_the_classifiers_own_or_synsets():

@@ -26,6 +26,7 @@ from wordsight.features.extraction import extract_stored
 from wordsight.fetch import cache_folder
 from wordsight.files import replacing
 from wordsight.images.labelled import LabelledImages
+from wordsight.report.html import render_report
 from wordsight.sentences.consensus import consensus
 from wordsight.sentences.nucleus import Sampling
 from wordsight.sentences.sampler import MEMORY, Sampled
@@ -262,11 +263,12 @@ def label_numbers(labels: Sequence[str], known: Sequence[str]) -> torch.Tensor:
 
 
 def write_audit(audit: Audit, out: Path) -> list[Path]:
-    """Write ``findings.json``, ``words.csv`` and ``images.jsonl`` into a folder; returns the files."""
+    """Write ``findings.json``, ``words.csv``, ``images.jsonl`` and ``report.html`` into a folder; returns the files."""
     texts = {
         "findings.json": audit.to_json() + "\n",
         "words.csv": audit.to_dataframe().to_csv(index=False),
         "images.jsonl": "".join(json.dumps({**asdict(i), "path": str(i.path)}) + "\n" for i in audit.images),
+        "report.html": render_report(audit),
     }
     for name, text in texts.items():
         with replacing(out / name) as partial:

@@ -68,13 +68,17 @@ class Audit:
         )
 
     def examples(self, finding: Finding, *, most: int = 6) -> dict[str, list[str]]:
+        """The names of ``example_images``."""
+        return {kind: [i.image for i in images] for kind, images in self.example_images(finding, most=most).items()}
+
+    def example_images(self, finding: Finding, *, most: int = 6) -> dict[str, list[AuditedImage]]:
         """Images that show a finding: the class's with the word that are right, its images without it that are missed, and
         others with it that are mistaken for the class; those that say the word most (or least) first.
         """
         label, word = finding.about.label, finding.about.word
 
-        def pick(rows: Iterator[AuditedImage], *, reverse: bool) -> list[str]:
-            return [i.image for i in sorted(rows, key=lambda i: i.words.get(word, 0.0), reverse=reverse)[:most]]
+        def pick(rows: Iterator[AuditedImage], *, reverse: bool) -> list[AuditedImage]:
+            return sorted(rows, key=lambda i: i.words.get(word, 0.0), reverse=reverse)[:most]
 
         own = [i for i in self.images if i.label == label]
         return {

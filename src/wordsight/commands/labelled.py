@@ -58,7 +58,7 @@ def head(
 @app.command()
 def audit(
     data: Annotated[str, typer.Argument(help="A folder with a folder a class, or a table with the columns image and label.")],
-    out: Annotated[Path, typer.Option(help="Folder for findings.json, words.csv and images.jsonl.")],
+    out: Annotated[Path, typer.Option(help="Folder for report.html, findings.json, words.csv, images.jsonl.")],
     classifier: Classifier = "starter",
     translator: Annotated[Path | None, typer.Option(help="A translator file. Default: the starter's.")] = None,
     lm: Lm = None,

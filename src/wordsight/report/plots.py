@@ -28,7 +28,7 @@ LIFT_LABEL = "lift over the mean feature (log-odds)"
 #: What the bars say.
 RATE_LABEL = "share of sentences that contain the word"
 
-_FONT_FILE = Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+FONT_FILE = Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 # Blue to orange stays apart for every common kind of colour blindness; the grey between is dark enough to read as text.
 _LIFT_COLOURS = LinearSegmentedColormap.from_list("lift", ["#08519c", "#4a8fc7", "#949494", "#e08a3c", "#b84a00"])
 _NO_LIFT = "#787878"  # darker than the scale's middle: no lift is not a lift of 0
@@ -163,7 +163,7 @@ def _draw_cloud(axes: Axes, words: Sequence[WordScore], *, scale: Normalize | No
         return
     width, height = round(axes.bbox.width), round(axes.bbox.height)
     cloud = WordCloud(
-        font_path=str(_FONT_FILE),
+        font_path=str(FONT_FILE),
         width=width,
         height=height,
         scale=2,  # drawn at twice the pixels, so that it stays sharp in print
@@ -238,7 +238,7 @@ def _printable(text: str) -> str:
 
 @cache
 def _glyphs() -> frozenset[int]:
-    return frozenset(code for code in FT2Font(str(_FONT_FILE)).get_charmap() if chr(code).isprintable())
+    return frozenset(code for code in FT2Font(str(FONT_FILE)).get_charmap() if chr(code).isprintable())
 
 
 def _wrap(text: str, *, width: float, size: int, lines: int) -> list[str]:

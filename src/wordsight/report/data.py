@@ -1,0 +1,172 @@
+"""An audit -> the JSON that the page's scripts read."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from wordsight.audit.compare import RightWrong
+from wordsight.audit.findings import ClassWord, Finding
+from wordsight.audit.result import Audit, AuditedImage
+from wordsight.audit.statistics import Estimate
+from wordsight.mitigation.result import Accuracies, Mended
+from wordsight.report.pictures import heat_of_images, thumbnails
+
+#: Heat maps that one report holds at most: about 100 bytes each.
+HEAT_MAPS = 10_000
+#: Rows that the tables of words hold at most, together: about 110 bytes each.
+ROWS = 20_000
+#: Rows that the tables of right against wrong words hold at most, together: about 60 bytes each.
+SIDE_ROWS = 5_000
+#: Of a word's columns in the table of words, those that are estimates.
+ESTIMATES = ("rate", "encoded", "used", "missed", "mistaken", "severity")
+
+
+def shown_classes(audit: Audit) -> list[str]:
+    """Classes that have images or words, in the classifier's order; a classifier of 1,000 classes may have met ten of them."""
+    met = {image.label for image in audit.images} | {word.label for word in audit.words}
+    return [name for name in audit.classes if name in met]
+
+
+def shown_words(audit: Audit, *, most: int = ROWS) -> list[ClassWord]:
+    """The rows of the tables of words: all, or of an audit of hundreds of classes the strongest of each."""
+    if len(audit.words) <= most:
+        return audit.words
+    each = max(1, most // len(shown_classes(audit)))
+    seen: dict[str, int] = {}
+    kept = []
+    for word in audit.words:  # the strongest of a class come first
+        seen[word.label] = seen.get(word.label, 0) + 1
+        if seen[word.label] <= each or word.verdict == "harmful":
+            kept.append(word)
+    return kept
+
+
+def chosen_images(audit: Audit, *, most: int) -> list[AuditedImage]:
+    """The images to show: the findings' examples, then some of every class, in the audit's order."""
+    taken: dict[int, AuditedImage] = {}
+    for finding in audit.findings:
+        for images in audit.example_images(finding).values():
+            taken |= {id(image): image for image in images}
+    by_class: dict[str, list[AuditedImage]] = {}
+    for image in audit.images:
+        by_class.setdefault(image.label, []).append(image)
+    rounds = max((len(images) for images in by_class.values()), default=0)
+    for image in (images[i] for i in range(rounds) for images in by_class.values() if i < len(images)):
+        if len(taken) >= most:
+            break
+        taken[id(image)] = image
+    kept = set(list(taken)[:most])
+    return [image for image in audit.images if id(image) in kept]
+
+
+def page_data(
+    audit: Audit,
+    rows: Sequence[ClassWord],
+    images: Sequence[AuditedImage],
+    sides: Sequence[RightWrong],
+    mended: Sequence[Mended],
+    heat_maps: Mapping[tuple[str, str], np.ndarray],
+) -> dict[str, object]:
+    """Everything that the scripts show, by number where a name would be repeated: classes and words are lists of names."""
+    classes = shown_classes(audit)
+    words = list(dict.fromkeys(row.word for row in audit.words))
+    class_number = {label: i for i, label in enumerate(classes)}
+    number = {word: i for i, word in enumerate(words)}
+    shown = {image.image for image in images}
+    heat = heat_of_images({key: value for key, value in heat_maps.items() if key[0] in shown}, most=HEAT_MAPS)
+    for image in heat.values():  # a word may have a heat map and be too rare for the table
+        for word in image:
+            number.setdefault(word, len(number))
+    words = list(number)
+    example = {id(image): i for i, image in enumerate(images)}
+    return {
+        "classes": classes,
+        "words": words,
+        "rows": [_row(row, class_number, number) for row in rows],
+        "images": [
+            {
+                "name": image.image,
+                "label": image.label,
+                "called": image.called,
+                "probability": image.probability,
+                "sentence": image.sentence,
+                "group": image.group,
+                "split": image.split,
+                "thumbnail": thumbnail,
+                "words": [x for w, rate in image.words.items() if w in number and rate >= 0.005 for x in (number[w], rate)],
+                "heat": {number[word]: dataclasses.astuple(one) for word, one in heat.get(image.image, {}).items()},
+            }
+            for image, thumbnail in zip(images, thumbnails(image.path for image in images), strict=True)
+        ],
+        "findings": [_finding(audit, finding, example, number) for finding in audit.findings],
+        "sides": [
+            {
+                "label": side.label,
+                "right": side.right,
+                "wrong": side.wrong,
+                "compared": len(side.words),
+                "rows": [
+                    [w.word, w.here, w.elsewhere, *_ends(w.difference), *_ends(w.separation), w.q]
+                    for w in side.words[: max(20, SIDE_ROWS // len(sides))]  # the clearest come first
+                ],
+            }
+            for side in sides
+        ],
+        "mended": [_before_after(one) for one in mended],
+    }
+
+
+def _row(row: ClassWord, class_number: Mapping[str, int], number: Mapping[str, int]) -> list[object]:
+    """Class, word, verdict, images with it, lift, strength, then three numbers for each of ``ESTIMATES``."""
+    ends = [end for name in ESTIMATES for end in _ends(getattr(row, name))]
+    return [class_number[row.label], number[row.word], row.verdict, row.images_with, row.lift, row.strength, *ends]
+
+
+def _finding(audit: Audit, finding: Finding, example: Mapping[int, int], number: Mapping[str, int]) -> dict[str, object]:
+    images = audit.example_images(finding)
+    return {
+        "label": finding.about.label,
+        "word": number[finding.about.word],
+        "severity": _ends(finding.severity),
+        "examples": {kind: [example[id(i)] for i in some if id(i) in example] for kind, some in images.items()},
+    }
+
+
+def _before_after(one: Mended) -> dict[str, object]:
+    def shares(head: Accuracies) -> dict[str, object]:
+        return {"average": head.average, "reweighted": head.reweighted, "worst": head.worst}
+
+    return {"before": shares(one.before), "after": shares(one.after)}
+
+
+def _ends(estimate: Estimate | None) -> list[float | None]:
+    return [None] * 3 if estimate is None else [estimate.value, estimate.low, estimate.high]
+
+
+def script_json(value: object) -> str:
+    """JSON that may stand inside a script element: nothing in it can end the element or begin a comment.
+
+    Numbers are rounded to four digits; what is no finite number becomes null, which JSON has and NaN is not.
+    """
+    text = json.dumps(_plain(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    # JSON's own escapes: any parser reads the same text back. ensure_ascii has seen to U+2028 and lone surrogates.
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, str | bool | int) or value is None:
+        return value
+    if isinstance(value, float | np.floating):
+        return round(float(value), 4) if math.isfinite(value) else None
+    if isinstance(value, np.integer):
+        return int(value)
+    if isinstance(value, Iterable):
+        return [_plain(one) for one in value]
+    return str(value)

@@ -1,0 +1,281 @@
+"""An audit -> what the page says, as plain data: sentences, and rows of text. The template only lays them out."""
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from wordsight.audit.findings import ClassWord, Finding
+from wordsight.audit.result import Audit, AuditedImage
+from wordsight.audit.statistics import Estimate
+from wordsight.mitigation.result import Accuracies, Mended
+from wordsight.report.data import shown_classes
+
+Labelled = TypeVar("Labelled", AuditedImage, ClassWord)
+
+#: Below this many images a class's intervals are wide, and a shortcut in it is easily missed.
+FEW_IMAGES = 30
+
+
+@dataclass(frozen=True)
+class GroupLine:
+    """One pseudo-group of a finding; ``share`` is the accuracy in percent, for a bar; ``worst``: none is lower."""
+
+    name: str
+    images: int
+    accuracy: str
+    share: float
+    worst: bool
+
+
+@dataclass(frozen=True)
+class Card:
+    """A finding in words. ``low``..``high`` and ``value`` in percent, for a bar."""
+
+    number: int
+    label: str
+    word: str
+    headline: str
+    also: str
+    severity: str
+    interval: str
+    value: float
+    low: float
+    high: float
+    groups: list[GroupLine]
+    encoded: str
+    used: str
+    strength: str
+    command: str
+
+
+@dataclass(frozen=True)
+class ClassLine:
+    """A class in the table of how far to trust the audit."""
+
+    label: str
+    images: int
+    accuracy: float | None
+    words: int
+    harmful: int
+    most_used: str
+    use: float | None
+    remark: str
+
+
+@dataclass(frozen=True)
+class MendedLine:
+    """One number of a mitigation, before and after, as text, and the change."""
+
+    name: str
+    before: str
+    after: str
+    change: str
+
+
+@dataclass(frozen=True)
+class MendedCard:
+    """A mitigation: what it was for, and its numbers."""
+
+    label: str
+    word: str
+    method: str
+    verdict: str
+    about: str
+    lines: list[MendedLine]
+    groups: list[MendedLine]
+
+
+def percent(share: float) -> str:
+    """A share of 0 to 1 as a whole percentage; with a digit where that would hide that it is not all, or not none."""
+    whole = f"{share:.0%}"
+    return f"{share:.1%}" if whole in ("0%", "100%") and share not in (0, 1) else whole
+
+
+def points(share: float, *, signed: bool = False) -> str:
+    """A difference of shares in whole percentage points, with a real minus."""
+    number = f"{100 * share:+.0f}" if signed else f"{100 * share:.0f}"
+    return ("0" if float(number) == 0 else number).replace("-", "\N{MINUS SIGN}")
+
+
+def _interval(estimate: Estimate) -> str:
+    text = f"95% interval {points(estimate.low)} to {points(estimate.high)}"
+    # Only a gap that is there at all can be in doubt; one of nothing includes zero anyway.
+    return f"{text}, which includes no difference" if estimate.low <= 0 < round(100 * estimate.value) else text
+
+
+def summary(audit: Audit) -> list[str]:
+    """What came out, in a few sentences: the findings, or plainly that there are none, and what that means."""
+    tried = {word.label for word in audit.words}
+    if audit.findings:
+        hit = {finding.about.label for finding in audit.findings}
+        many = len(audit.findings) > 1
+        return [
+            f"{f'{len(audit.findings)} words go' if many else 'One word goes'} with wrong decisions, in {len(hit)} of "
+            f"{len(tried)} {'classes' if len(tried) != 1 else 'class'}.",
+            "For each, three things hold: errors are markedly more frequent without the word, or on other classes with it; the "
+            "class's score follows the word among images of one true class; and the classifier's own gradient points that way. "
+            "The findings are ranked by the strength of that evidence.",
+            "Words that occur together are found together: read several words of one class as one shortcut first, and look at "
+            "the examples before you act.",
+        ]
+    return [
+        "No word was found that the classifier's decisions hang on to their harm.",
+        "That means: among the words that the descriptions of these images use often enough, none is at once typical of a "
+        "class, used by the class's score and clearly tied to errors. It does not mean that there is no shortcut: one that has "
+        "no name in everyday captions, that every image of a class shares, or that shows in few of these images would not be "
+        "found.",
+    ]
+
+
+def cards(audit: Audit) -> list[Card]:
+    """The findings, in the audit's order."""
+    return [_card(i, finding, audit.settings) for i, finding in enumerate(audit.findings, start=1)]
+
+
+def _card(number: int, finding: Finding, settings: Mapping[str, object]) -> Card:
+    about, gap = finding.about, finding.severity
+    missed = about.missed is not None and about.severity == about.missed
+    other = about.mistaken if missed else about.missed
+    return Card(
+        number=number,
+        label=about.label,
+        word=about.word,
+        headline=_missed(about.label, about.word, gap) if missed else _mistaken(about.label, about.word, gap),
+        also="" if other is None else (_mistaken if missed else _missed)(about.label, about.word, other),
+        severity=points(gap.value),
+        interval=f"{points(gap.low)} to {points(gap.high)}",
+        value=_cut(gap.value),
+        low=_cut(gap.low),
+        high=_cut(gap.high),
+        groups=[
+            GroupLine(
+                f"{g.label}, {'with' if g.present else 'without'} “{about.word}”",
+                g.images,
+                percent(g.accuracy),
+                100 * g.accuracy,
+                g.accuracy == min(other.accuracy for other in finding.groups),
+            )
+            for g in finding.groups
+        ],
+        encoded=f"In {about.encoded.value:.0%} of pairs, an image called {about.label} says “{about.word}” more than one that "
+        f"is not (95% interval {about.encoded.low:.0%} to {about.encoded.high:.0%}; chance is 50%).",
+        used="Not measured."
+        if about.used is None
+        else f"The gradient of “{about.word}” and the direction that raises {about.label}'s score have a cosine of "
+        f"{about.used.value:.2f} (95% interval {about.used.low:.2f} to {about.used.high:.2f}; 0 is no use).".replace(
+            "-", "\N{MINUS SIGN}"
+        ),
+        strength=f"Among images of one true class, {about.label}'s score rises with “{about.word}”: "
+        f"{about.strength:.1f} standard errors.",
+        command=_command(settings),
+    )
+
+
+def _missed(label: str, word: str, gap: Estimate) -> str:
+    return f"Images of {label} without “{word}” are missed {_more(gap)} than those with it ({_interval(gap)})."
+
+
+def _mistaken(label: str, word: str, gap: Estimate) -> str:
+    return (
+        f"Images of other classes with “{word}” are mistaken for {label} {_more(gap)} than those without it, compared within "
+        f"each true class ({_interval(gap)})."
+    )
+
+
+def _more(gap: Estimate) -> str:
+    size = points(abs(gap.value))
+    if size == "0":
+        return "no more often"
+    return f"{size} point{'' if size == '1' else 's'} {'more' if gap.value > 0 else 'less'} often"
+
+
+def _cut(share: float) -> float:
+    return round(100 * min(1.0, max(0.0, share)), 2)
+
+
+def _command(settings: Mapping[str, object]) -> str:
+    classifier = shlex.quote(str(settings.get("classifier", "CLASSIFIER")))
+    return (
+        f"wordsight mitigate DATA --classifier {classifier} --finding OUT/findings.json --method reweight "
+        "--out HEAD.safetensors"
+    )
+
+
+def class_lines(audit: Audit) -> list[ClassLine]:
+    """How much each class's part of the audit rests on, and whether words explain its decisions at all."""
+    limits = audit.settings.get("limits")
+    least = limits.get("used", 0.05) if isinstance(limits, Mapping) else 0.05
+    images_of, words_of = _by_label(audit.images), _by_label(audit.words)
+    lines = []
+    for label in shown_classes(audit):
+        own, words = images_of.get(label, []), words_of.get(label, [])
+        used = max((w for w in words if w.used is not None), key=lambda w: w.used.value if w.used else -1, default=None)
+        use = used.used.value if used and used.used else None
+        remarks = []
+        if len(own) < FEW_IMAGES:
+            remarks.append("few images")
+        if not words:
+            remarks.append("too few for any word")
+        elif use is None or use < least:
+            remarks.append("low word use")
+        lines.append(
+            ClassLine(
+                label=label,
+                images=len(own),
+                accuracy=sum(i.label == i.called for i in own) / len(own) if own else None,
+                words=sum(w.verdict not in ("none", "class") for w in words),
+                harmful=sum(w.verdict == "harmful" for w in words),
+                most_used="" if used is None else used.word,
+                use=use,
+                remark=", ".join(remarks),
+            )
+        )
+    return lines
+
+
+def _by_label(labelled: Iterable[Labelled]) -> dict[str, list[Labelled]]:
+    found: dict[str, list[Labelled]] = {}
+    for one in labelled:
+        found.setdefault(one.label, []).append(one)
+    return found
+
+
+def mended_cards(mended: Sequence[Mended]) -> list[MendedCard]:
+    """Before and after of each mitigation."""
+    return [
+        MendedCard(
+            label=one.label,
+            word=one.word,
+            method=one.method,
+            verdict="The worst group improved." if one.better else "The worst group did not improve.",
+            about="Groups are the data's own." if one.true_groups else "Groups are made by label and presence of the word.",
+            lines=[
+                _line("Average accuracy", one.before.average, one.after.average),
+                _line("Accuracy reweighted to the training set's groups", one.before.reweighted, one.after.reweighted),
+                _line("Accuracy of the worst group", one.before.worst, one.after.worst),
+                _severities(one.before, one.after),
+            ],
+            groups=[
+                _line(
+                    f"{a.label}, {'with' if a.present else 'without'} “{one.word}” ({a.images} images)", a.accuracy, b.accuracy
+                )
+                for a, b in zip(one.before.groups, one.after.groups, strict=False)
+            ],
+        )
+        for one in mended
+    ]
+
+
+def _line(name: str, before: float, after: float) -> MendedLine:
+    return MendedLine(name, f"{before:.1%}", f"{after:.1%}", points(after - before, signed=True))
+
+
+def _severities(before: Accuracies, after: Accuracies) -> MendedLine:
+    def told(gap: Estimate | None) -> str:
+        return "not measured" if gap is None else f"{points(gap.value)} ({points(gap.low)} to {points(gap.high)})"
+
+    change = ""
+    if before.severity and after.severity:
+        change = points(after.severity.value - before.severity.value, signed=True)
+    return MendedLine("Severity of the finding, points", told(before.severity), told(after.severity), change)

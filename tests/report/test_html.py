@@ -1,0 +1,240 @@
+"""The report as text: what it says, and that nothing in it can break out of its place. No browser needed."""
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reporting import HOSTILE, a_mitigation, an_audit, heat_maps
+from wordsight.audit.result import Audit
+from wordsight.report.data import chosen_images, script_json, shown_words
+from wordsight.report.html import LIBRARIES, render_report
+from wordsight.report.page import percent, points
+from wordsight.report.pictures import CLOUD, cloud, heat_map, thumbnails
+
+
+class Page(HTMLParser):
+    """The text outside scripts and styles, the elements, and each script's text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.text = ""
+        self._in: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag in ("script", "style"):
+            self._in.append(tag)
+            self.scripts += [""] * (tag == "script")
+
+    def handle_endtag(self, tag):
+        if tag in ("dt", "dd", "th", "td", "span", "div", "p", "li"):
+            self.text += " "
+        if self._in and self._in[-1] == tag:
+            self._in.pop()
+
+    def handle_data(self, data):
+        if not self._in:
+            self.text += data
+        elif self._in[-1] == "script":
+            self.scripts[-1] += data
+
+    @property
+    def data(self) -> dict:
+        return json.loads(self.scripts[0])
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+
+@pytest.fixture
+def audit(tmp_path: Path) -> Audit:
+    return an_audit(tmp_path)
+
+
+def test_a_finding_in_plain_language(audit):
+    page = Page(render_report(audit))
+    assert "One word goes with wrong decisions, in 1 of 2 classes." in page.words
+    assert (
+        "Images of duck without “water” are missed 31 points more often than those with it (95% interval 12 to 50)."
+        in page.words
+    )
+    assert (
+        "Images of other classes with “water” are mistaken for duck 2 points less often than those without it, compared within "
+        "each true class (95% interval \N{MINUS SIGN}12 to 8)." in page.words
+    )
+    assert "duck, without “water” 40% of 6" in page.words
+    assert "a cosine of 0.30 (95% interval 0.26 to 0.34; 0 is no use)" in page.words
+    assert (
+        "wordsight mitigate DATA --classifier 'head:birds and more.safetensors' --finding OUT/findings.json --method reweight "
+        "--out HEAD.safetensors" in page.words
+    )
+    names = [audit.images[i].image for i in page.data["findings"][0]["examples"]["missed"]]
+    assert names == audit.examples(audit.findings[0])["missed"]
+    assert names[0] == "15.png"
+
+
+def test_no_finding_is_said_plainly_with_what_it_does_not_mean(audit):
+    none = Audit(audit.classes, audit.images, audit.words[1:], [], {}, {})
+    words = Page(render_report(none)).words
+    assert "No word was found that the classifier's decisions hang on to their harm." in words
+    assert "It does not mean that there is no shortcut" in words
+    assert "Before and after mending" not in words
+    assert "No figures of the translator's quality came with it" in words
+
+
+def test_an_audit_of_nothing_is_rendered():
+    assert "<h1" in render_report(Audit(["duck"], [], [], [], {}, {}))
+
+
+def test_how_far_to_trust_it(audit):
+    words = Page(render_report(audit)).words
+    assert "24 images were described, each in 32 sampled sentences" in words
+    assert "Loss on held-out captions (nats a token; lower is better) 2.346" in words
+    assert re.search(r"duck 16 62% 2 1 water 0\.30 few images", words)
+    assert re.search(r"hen 8 100% 1 0 grass 0\.02 few images, low word use", words)
+
+
+def test_settings_and_versions(audit):
+    words = Page(render_report(audit)).words
+    assert "limits.used 0.05" in words
+    assert "apart bird" in words
+    assert f"numpy {np.__version__}" in words
+
+
+def test_before_and_after(audit):
+    page = Page(render_report(audit, mended=[a_mitigation(audit)]))
+    assert "The worst group improved." in page.words
+    assert "Accuracy of the worst group 40.0% 80.0% +40" in page.words
+    assert "Severity of the finding, points 30 (20 to 40) not measured" in page.words
+    assert "duck, without “water” (6 images) 40.0% 80.0% +40" in page.words
+    assert page.data["mended"] == [
+        {
+            "before": {"average": 0.75, "reweighted": 0.7, "worst": 0.4},
+            "after": {"average": 0.8, "reweighted": 0.8, "worst": 0.8},
+        }
+    ]
+
+
+def test_right_against_wrong(audit):
+    sides = Page(render_report(audit)).data["sides"]
+    assert [(side["label"], side["right"], side["wrong"]) for side in sides] == [(None, 18, 6), ("duck", 10, 6)]
+    water = next(row for row in sides[1]["rows"] if row[0] == "water")
+    assert water[1] == pytest.approx(0.675)  # mean of 0.9, 0.85, ... 0.45
+    assert water[2] == pytest.approx(0.275)
+
+
+def test_hostile_text_stays_text(tmp_path):
+    audit = an_audit(tmp_path, duck=HOSTILE, water=HOSTILE + "w", name=HOSTILE)
+    audit = Audit(audit.classes, audit.images, audit.words, audit.findings, {HOSTILE: HOSTILE}, {HOSTILE: HOSTILE})
+    html = render_report(audit, heat_maps=heat_maps(audit), mended=[a_mitigation(audit)], title=HOSTILE)
+    plain = Page(render_report(an_audit(tmp_path), mended=[a_mitigation(an_audit(tmp_path))]))
+    page = Page(html)
+    assert "alert(1)</script>" not in html
+    assert "<img" not in html
+    assert [name for name, _ in page.elements].count("script") == len(plain.scripts)
+    assert not [attrs for _, attrs in page.elements if any(name.startswith("on") for name in attrs)]
+    assert HOSTILE in page.text
+    data = page.data
+    assert data["classes"][0] == HOSTILE
+    assert data["images"][0]["name"] == f"{HOSTILE}0.png"
+    assert data["findings"][0]["label"] == HOSTILE
+
+
+def test_json_in_a_script_cannot_end_it():
+    value = {"a": ["</script><!--", "\u2028\u2029", "\udc80", float("nan"), float("inf"), 1 / 3, None, True, 3]}
+    text = script_json(value)
+    assert text.isascii()
+    assert not set("<>&") & set(text)
+    assert json.loads(text) == {"a": ["</script><!--", "\u2028\u2029", "\udc80", None, None, 0.3333, None, True, 3]}
+
+
+def test_a_name_that_is_no_unicode_can_be_written(tmp_path):
+    audit = an_audit(tmp_path)
+    audit = Audit(audit.classes, audit.images, audit.words, audit.findings, {"bad\udcff.png": "no image"}, {})
+    assert "bad?.png" in render_report(audit).encode("utf-8").decode("utf-8")
+
+
+def test_the_page_may_run_its_own_scripts_and_fetch_nothing(audit):
+    html = render_report(audit)
+    policy = next(a["content"] for name, a in Page(html).elements if name == "meta" and "http-equiv" in a) or ""
+    assert "default-src 'none'" in policy
+    assert policy.count("'sha256-") == len(LIBRARIES) + 1
+    assert "unsafe-inline" not in policy.split("script-src")[1]
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", html)
+
+
+def test_a_picture_that_cannot_be_read_is_named(audit):
+    audit.images[3].path.unlink()
+    images = Page(render_report(audit)).data["images"]
+    assert [image["thumbnail"] is None for image in images].count(True) == 1
+    assert (images[3]["name"], images[3]["thumbnail"]) == ("3.png", None)
+    assert images[4]["thumbnail"].startswith("data:image/webp;base64,")
+
+
+def test_at_most_so_many_pictures_the_examples_first(audit):
+    names = [image.image for image in chosen_images(audit, most=14)]
+    assert {n for some in audit.examples(audit.findings[0]).values() for n in some} <= set(names)
+    assert len(names) == 14
+    assert "16.png" in names  # a hen: every class is shown
+    words = Page(render_report(audit, pictures=14)).words
+    assert "14 of them are shown here" in words
+    assert "24 images were described" in words
+
+
+def test_thumbnails_of_what_is_no_picture(tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    assert thumbnails([tmp_path / "broken.png", tmp_path / "missing.png", Path("null\0byte")]) == [None] * 3
+
+
+def test_heat_maps_are_bytes():
+    made = heat_map(np.array([[0.0, 0.5, 1.0], [np.nan, -1.0, 2.0]]))
+    assert (made.rows, made.columns) == (2, 3)
+    assert list(base64.b64decode(made.cells)) == [0, 128, 255, 0, 0, 255]
+    large = heat_map(np.ones((224, 7)))
+    assert (large.rows, large.columns) == (16, 7)
+    with pytest.raises(ValueError, match=r"A heat map of shape \(3,\) came, wanted \(rows, columns\)"):
+        heat_map(np.zeros(3))
+
+
+def test_a_heat_map_of_a_word_that_is_in_no_table(audit):
+    data = Page(render_report(audit, heat_maps={("0.png", "moon"): np.eye(2), ("other.png", "sun"): np.eye(2)})).data
+    assert data["words"][-1] == "moon"
+    assert data["images"][0]["heat"] == {str(data["words"].index("moon")): [2, 2, base64.b64encode(b"\xff\0\0\xff").decode()]}
+
+
+def test_no_words_of_a_cloud_touch(audit):
+    many = [audit.words[0].__class__(**{**vars(audit.words[0]), "word": f"word{'x' * (i % 9)}{i}"}) for i in range(60)]
+    made = cloud(many)
+    assert made is not None
+    assert len(made.words) > 5
+    for i, a in enumerate(made.words):
+        assert a.x >= 0
+        assert a.x + a.width <= CLOUD[0]
+        for b in made.words[:i]:
+            assert a.x + a.width <= b.x or b.x + b.width <= a.x or abs(a.y - b.y) >= 0.7 * min(a.size, b.size)
+    assert cloud([]) is None
+
+
+def test_of_very_many_words_the_strongest_of_each_class_are_shown(audit):
+    assert shown_words(audit) == audit.words
+    assert [word.word for word in shown_words(audit, most=3)] == ["water", "grass"]  # one of each class
+
+
+def test_numbers_as_text():
+    assert [percent(x) for x in (0, 0.004, 0.5, 0.996, 1)] == ["0%", "0.4%", "50%", "99.6%", "100%"]
+    assert [points(x) for x in (-0.001, -0.12, 0.305)] == ["0", "\N{MINUS SIGN}12", "30"]
+    assert points(0.2, signed=True) == "+20"
+
+
+def test_the_same_audit_gives_the_same_report(audit):
+    assert render_report(audit, title="x") == render_report(audit, title="x")
