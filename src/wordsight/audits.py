@@ -5,7 +5,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from wordsight.features.extraction import extract_stored
 from wordsight.fetch import cache_folder
 from wordsight.files import replacing
 from wordsight.images.labelled import LabelledImages
+from wordsight.locating import locate
 from wordsight.report.html import render_report
 from wordsight.sentences.consensus import consensus
 from wordsight.sentences.nucleus import Sampling
@@ -41,6 +42,9 @@ logger = logging.getLogger(__name__)
 SENTENCES = 32
 #: Images a class, and sentences an image, that gradients are taken of.
 GRADIENT_IMAGES, GRADIENT_SENTENCES = 32, 16
+
+#: The first findings get heat maps, on this many images of each kind.
+_MAPPED_FINDINGS, _MAPPED_IMAGES = 6, 6
 
 OnDone = Callable[[int, int], None]
 
@@ -110,6 +114,7 @@ def audit_images(
     store: Path | None = None,
     on_images: OnDone = lambda done, total: None,
     on_sentences: OnDone = lambda done, total: None,
+    on_maps: OnDone = lambda done, total: None,
 ) -> Audit:
     """Audit a classifier on labelled images; labels are the classifier's own, or ImageNet synsets for its 1,000 classes.
 
@@ -147,7 +152,33 @@ def audit_images(
         "seed": seed,
     }
     audited = _audited(said, logits, classifier.labels)
-    return Audit(list(classifier.labels), audited, words, findings(evidence, words), said.failures, settings)
+    found = Audit(list(classifier.labels), audited, words, findings(evidence, words), said.failures, settings)
+    return replace(found, heat_maps=_heat_maps(found, said, explainer, seed=seed, on_maps=on_maps))
+
+
+def _heat_maps(
+    audit: Audit, said: Said, explainer: Explainer, *, seed: int, on_maps: OnDone
+) -> dict[tuple[str, str], np.ndarray]:
+    """Heat maps of the findings' words on their example images, as far as some of an image's sentences say them."""
+    if explainer.classifier.locate is None:
+        return {}
+    row_of = {image.image: row for row, image in enumerate(audit.images)}
+    wanted = [
+        (row_of[image.image], finding.about.word)
+        for finding in audit.findings[:_MAPPED_FINDINGS]
+        for some in audit.example_images(finding, most=_MAPPED_IMAGES).values()
+        for image in some
+        if image.words.get(finding.about.word, 0) > 0
+    ]
+    rows, gradients = gradients_at(sorted({row for row, _ in wanted}), said, explainer, seed=seed, most=len(wanted))
+    by_row = dict(zip(rows, gradients, strict=True))
+    maps = {}
+    for done, (row, word) in enumerate(wanted, start=1):
+        if word in by_row[row]:
+            path = said.images.paths[row]
+            maps[path.name, word] = locate(explainer.classifier, path, by_row[row][word], square=True, side=14)
+        on_maps(done, len(wanted))
+    return maps
 
 
 def _audited(said: Said, logits: Tensor, labels: Sequence[str]) -> list[AuditedImage]:
@@ -268,7 +299,7 @@ def write_audit(audit: Audit, out: Path) -> list[Path]:
         "findings.json": audit.to_json() + "\n",
         "words.csv": audit.to_dataframe().to_csv(index=False),
         "images.jsonl": "".join(json.dumps({**asdict(i), "path": str(i.path)}) + "\n" for i in audit.images),
-        "report.html": render_report(audit),
+        "report.html": render_report(audit, heat_maps=audit.heat_maps),
     }
     for name, text in texts.items():
         with replacing(out / name) as partial:

@@ -13,7 +13,7 @@ from wordsight.errors import ModelError, WordsightError
 from wordsight.explain import Explainer
 from wordsight.features.classifier import Classifier
 from wordsight.features.extraction import Picture, read_picture
-from wordsight.features.spatial import on_picture, view_boxes
+from wordsight.features.spatial import middle_square, on_picture, view_boxes
 from wordsight.sentences.nucleus import Sampling
 from wordsight.sentences.sampler import sample
 from wordsight.words.content import content_words
@@ -81,15 +81,18 @@ def class_map(classifier: Classifier, picture: Picture, label: str) -> HeatMap:
 
 
 def locate(
-    classifier: Classifier, picture: Picture, direction: Float[Tensor, " features"]
+    classifier: Classifier, picture: Picture, direction: Float[Tensor, " features"], *, square: bool = False, side: int = 28
 ) -> Float[np.ndarray, "rows columns"]:
-    """Where a direction of the features comes from, over the whole picture, the largest value 1."""
+    """Where a direction of the features comes from, over the whole picture (or its middle square), the largest value 1."""
     if classifier.locate is None:
         raise ModelError(f"'{classifier.name}' cannot be located in; build it with classifier_from_module.")
     image = read_picture(picture)
     views = classifier.prepare(image)
     maps = classifier.locate(views.to(classifier.device), direction.to(classifier.device).expand(len(views), -1))
-    return on_picture(list(maps), view_boxes(classifier.prepare, image.size))
+    boxes = view_boxes(classifier.prepare, image.size)
+    if square:
+        boxes = [middle_square(box, image.size) for box in boxes]
+    return on_picture(list(maps), boxes, side)
 
 
 def _features(classifier: Classifier, picture: Picture) -> Float[Tensor, "1 features"]:

@@ -31,7 +31,10 @@ class AuditedImage:
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found: ``words`` of every class, ``findings`` (the worst first), the images, and what it was made with."""
+    """What an audit found: ``words`` of every class, ``findings`` (the worst first), the images, and what it was made with.
+
+    ``heat_maps``: by image and word, where in the picture's middle square the word comes from, in [0, 1].
+    """
 
     classes: list[str]
     images: list[AuditedImage]
@@ -39,6 +42,7 @@ class Audit:
     findings: list[Finding]
     failures: dict[str, str]
     settings: dict[str, object] = field(default_factory=dict)
+    heat_maps: dict[tuple[str, str], np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def accuracy(self) -> float:

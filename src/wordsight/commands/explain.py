@@ -30,6 +30,9 @@ def explain(
     device: Device = "cpu",
     top: Annotated[int, typer.Option(min=1, help="Words shown; JSON always holds at least 50.")] = 20,
     out: Annotated[Path | None, typer.Option(help="Write word cloud, bar chart and overview as PNG, and JSON, here.")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="A word to locate: heat maps as PNG, beside the class's. Needs --out. Repeatable.")
+    ] = None,
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")] = False,
 ) -> None:
     """Explain photographs: what the classifier's features hold, as words with rates."""
@@ -39,6 +42,8 @@ def explain(
     sampling = checked(lambda: Sampling(top_p=top_p, temperature=temperature, max_tokens=max_tokens, mode=mode))
     if precision is not None and not 0 < precision < 1:
         raise typer.BadParameter(f"--precision is {precision}, wanted a number between 0 and 1, for instance 0.02.")
+    if where and out is None:
+        raise typer.BadParameter("--where came without --out; name the folder for the heat maps.")
     paths, failed = find(images)
     if out is not None:
         _refuse_to_overwrite(paths, out)
@@ -62,7 +67,9 @@ def explain(
                 continue
             explained += 1
             if out is not None:
-                _write_pictures(result, out, taken, top)
+                stem = _write_pictures(result, out, taken, top)
+                if where:
+                    failed += _write_maps(explainer, result, where, out / f"{stem}.where.png", sentences, sampling, seed)
             text = result.to_json(words=max(50, top)) if json_lines else _as_text(result, top)
             tqdm.write(text, file=sys.stdout)
     if failed or asked > 1:
@@ -76,7 +83,7 @@ def _refuse_to_overwrite(paths: list[Path], out: Path) -> None:
     make_folder(out)
     here = {path.resolve() for path in paths}
     for path in paths:
-        for ending in ("words", "bars", "cloud"):
+        for ending in ("words", "bars", "cloud", "where"):
             target = (out / f"{path.stem}.{ending}.png").resolve()
             if target in here:
                 raise WordsightError(f"--out {out} would replace {target}, which is to be explained. Give another folder.")
@@ -91,7 +98,26 @@ def _as_text(result, top: int) -> str:
     return "\n".join([*lines, *(f'  "{sentence}"' for sentence in result.examples), ""])
 
 
-def _write_pictures(result, out: Path, taken: set[str], top: int) -> None:
+def _write_maps(explainer, result, words: list[str], file: Path, sentences: int, sampling, seed: int) -> list[str]:
+    """Write heat maps of the words and of the predicted class; returns the reasons for words that have none."""
+    from wordsight.features.extraction import read_picture
+    from wordsight.locating import class_map, word_maps
+    from wordsight.report.plots import heat_maps, save
+
+    maps, reasons = [], []
+    for word in words:
+        try:
+            maps += word_maps(explainer, result.picture, [word], sentences=sentences, sampling=sampling, seed=seed)
+        except WordsightError as error:
+            reasons.append(f"{result.image}: {error}")
+            tqdm.write(reasons[-1], file=sys.stderr)
+    maps.append(class_map(explainer.classifier, result.picture, result.prediction[0].label))
+    panels = [*((f"\u201c{one.about}\u201d", one.values) for one in maps[:-1]), (f"class {maps[-1].about}", maps[-1].values)]
+    save(heat_maps(read_picture(result.picture), panels, title=result.image), file)
+    return reasons
+
+
+def _write_pictures(result, out: Path, taken: set[str], top: int) -> str:
     from wordsight.report.plots import bar_chart, save, word_cloud
 
     stem = base = Path(result.image).stem
@@ -105,3 +131,4 @@ def _write_pictures(result, out: Path, taken: set[str], top: int) -> None:
     save(result.plot(), out / f"{stem}.words.png")
     with (out / "explanations.jsonl").open("w" if len(taken) == 1 else "a", encoding="utf-8") as file:
         file.write(result.to_json() + "\n")  # line by line, so that an interrupted run keeps what it has
+    return stem

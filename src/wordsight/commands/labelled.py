@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -90,7 +91,8 @@ def audit(
         explainer = Explainer.load(classifier=classifier, lm=lm, translator=translator, device=device, on_bytes=on_bytes)
     class_map = Path(data) / "in_to_in9.json"
     explainer.classifier = fitting(explainer.classifier, images.labels, class_map if class_map.is_file() else None)
-    with bar("features", "image") as on_images, bar("sentences", "image") as on_sentences:
+    bars = bar("features", "image"), bar("sentences", "image"), bar("heat maps", "image")
+    with bars[0] as on_images, bars[1] as on_sentences, bars[2] as on_maps:
         found = audit_images(
             images,
             explainer,
@@ -101,7 +103,10 @@ def audit(
             seed=seed,
             on_images=on_images,
             on_sentences=on_sentences,
+            on_maps=on_maps,
         )
+    # As a user names them, so that the report's commands can be run.
+    found = replace(found, settings=found.settings | {"classifier": classifier, "data": data, "out": str(out)})
     for file in write_audit(found, out):
         tqdm.write(f"wrote {file}", file=sys.stderr)
     typer.echo(_as_text(found))

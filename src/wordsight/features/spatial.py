@@ -143,10 +143,23 @@ def view_boxes(prepare: Callable[[Image.Image], Tensor], size: tuple[int, int]) 
     return boxes
 
 
+def middle_square(box: Box, size: tuple[int, int]) -> Box:
+    """The same rectangle in shares of the picture's middle square; parts of it may lie outside [0, 1]."""
+    width, height = size
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return Box(
+        (box.left * width - left) / side,
+        (box.top * height - top) / side,
+        (box.right * width - left) / side,
+        (box.bottom * height - top) / side,
+    )
+
+
 def on_picture(
     maps: Sequence[Float[Tensor, "rows columns"]], boxes: Sequence[Box], side: int = 28
 ) -> Float[np.ndarray, "side side"]:
-    """The views' maps on the whole picture, in a grid of ``side`` by ``side`` cells, the largest value 1.
+    """The views' maps on what the boxes are shares of, in a grid of ``side`` by ``side`` cells, the largest value 1.
 
     Where views overlap their mean is taken; what no view shows is 0.
     """

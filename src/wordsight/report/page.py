@@ -195,10 +195,10 @@ def _cut(share: float) -> float:
 
 
 def _command(settings: Mapping[str, object]) -> str:
-    classifier = shlex.quote(str(settings.get("classifier", "CLASSIFIER")))
+    classifier, data, out = (shlex.quote(str(settings.get(key, key.upper()))) for key in ("classifier", "data", "out"))
     return (
-        f"wordsight mitigate DATA --classifier {classifier} --finding OUT/findings.json --method reweight "
-        "--out HEAD.safetensors"
+        f"wordsight mitigate {data} --classifier {classifier} --finding {out}/findings.json --method reweight "
+        "--out better.safetensors"
     )
 
 

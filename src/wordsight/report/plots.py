@@ -100,6 +100,37 @@ def explanation_picture(
     return figure
 
 
+def heat_maps(image: Image.Image, panels: Sequence[tuple[str, np.ndarray]], *, title: str) -> Figure:
+    """The picture once for each panel, its heat map (rows, columns) in [0, 1] laid over it, under its name; 3 panels a row."""
+    width = 320
+    height = max(120, min(480, round(width * image.height / image.width)))
+    across, down = min(3, len(panels)), -(-len(panels) // 3)
+    figure = _figure(width=24 + across * (width + 24), height=62 + down * (height + 44))
+    _put_title(figure, title, lines=1)
+    small = image.convert("RGB")
+    small.thumbnail((960, 960))
+    grey = np.asarray(small.convert("L"))
+    for i, (name, values) in enumerate(panels):
+        left, bottom = 24 + i % 3 * (width + 24), (down - 1 - i // 3) * (height + 44) + 16
+        axes = _axes(figure, left, bottom, width, height)
+        box = (0, 1, 1, 0)
+        axes.imshow(grey, extent=box, aspect="auto", cmap="gray", vmin=0, vmax=255)
+        # Clear where the map is 0, so that the picture stays readable.
+        axes.imshow(
+            values,
+            extent=box,
+            aspect="auto",
+            cmap="inferno",
+            vmin=0,
+            vmax=1,
+            alpha=0.75 * np.sqrt(values),
+            interpolation="bilinear",
+        )
+        axes.set_axis_off()
+        _put(figure, left, bottom + height + 22, _wrap(name, width=width, size=12, lines=1)[0], size=12, va="top")
+    return figure
+
+
 def save(figure: Figure, path: Path | str) -> None:
     """Write the figure as PNG, whatever the name's ending; all or nothing, so an old file survives a failure.
 
