@@ -8,8 +8,8 @@ one. Audits look at held-out images that are balanced or as biased as the traini
 an interrupted run goes on.
 
 Sources of words: "sentences" are wordsight's; "ridge" and "knn" are what needs no language model (ridge regression from
-features to words, captions of the 60 nearest features; both cross-fitted, so that no image's own captions are used); "wrong"
-ranks the sentences' words by how much more often images of the class that are wrong say them (Bias-to-Text's idea, no CLIP).
+features to words, captions of the 60 nearest features; both cross-fitted, so that no image's own captions are used). Heads are
+mended with the planted word.
 """
 
 import argparse
@@ -40,6 +40,8 @@ from wordsight.translator.captions import read_captions
 from wordsight.words.content import content_words
 
 AGREEMENTS = (0.5, 0.7, 0.8, 0.9, 0.95)
+#: Naming any task's attribute where none is planted is a false alarm.
+ANY = set().union(*(names(a) for task in TASKS for a in (task.x, task.y) if a))
 #: A worst group this much below the unbiased head's is harm.
 HARM = 0.1
 
@@ -77,7 +79,9 @@ def photographs(shared: Path, explainer: Explainer) -> Photographs:
     train, dev = lines(flickr / "train.txt"), lines(flickr / "dev.txt")
     captions = read_captions(flickr / "captions.csv")
     files = [flickr / "images" / name for name in train + dev]
-    z = extract_stored(explainer.classifier, files, cache_folder() / "features").views.mean(1)
+    found = extract_stored(explainer.classifier, files, cache_folder() / "features")
+    assert not found.failures, found.failures
+    z = found.views.mean(1)
     seen = np.arange(len(files)) < len(train)
     return Photographs(files, seen, z, [captions[f.name] for f in files])
 
@@ -165,7 +169,9 @@ class Words:
         own = Explainer(classifier, explainer.lm, explainer.translator, explainer.card)
         paths = [self.of.files[i] for i in here]
         images = LabelledImages(paths, [head.labels[int(c)] for c in label])
-        said = Said(images, label, self.of.z[here], [self.sampled[i] for i in here], {}, cache_folder())
+        said = Said(
+            images, [path.name for path in paths], label, self.of.z[here], [self.sampled[i] for i in here], {}, cache_folder()
+        )
         return Uses(own, said, evidence, seed=0)
 
 
@@ -269,7 +275,7 @@ def main() -> None:
 
 
 def judged(source: Words, task: Task, head: Head, parts: Split, explainer: Explainer, limits: Limits) -> dict:
-    """What a source's words say about a head, and what mending by the first true finding (or the planted word) gives."""
+    """What a source's words say about a head, and what mending by the planted word gives."""
     result: dict = {}
     for kind, rows in (("balanced", parts.balanced), ("biased", parts.biased)):
         table = source.audit(head, task, rows, limits)
@@ -281,7 +287,7 @@ def judged(source: Words, task: Task, head: Head, parts: Split, explainer: Expla
         result[kind] = {
             "found": {label: words[:5] for label, words in found.items()},
             "hit": hit,
-            "alarm": any(set(words) & named for words in found.values()),
+            "alarm": any(set(words) & ANY for words in found.values()),
             "findings": sum(map(len, found.values())),
             "severity": round(max(severity, default=0.0), 4),
         }

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,11 +10,12 @@ from PIL import Image
 
 from doubles import TinyNet, prepare, tiny_classifier, tiny_lm, tiny_translator
 from wordsight.audit.findings import Limits
-from wordsight.audits import audit_images, fitting, label_numbers, rate_matrix, write_audit
+from wordsight.audits import audit_images, fitting, label_numbers, own_names, rate_matrix, write_audit
 from wordsight.errors import LabelError
 from wordsight.explain import Explainer
 from wordsight.features.classifier import classifier_from_module
 from wordsight.features.coarse import NINE, OTHER
+from wordsight.features.head import fit_head, with_head
 from wordsight.images.labelled import LabelledImages
 from wordsight.sentences.sampler import Sampled
 from wordsight.words.scores import WordRate, WordRates
@@ -31,15 +33,22 @@ def setting(tmp_path, cache):
         paths.append(path)
         labels.append("red" if i % 2 else "green")
     (tmp_path / "broken.png").write_bytes(b"no picture")
+    z = torch.stack([classifier.features_of(prepare(Image.open(path))[None])[0, 0] for path in paths])
+    # Trained on noisy features, so that some images are called wrong.
+    noisy = z + 0.3 * z.std(0) * torch.randn(z.shape, generator=torch.Generator().manual_seed(0))
+    number = torch.tensor([classifier.labels.index(label) for label in labels])
+    classifier = with_head(classifier, fit_head(noisy, number, classifier.labels, classifier))
     images = LabelledImages([*paths, tmp_path / "broken.png"], [*labels, "red"], groups=["day"] * 25)
-    return images, Explainer(classifier, lm, *tiny_translator(classifier, lm))
+    translator, card = tiny_translator(classifier, lm)
+    translator.to_prefix.weight.data *= 100  # features are small and alike here, sentences should not be
+    return images, Explainer(classifier, lm, translator, card)
 
 
 def test_an_audit_looks_at_every_readable_image(setting):
     images, explainer = setting
     audit = audit_images(images, explainer, sentences=10, limits=Limits(images=2))
     assert len(audit.images) == 24
-    assert list(audit.failures) == ["broken.png"]
+    assert [Path(name).name for name in audit.failures] == ["broken.png"]
     first = audit.images[0]
     assert (first.image, first.label, first.group) == ("0.png", "green", "day")
     logits = explainer.classifier.logits(explainer.classifier.features_of(prepare(Image.open(images.paths[0]))[None])[0])
@@ -81,7 +90,7 @@ def test_labels_are_the_classifiers_own_or_synsets():
         label_numbers(["b", "c"], ["a", "b"])
     from wordsight.features.classifier import imagenet_labels
 
-    assert label_numbers(["n01440764", "tench"], imagenet_labels()).tolist() == [0, 0]
+    assert label_numbers(["n01440764", "tench", "crane (n03126707)"], imagenet_labels()).tolist() == [0, 0, 517]
 
 
 def test_labels_of_imagenet_9_are_read_through_the_nine_classes():
@@ -99,18 +108,41 @@ def test_labels_of_imagenet_9_are_read_through_the_nine_classes():
 
 
 def test_a_head_that_is_not_linear_is_audited_too(setting):
-    images, _ = setting
+    images, explainer = setting
+    linear = explainer.classifier.head
 
     class Head(torch.nn.Module):
         def forward(self, z):
-            return z[:, :3].square()
+            return linear(z) ** 3
 
+    torch.manual_seed(0)
     net = TinyNet()
     net.head = Head()
-    odd = classifier_from_module(net, head=net.head, prepare=prepare, labels=["red", "green", "blue"], name="odd")
+    odd = classifier_from_module(net, head=net.head, prepare=prepare, labels=explainer.classifier.labels, name="odd")
     lm = tiny_lm()
-    audit = audit_images(images, Explainer(odd, lm, *tiny_translator(odd, lm)), sentences=10, limits=Limits(images=2))
+    translator, card = tiny_translator(odd, lm)
+    translator.to_prefix.weight.data *= 100
+    audit = audit_images(images, Explainer(odd, lm, translator, card), sentences=10, limits=Limits(images=2))
     assert len(audit.images) == 24
+
+
+def test_files_of_one_name_are_told_apart(tmp_path):
+    assert own_names([tmp_path / "a" / "1.png", tmp_path / "b" / "2.png"]) == ["1.png", "2.png"]
+    assert own_names([tmp_path / "a" / "1.png", tmp_path / "b" / "1.png"]) == ["a/1.png", "b/1.png"]
+
+
+def test_nothing_to_compare_is_an_error_and_no_clean_bill(setting):
+    images, explainer = setting
+    one = images.take([i for i, label in enumerate(images.labels) if label == "red"])
+    with pytest.raises(LabelError, match=r"There is nothing to compare: 12 images of 1 labels are called"):
+        audit_images(one, explainer, sentences=10)
+
+
+def test_classes_of_one_name_are_refused(setting):
+    images, explainer = setting
+    explainer.classifier = type(explainer.classifier)(**{**vars(explainer.classifier), "labels": ("red", "green", "red")})
+    with pytest.raises(LabelError, match="'tiny' has several classes called 'red', wanted a name of its own for each"):
+        audit_images(images, explainer, sentences=10)
 
 
 def test_the_rate_matrix_keeps_words_that_enough_images_say():

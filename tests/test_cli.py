@@ -206,3 +206,71 @@ def test_a_head_for_classes_of_one_s_own_and_explaining_with_it(setting):
     missing = wordsight(setting, "explain", "photographs", "--classifier", "head:none.safetensors", *MODELS[2:])
     assert missing.returncode == 2
     assert "There is no head file none.safetensors" in missing.stderr
+
+
+def labelled(folder: Path) -> Path:
+    """Pictures in two colours, some of each under the wrong name."""
+    for i in range(20):
+        colour = ("red", "green")[(i + (i % 5 == 0)) % 2]
+        place = folder / "labelled" / ("red", "green")[i % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20), colour).save(place / f"{i}.png")
+    return folder / "labelled"
+
+
+def test_audit_writes_findings_words_images_and_a_report(setting):
+    labelled(setting)
+    made = wordsight(setting, "head", "labelled", "--classifier", "doubles:tiny_classifier", "--out", "mine.safetensors")
+    assert made.returncode == 0, made.stderr
+    models = ["--classifier", "head:mine.safetensors", "--lm", "lm", "--translator", "t.safetensors"]
+    done = wordsight(setting, "audit", "labelled", "--out", "audit", "--sentences", "8", *models, "--fail-on", "1")
+    assert done.returncode == 0, done.stderr
+    assert "20 images, " in done.stdout
+    told = json.loads((setting / "audit" / "findings.json").read_text())
+    assert told["settings"]["classifier"] == "head:mine.safetensors"
+    assert told["settings"]["data"] == "labelled"
+    assert {p.name for p in (setting / "audit").iterdir()} == {"findings.json", "words.csv", "images.jsonl", "report.html"}
+    again = wordsight(setting, "audit", "labelled", "--out", "audit", "--sentences", "8", *models)
+    assert again.stdout == done.stdout
+
+
+def test_audit_of_labels_that_the_classifier_lacks(setting):
+    (setting / "labelled" / "cow").mkdir(parents=True)
+    Image.new("RGB", (20, 20)).save(setting / "labelled" / "cow" / "1.png")
+    models = ["--classifier", "doubles:tiny_classifier", "--lm", "lm", "--translator", "t.safetensors"]
+    done = wordsight(setting, "audit", "labelled", "--out", "audit", *models)
+    assert done.returncode == 2
+    assert "1 of 1 labels are none of the classifier's 3 classes: 'cow'." in done.stderr
+
+
+def test_mitigate_says_whether_it_is_better(setting):
+    labelled(setting)
+    models = ["--classifier", "doubles:tiny_classifier", "--lm", "lm", "--translator", "t.safetensors", "--sentences", "8"]
+    made = wordsight(setting, "head", "labelled", "--classifier", "doubles:tiny_classifier", "--out", "mine.safetensors")
+    assert made.returncode == 0, made.stderr
+    models[1] = "head:mine.safetensors"
+    options = ["--finding", "dog", "--label", "red", "--out", "better.safetensors"]
+    done = wordsight(setting, "mitigate", "labelled", *options, *models)
+    assert done.returncode in (0, 1), done.stderr
+    told = json.loads(done.stdout)
+    assert told["better"] == (done.returncode == 0)
+    assert (setting / "better.safetensors").exists()
+    assert ("NOT better" in done.stderr) == (done.returncode == 1)
+
+
+def test_mitigate_needs_a_class_for_a_word(setting):
+    done = wordsight(setting, "mitigate", "photographs", "--finding", "water", "--out", "better.safetensors")
+    assert done.returncode == 2
+    assert "The word 'water' came without a class" in done.stderr
+
+
+def test_where_needs_a_folder_and_names_words_without_a_map(setting):
+    models = ["--classifier", "doubles:tiny_classifier", "--lm", "lm", "--translator", "t.safetensors", "--sentences", "20"]
+    done = wordsight(setting, "explain", "photographs/a.png", "--where", "dog", *models)
+    assert done.returncode == 2
+    assert "--where came without --out" in done.stderr
+    blind = wordsight(setting, "explain", "photographs/a.png", "--where", "cow", "--out", "maps", *models)
+    assert blind.returncode == 2
+    assert "'cow' is in none of 20 sentences" in blind.stderr
+    assert "has no layer whose output still has places" in blind.stderr
+    assert (setting / "maps" / "a.words.png").exists()

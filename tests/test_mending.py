@@ -15,7 +15,7 @@ from wordsight.audits import Said
 from wordsight.errors import LabelError, WordsightError
 from wordsight.explain import Explainer
 from wordsight.features.classifier import classifier_from_module
-from wordsight.features.head import fit_head, load_head, with_head
+from wordsight.features.head import Head, fit_head, load_head, with_head
 from wordsight.images.labelled import LabelledImages
 from wordsight.mending import Suspect, mend, read_suspect, to_json
 from wordsight.sentences.sampler import Sampled
@@ -45,9 +45,15 @@ def said_of(images: int = 1500, agree: float = 0.9, *, groups: bool = False, spl
     return Explainer(classifier, lm, *tiny_translator(classifier, lm)), images_, label, z, sampled
 
 
+def names_of(label: torch.Tensor) -> list[str]:
+    return [f"{i}.png" for i in range(len(label))]
+
+
 def mended(tmp_path, monkeypatch, *, method: str = "reweight", word: str = "ball", **options):
     explainer, images, label, z, sampled = said_of(**options)
-    monkeypatch.setattr(mending, "say", lambda *_args, **_options: Said(images, label, z, sampled, {}, tmp_path))
+    monkeypatch.setattr(
+        mending, "say", lambda *_args, **_options: Said(images, names_of(label), label, z, sampled, {}, tmp_path)
+    )
     return mend(images, explainer, Suspect("dog", word), tmp_path / "head.safetensors", method=method), explainer
 
 
@@ -103,7 +109,9 @@ def test_masking_hides_the_words_region_in_training_images_and_retrains(tmp_path
     _, _, _, _, sampled = said_of(40)
     images = LabelledImages(paths, ["dog" if i % 2 else "cat" for i in range(40)])
     explainer = Explainer(classifier, lm, *tiny_translator(classifier, lm))
-    monkeypatch.setattr(mending, "say", lambda *_args, **_options: Said(images, label, z, sampled, {}, tmp_path / "store"))
+    monkeypatch.setattr(
+        mending, "say", lambda *_args, **_options: Said(images, names_of(label), label, z, sampled, {}, tmp_path / "store")
+    )
     upper = np.repeat([[1.0], [0.0]], 4, axis=0).repeat(8, axis=1)
     monkeypatch.setattr(mending, "locate", lambda *_args: upper)
     mend(images, explainer, Suspect("dog", "ball"), tmp_path / "better.safetensors", method="mask")
@@ -139,12 +147,25 @@ def test_what_cannot_be_mended_is_refused(tmp_path, monkeypatch, options, error,
 
 def test_an_unknown_class_and_odd_splits_are_refused(tmp_path, monkeypatch):
     explainer, images, label, z, sampled = said_of()
-    monkeypatch.setattr(mending, "say", lambda *_args, **_options: Said(odd, label, z, sampled, {}, tmp_path))
+    monkeypatch.setattr(mending, "say", lambda *_args, **_options: Said(odd, names_of(label), label, z, sampled, {}, tmp_path))
     with pytest.raises(LabelError, match="'cow' is none of the classifier's 2 classes"):
         mend(images, explainer, Suspect("cow", "ball"), tmp_path / "h.safetensors")
     odd = LabelledImages([], images.labels, None, ["one"] * len(images.labels))
     with pytest.raises(LabelError, match="The data has the splits one; wanted train, and test or val"):
         mend(images, explainer, Suspect("dog", "ball"), tmp_path / "h.safetensors")
+
+
+def test_a_head_is_not_retrained_without_images_of_a_class(tmp_path, monkeypatch):
+    explainer, images, label, z, sampled = said_of()
+    classifier = explainer.classifier
+    wider = Head(torch.randn(3, 6), torch.zeros(3), ("cat", "dog", "cow"), classifier.name, classifier.fingerprint)
+    explainer.classifier = with_head(classifier, wider)
+    monkeypatch.setattr(
+        mending, "say", lambda *_args, **_options: Said(images, names_of(label), label, z, sampled, {}, tmp_path)
+    )
+    with pytest.raises(LabelError, match=r"1 of the classifier's 3 classes have no image to train on \(first: 'cow'\)"):
+        mend(images, explainer, Suspect("dog", "ball"), tmp_path / "h.safetensors")
+    assert mend(images, explainer, Suspect("dog", "ball"), tmp_path / "h.safetensors", method="project").method == "project"
 
 
 def test_suspects_are_read_from_findings(tmp_path):

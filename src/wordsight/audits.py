@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from wordsight.audit.kinds import class_itself
 from wordsight.audit.result import Audit, AuditedImage
 from wordsight.audit.statistics import Estimate
 from wordsight.audit.used import cosines, logit_gradients, sentence_gradients_stored, word_gradients
-from wordsight.errors import LabelError
+from wordsight.errors import LabelError, WordsightError
 from wordsight.explain import Explainer, image_seed
 from wordsight.features.classifier import Classifier
 from wordsight.features.coarse import NINE, coarse, read_class_map
@@ -54,6 +55,7 @@ class Said:
     """Labelled images that could be read: their features, labels as class numbers, and what was said about each."""
 
     images: LabelledImages
+    names: list[str]
     label: Int[Tensor, " images"]
     z: Features
     sampled: list[Sampled]
@@ -78,6 +80,12 @@ def say(
     Raises LabelError if a label is none of the classifier's classes or no image can be read.
     """
     classifier = explainer.classifier
+    repeated = [name for name, times in Counter(classifier.labels).items() if times > 1]
+    if repeated:
+        raise LabelError(
+            f"The classifier '{classifier.name}' has several classes called '{repeated[0]}', wanted a name of its own for "
+            "each. Give it other labels."
+        )
     label = label_numbers(images.labels, classifier.labels)
     store = store or cache_folder()
     found = extract_stored(classifier, images.paths, store / "features", on_images=on_images)
@@ -86,6 +94,7 @@ def say(
             f"None of the {len(images.paths)} images can be read; the first: {next(iter(found.failures.values()))}"
         )
     seen = images.take(found.kept)
+    names = own_names(seen.paths)
     z = found.views.mean(1)
     sampled = sample_stored(
         explainer.lm,
@@ -93,12 +102,21 @@ def say(
         store / "sentences",
         sentences=sentences,
         sampling=sampling,
-        seeds=[image_seed(seed, path.name) for path in seen.paths],
+        seeds=[image_seed(seed, name) for name in names],
         memory=memory,
         on_images=on_sentences,
     )
-    failures = {images.paths[i].name: reason for i, reason in found.failures.items()}
-    return Said(seen, label[found.kept], z, sampled, failures, store)
+    failures = {str(images.paths[i]): reason for i, reason in found.failures.items()}
+    return Said(seen, names, label[found.kept], z, sampled, failures, store)
+
+
+def own_names(paths: Sequence[Path]) -> list[str]:
+    """A name for each file: its own, or, where several files have the same, its path from the folder that holds all."""
+    names = [path.name for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    root = os.path.commonpath([path.resolve() for path in paths])
+    return [os.path.relpath(path.resolve(), root) for path in paths]
 
 
 def audit_images(
@@ -137,8 +155,17 @@ def audit_images(
     logits = classifier.logits(said.z)
     vocabulary, rates = rate_matrix(said.sampled, least=limits.images)
     evidence = Evidence(vocabulary, rates, said.label.numpy(), logits.double().numpy(), tuple(classifier.labels))
-    own = [class_itself(name) | set(apart) for name in classifier.labels]
+    set_apart = {word for given in apart for word in content_words(given)}
+    own = [class_itself(name) | set_apart for name in classifier.labels]
     words = class_words(evidence, Uses(explainer, said, evidence, seed=seed), own, limits)
+    if not words:
+        called = np.bincount(evidence.called, minlength=len(classifier.labels))
+        raise LabelError(
+            f"There is nothing to compare: {len(said.label)} images of {len(set(said.label.tolist()))} labels are called "
+            f"{int((called > 0).sum())} classes, {int(called.max())} images the most frequent, and {len(vocabulary)} words are "
+            f"said. Wanted two labels or more, a class that at least {limits.images} images are called and {limits.images} are "
+            f"not, and a word that {limits.images} images say and {limits.images} do not. Give more images."
+        )
     settings: dict[str, object] = {
         "classifier": classifier.name,
         "classifier_fingerprint": classifier.fingerprint[:12],
@@ -148,7 +175,7 @@ def audit_images(
         "sentences": sentences,
         "sampling": asdict(sampling),
         "limits": asdict(limits),
-        "apart": sorted(apart),
+        "apart": sorted(set_apart),
         "seed": seed,
     }
     audited = _audited(said, logits, classifier.labels)
@@ -174,9 +201,12 @@ def _heat_maps(
     by_row = dict(zip(rows, gradients, strict=True))
     maps = {}
     for done, (row, word) in enumerate(wanted, start=1):
+        path = said.images.paths[row]
         if word in by_row[row]:
-            path = said.images.paths[row]
-            maps[path.name, word] = locate(explainer.classifier, path, by_row[row][word], square=True, side=14)
+            try:
+                maps[said.names[row], word] = locate(explainer.classifier, path, by_row[row][word], square=True, side=14)
+            except WordsightError as error:  # no places in the classifier, a file gone: the findings stand without maps
+                logger.warning("No heat map of '%s' on %s: %s", word, path, error)
         on_maps(done, len(wanted))
     return maps
 
@@ -186,7 +216,7 @@ def _audited(said: Said, logits: Tensor, labels: Sequence[str]) -> list[AuditedI
     groups, splits = said.images.groups, said.images.splits
     return [
         AuditedImage(
-            image=path.name,
+            image=name,
             path=path,
             label=labels[int(said.label[i])],
             called=labels[int(called[i])],
@@ -196,7 +226,7 @@ def _audited(said: Said, logits: Tensor, labels: Sequence[str]) -> list[AuditedI
             group=None if groups is None else groups[i],
             split=None if splits is None else splits[i],
         )
-        for i, (path, one) in enumerate(zip(said.images.paths, said.sampled, strict=True))
+        for i, (name, path, one) in enumerate(zip(said.names, said.images.paths, said.sampled, strict=True))
     ]
 
 
@@ -232,7 +262,7 @@ def gradients_at(
     At most ``most`` images, chosen by the seed, and ``GRADIENT_SENTENCES`` of each one's sentences.
     """
     draw = random.Random(seed)
-    rows = sorted(draw.sample(list(rows), min(GRADIENT_IMAGES, len(rows))))
+    rows = sorted(draw.sample(list(rows), min(most, len(rows))))
     chosen = [_choose(said.sampled[row].sentences, GRADIENT_SENTENCES, draw) for row in rows]
     sizes = [len(some) for some in chosen]
     z = torch.repeat_interleave(said.z[rows], torch.tensor(sizes, dtype=torch.long), dim=0)

@@ -19,7 +19,7 @@ from wordsight.features.head import Head, save_head
 from wordsight.files import replacing
 from wordsight.images.labelled import LabelledImages
 from wordsight.locating import locate
-from wordsight.mitigation.heads import groups_of, project, reweight, spread_over
+from wordsight.mitigation.heads import groups_of, hold_out, project, reweight
 from wordsight.mitigation.masks import hide
 from wordsight.mitigation.result import Accuracies, Mended
 from wordsight.sentences.nucleus import Sampling
@@ -119,6 +119,13 @@ def mend(
     group = groups_of(said.label, present)
     train, held = _parts(said.images, group, held_out, seed)
     before = own_head(explainer)
+    missing = sorted(set(range(len(classifier.labels))) - set(said.label[train].tolist()))
+    if missing and method != "project":
+        raise LabelError(
+            f"{len(missing)} of the classifier's {len(classifier.labels)} classes have no image to train on (first: "
+            f"'{classifier.labels[missing[0]]}'); a retrained head could never call them. Use --method project, add images, or "
+            "train a head for the data's classes with 'wordsight head'."
+        )
     rows = (present & train).nonzero().flatten().tolist()
     if method == "reweight":
         after = reweight(said.z[train], said.label[train], group[train], classifier, seed=seed)
@@ -162,8 +169,7 @@ def _parts(images: LabelledImages, group: Int[Tensor, " images"], held_out: floa
                 "so, or leave the column out."
             )
         return tuple(torch.tensor([split == name for split in images.splits]) for name in ("train", held))  # pyright: ignore[reportReturnType]
-    parts = max(2, round(1 / held_out))
-    held = spread_over(parts, group, seed=seed) == 0
+    held = hold_out(held_out, group, seed=seed)
     return ~held, held
 
 
@@ -210,7 +216,7 @@ def _direction(explainer: Explainer, said: Said, word: str, rows: Sequence[int],
 
 
 def _mean_direction(word: str, found: Sequence[dict[str, Float[Tensor, " features"]]]) -> Float[Tensor, " features"]:
-    directions = [by_word[word] / by_word[word].norm() for by_word in found if word in by_word]
+    directions = [g / g.norm() for by_word in found if (g := by_word.get(word)) is not None and g.norm() > 0]
     if not directions:
         raise WordsightError(
             f"No image has sentences with and without '{word}', so its direction is unknown. Give more --sentences, or use "

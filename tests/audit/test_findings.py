@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wordsight.audit.findings import Evidence, Limits, class_words, findings, mean_estimate, presence_level
+from wordsight.audit.findings import Evidence, Limits, _log_sum_of_others, class_words, findings, mean_estimate, presence_level
 from wordsight.audit.statistics import Estimate
 
 WORDS = ("water", "grass", "dog", *(f"word{i}" for i in range(40)))
@@ -89,3 +89,35 @@ def test_mean_with_students_interval_by_hand():
     estimate = mean_estimate(np.array([1.0, 2.0, 3.0]), low=-9, high=9)
     assert (estimate.value, round(estimate.low, 4), round(estimate.high, 4)) == (2.0, -0.4841, 4.4841)
     assert mean_estimate(np.array([0.25]), low=0, high=1) == Estimate(0.25, 0, 1)
+
+
+def test_a_class_among_many_is_judged_by_its_own_images():
+    """One class of ten goes by water and loses images without it; nine others say nothing about it."""
+    random = np.random.default_rng(0)
+    label = np.arange(600) % 10
+    water = random.random(600) < 0.5
+    rates = np.clip(random.beta(0.5, 4, size=(600, len(WORDS))), 0, 1)
+    rates[:, 0] = np.clip(0.6 * water + random.normal(0.1, 0.1, 600), 0, 1)
+    logits = random.normal(size=(600, 10)) + 4.0 * np.eye(10)[label]
+    logits[:, 0] += np.where(label == 0, np.where(water, 1.0, -8.0), 0.0)
+    own = [frozenset({f"class{i}"}) for i in range(10)]
+    some = Evidence(WORDS, rates, label, logits, tuple(f"class{i}" for i in range(10)))
+    always = [Estimate(0.3, 0.2, 0.4)]
+    found = findings(some, class_words(some, lambda c, words: always * len(words), own, Limits()))
+    assert [(f.about.label, f.about.word) for f in found] == [("class0", "water")]
+
+
+def test_one_image_makes_no_finding():
+    some = evidence(shortcut=4)
+    rates = some.rates.copy()
+    dogs = np.flatnonzero(some.label == 0)
+    rates[dogs, 0] = 0.9
+    rates[dogs[:3], 0] = 0.0  # all but three dogs say water
+    few = Evidence(WORDS, rates, some.label, some.logits, some.classes)
+    table = {(w.label, w.word): w for w in class_words(few, used, OWN, Limits())}
+    assert table["dog", "water"].missed is None
+
+
+def test_the_margin_is_the_logit_against_all_others():
+    logits = np.log(np.array([[1.0, 2.0, 5.0], [3.0, 1.0, 1.0]]))
+    np.testing.assert_allclose(_log_sum_of_others(logits), np.log([[7, 6, 3], [2, 4, 4]]))

@@ -16,6 +16,8 @@ from wordsight.audit.kinds import class_itself, is_own
         ("landbird", ["bird", "animal"], ["land", "forest"]),
         ("garbage_truck", ["truck", "vehicle", "garbage"], ["street", "man"]),
         ("n03028079", ["church", "building"], ["sky", "tree"]),
+        ("crane (n02012849)", ["crane", "bird"], ["water"]),
+        ("crane (n03126707)", ["crane"], ["bird"]),
         ("qzxv 3", ["qzxv"], ["water"]),
     ],
 )

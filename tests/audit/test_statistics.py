@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from wordsight.audit.statistics import association, difference, separation
+from wordsight.audit.statistics import Associations, difference, separation
+
+
+def association(rates, score, stratum):
+    return Associations(rates, stratum)(score)[0]
 
 
 def column(*values: float) -> np.ndarray:
@@ -80,6 +84,20 @@ def test_difference_over_strata_by_hand():
     mixed = difference([(5, 10), (1, 5)], [(2, 10), (2, 20)])
     assert mixed is not None
     assert mixed.value == pytest.approx((5 * 0.3 + 4 * 0.1) / 9)
+
+
+def test_strata_that_say_nothing_count_nothing():
+    rates = column(1, 2, 3, 4, 7, 7, 7, 7)
+    strata = np.array([0] * 4 + [1] * 4)
+    z, freedom = Associations(rates, strata)(np.arange(8.0))
+    assert (z[0], freedom[0]) == (pytest.approx(3 / 3**0.5), 3)
+    assert Associations(rates, strata)(np.arange(8.0), [1])[1][0] == 0
+
+
+def test_difference_needs_enough_images_on_either_side():
+    assert difference([(1, 1)], [(0, 99)], least=5) is None
+    assert difference([(1, 5)], [(0, 99)], least=5) is not None
+    assert difference([(1, 3), (1, 3)], [(0, 4), (0, 4)], least=6) is not None
 
 
 def test_difference_without_a_side_says_nothing():

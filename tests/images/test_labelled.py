@@ -96,3 +96,13 @@ def test_the_backgrounds_challenge_as_it_is(tmp_path):
     assert sorted(set(found.labels)) == ["dog", "wheeled vehicle"]
     assert found.splits == ["original"] * 2 + ["mixed_rand"] * 2 + ["only_fg"] * 2
     assert [p.parent.parent.parent.name for p in found.split("mixed_rand").paths] == ["mixed_rand"] * 2
+
+
+def test_missing_groups_and_null_labels_are_named(tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("image,label,group\na.png,cat,day\nb.png,dog,\n")
+    with pytest.raises(LabelError, match=r"Row 3 of .* lacks its group; 1 rows do. Fill them in, or leave the column out"):
+        read_labelled(table)
+    pd.DataFrame({"image": ["a.png", "b.png"], "label": ["cat", None]}).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(LabelError, match=r"Row 3 of .* lacks its image or its label"):
+        read_labelled(tmp_path / "t.parquet")

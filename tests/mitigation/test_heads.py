@@ -5,7 +5,7 @@ import torch
 
 from doubles import tiny_classifier
 from wordsight.features.head import fit_head
-from wordsight.mitigation.heads import balanced, groups_of, project, reweight, spread_over
+from wordsight.mitigation.heads import balanced, groups_of, hold_out, project, reweight, spread_over
 
 
 def shortcut(images: int, agree: float, seed: int):
@@ -45,6 +45,14 @@ def test_every_group_is_spread_over_the_folds():
     assert torch.bincount(fold[group == 0], minlength=4).tolist() == [2, 2, 2, 2]
     assert torch.bincount(fold[group == 1], minlength=4).tolist() == [1, 1, 1, 1]
     assert torch.equal(fold, spread_over(4, group, seed=3))
+    starts = {int(spread_over(4, torch.tensor([0]), seed=seed)) for seed in range(40)}
+    assert starts == {0, 1, 2, 3}
+
+
+def test_a_share_of_every_group_is_held_out_but_never_all_of_it():
+    group = torch.tensor([0] * 10 + [1] * 2 + [2])
+    held = hold_out(0.4, group, seed=0)
+    assert [int(held[group == g].sum()) for g in range(3)] == [4, 1, 0]
 
 
 def test_reweighting_mends_a_planted_shortcut():

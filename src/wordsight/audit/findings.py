@@ -4,7 +4,7 @@ For class c and word w, in this order (each step looks only at what the one befo
 
 1. *encoded*: images called c have a higher rate of w than the rest (Mann-Whitney, false-discovery rate held);
 2. *used*: the gradient of w's rate points the way the class's logit grows, with an interval clear of zero;
-3. *harmful*: among images of one true class, the score of c rises with the rate of w (``statistics.association``,
+3. *harmful*: among images of one true class, the score of c rises with the rate of w (``statistics.Associations``,
    false-discovery rate held), and calls change: images of c are missed without w, or others are mistaken for c with it.
 
 The test of the third step ranks scores and rates, because errors are few; its size is counted in errors.
@@ -19,7 +19,8 @@ from jaxtyping import Bool, Float, Int
 from scipy.special import stdtrit
 from scipy.stats import false_discovery_control, mannwhitneyu, norm
 
-from wordsight.audit.statistics import Z95, Estimate, association, difference, separation
+from wordsight.audit.kinds import is_own
+from wordsight.audit.statistics import Z95, Associations, Estimate, difference, separation
 from wordsight.words.scores import WordCounts, lift
 
 UsedOf = Callable[[int, Sequence[int]], Sequence[Estimate | None]]
@@ -46,12 +47,16 @@ class Evidence:
         return self.rates >= presence_level(self.rates)
 
 
+#: A word that is said less often than this is not present in an image.
+LEAST_LEVEL = 0.1
+
+
 def presence_level(rates: Float[np.ndarray, "images words"]) -> Float[np.ndarray, " words"]:
     """The rate from which a word is present in an image: a third of what it reaches in one image of twenty, at least 0.1.
 
     People call a lawn "grass" more readily than a shirt "striped", so one level for all words would not do.
     """
-    return np.maximum(0.1, np.quantile(rates, 0.95, axis=0) / 3)
+    return np.maximum(LEAST_LEVEL, np.quantile(rates, 0.95, axis=0) / 3)
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,8 @@ class ClassWord:
     ``rate``: mean over the class's images. ``lift``: log-odds against the other images. ``encoded``: chance that an image
     called this has a higher rate than one called otherwise. ``used``: mean cosine. ``missed``: share of the class's images
     got wrong without the word less that with it. ``mistaken``: share of other images called this with the word less that
-    without it, within true classes. Both are None for words that are not encoded. ``strength``: ``statistics.association``,
-    in standard errors. ``verdict`` is the last step passed.
+    without it, within true classes. Both are None for words that are not encoded. ``strength``: how the score rises
+    with the rate within true classes, in standard errors. ``verdict`` is the last step passed.
     """
 
     label: str
@@ -99,6 +104,8 @@ class ClassWord:
 
 #: Words that tell nothing apart are listed from this mean rate on.
 LEAST_RATE = 0.02
+#: Standard errors that one chance in twenty exceeds.
+Z95_ONE_SIDED = 1.645
 #: From nothing to a finding. "class" is the class itself under another name.
 VERDICTS = ("class", "none", "encoded", "used", "harmful")
 
@@ -128,73 +135,99 @@ class Finding:
 def class_words(evidence: Evidence, used_of: UsedOf, own_words: Sequence[Set[str]], limits: Limits) -> list[ClassWord]:
     """Every word of every class that has enough images, classes in order, the strongest words first.
 
-    ``own_words`` has, for each class, the words that name it or its kinds; these are set apart.
+    ``own_words`` has, for each class, the words that name it or its kinds; these are set apart. Each step's false-discovery
+    rate is held over all classes and words that are tested in it.
     """
-    present = evidence.present()
+    present, called = evidence.present(), evidence.called
     usual = (present.sum(0) >= limits.images) & ((~present).sum(0) >= limits.images)
+    words = usual.nonzero()[0]
+    names = [evidence.vocabulary[w] for w in words.tolist()]
+    rates, present = evidence.rates[:, words], present[:, words]
+    sizes = np.bincount(called, minlength=len(evidence.classes))
+    classes = [
+        c
+        for c, own in enumerate(np.bincount(evidence.label, minlength=len(evidence.classes)).tolist())
+        if min(sizes[c], len(called) - sizes[c]) >= limits.images and 0 < own < len(called)
+    ]
+    if not classes or not len(words):
+        return []
+    apart = np.array([[is_own(name, own_words[c]) for name in names] for c in classes])
+
+    areas = [separation(rates, called == c) for c in classes]
+    p_encoded = np.stack([_enriched(rates, called == c) for c in classes])
+    encoded = _discovered(p_encoded, ~apart, limits.false_discovery)
+
+    asked = encoded | apart
+    used: list[dict[int, Estimate | None]] = []
+    for row, c in enumerate(classes):
+        some = asked[row].nonzero()[0].tolist()
+        used.append(dict(zip(some, used_of(c, [int(words[i]) for i in some]), strict=True)))
+    uses = np.array(
+        [
+            [(u := used[row].get(i)) is not None and u.low > 0 and u.value >= limits.used for i in range(len(words))]
+            for row in range(len(classes))
+        ]
+    )
+
+    margins = evidence.logits - _log_sum_of_others(evidence.logits)
+    associations = Associations(rates, evidence.label)
+    everyone = set(np.unique(evidence.label).tolist())
+    sides = [[associations(margins[:, c], some) for some in ({c}, everyone - {c})] for c in classes]
+    strength = np.stack([_together(both) for both in sides])
+    changes = [
+        {i: gaps(present[:, i], called == c, evidence.label, c, least=limits.images) for i in asked[row].nonzero()[0].tolist()}
+        for row, c in enumerate(classes)
+    ]
+    # The calls have to change on a side on which the score rises, too.
+    change = np.array(
+        [
+            [
+                any(
+                    gap is not None and gap.value >= limits.severity and z[i] >= Z95_ONE_SIDED
+                    for gap, (z, _) in zip(changes[row].get(i, (None, None)), sides[row], strict=True)
+                )
+                for i in range(len(words))
+            ]
+            for row in range(len(classes))
+        ]
+    )
+    harmful = _discovered(norm.sf(strength), encoded & uses, limits.false_discovery) & change
+
+    steps = encoded.astype(int) + (encoded & uses) + harmful
     found: list[ClassWord] = []
-    for c in range(len(evidence.classes)):
-        called, own = evidence.called == c, evidence.label == c
-        if min(called.sum(), (~called).sum()) >= limits.images and own.any() and (~own).any():
-            found += _words_of(evidence, c, present, usual.nonzero()[0], used_of, own_words[c], limits)
+    for row, c in enumerate(classes):
+        own = evidence.label == c
+        lifts = lift(_counts(names, rates[own]), _counts(names, rates[~own]))
+        area, error = areas[row]
+        table = [
+            ClassWord(
+                label=evidence.classes[c],
+                word=names[i],
+                images_with=int(present[own, i].sum()),
+                rate=mean_estimate(rates[own, i], low=0, high=1),
+                lift=lifts[names[i]].log_odds,
+                encoded=Estimate(float(area[i]), max(0.0, area[i] - Z95 * error[i]), min(1.0, area[i] + Z95 * error[i])),
+                used=used[row].get(i),
+                missed=changes[row].get(i, (None, None))[0],
+                mistaken=changes[row].get(i, (None, None))[1],
+                strength=float(strength[row, i]),
+                verdict="class" if apart[row, i] else VERDICTS[1 + steps[row, i]],
+            )
+            for i in range(len(words))
+            if asked[row, i] or rates[own, i].mean() >= LEAST_RATE
+        ]
+        found += sorted(table, key=lambda word: (-VERDICTS.index(word.verdict), -_rank(word), word.word))
     return found
 
 
-def _words_of(
-    evidence: Evidence,
-    c: int,
-    present: Bool[np.ndarray, "images words"],
-    words: Int[np.ndarray, " words"],
-    used_of: UsedOf,
-    own_words: Set[str],
-    limits: Limits,
-) -> list[ClassWord]:
-    called, own = evidence.called == c, evidence.label == c
-    rates = evidence.rates[:, words]
-    names = [evidence.vocabulary[w] for w in words.tolist()]
-    area, error = separation(rates, called)
-    p_encoded = mannwhitneyu(rates[called], rates[~called], axis=0, alternative="greater", method="asymptotic").pvalue
-    apart = np.array([name in own_words for name in names], dtype=bool)
-    encoded = _discovered(p_encoded, ~apart, limits.false_discovery)
+def _enriched(rates: Float[np.ndarray, "images words"], here: Bool[np.ndarray, " images"]) -> Float[np.ndarray, " words"]:
+    return mannwhitneyu(rates[here], rates[~here], axis=0, alternative="greater", method="asymptotic").pvalue
 
-    used: list[Estimate | None] = [None] * len(words)
-    asked = (encoded | apart).nonzero()[0]
-    for i, estimate in zip(asked, used_of(c, [int(words[i]) for i in asked]), strict=True):
-        used[i] = estimate
-    uses = np.array([u is not None and u.low > 0 and u.value >= limits.used for u in used], dtype=bool)
 
-    margin = evidence.logits[:, c] - _log_sum_of_others(evidence.logits, c)
-    strength = association(rates, margin, evidence.label)
-    ask = set(asked.tolist())
-    changes = [gaps(present[:, w], called, evidence.label, c) if i in ask else (None, None) for i, w in enumerate(words)]
-    sizes = np.array([gap.value if (gap := worse_gap(both)) else 0.0 for both in changes])
-    harmful = _discovered(norm.sf(strength), encoded & uses, limits.false_discovery) & (sizes >= limits.severity)
-
-    lifts = lift(_counts(names, rates[own]), _counts(names, rates[~own]))
-
-    def verdict(i: int) -> str:
-        if apart[i]:
-            return "class"
-        return VERDICTS[1 + int(encoded[i]) * (1 + int(uses[i]) * (1 + int(harmful[i])))]
-
-    table = [
-        ClassWord(
-            label=evidence.classes[c],
-            word=names[i],
-            images_with=int(present[own, words[i]].sum()),
-            rate=mean_estimate(rates[own, i], low=0, high=1),
-            lift=lifts[names[i]].log_odds if names[i] in lifts else 0.0,
-            encoded=Estimate(float(area[i]), max(0.0, area[i] - Z95 * error[i]), min(1.0, area[i] + Z95 * error[i])),
-            used=used[i],
-            missed=changes[i][0],
-            mistaken=changes[i][1],
-            strength=float(strength[i]),
-            verdict=verdict(i),
-        )
-        for i in range(len(words))
-        if i in ask or rates[own, i].mean() >= LEAST_RATE
-    ]
-    return sorted(table, key=lambda word: (-VERDICTS.index(word.verdict), -_rank(word), word.word))
+def _together(sides: Sequence[tuple[np.ndarray, np.ndarray]]) -> Float[np.ndarray, " words"]:
+    """The class's own images and the others, weighing the same however many classes there are (Stouffer et al. 1949)."""
+    known = sum((freedom > 0).astype(float) for _, freedom in sides)
+    return sum(z for z, _ in sides) / np.sqrt(np.maximum(known, 1))
 
 
 def findings(evidence: Evidence, words: Sequence[ClassWord]) -> list[Finding]:
@@ -220,18 +253,27 @@ def _rank(word: ClassWord) -> float:
     return word.strength * (word.used.value if word.used else 0.0)
 
 
-def _discovered(p: Float[np.ndarray, " words"], among: Bool[np.ndarray, " words"], rate: float) -> Bool[np.ndarray, " words"]:
-    found = np.zeros(len(p), dtype=bool)
+def _discovered(
+    p: Float[np.ndarray, "classes words"], among: Bool[np.ndarray, "classes words"], rate: float
+) -> Bool[np.ndarray, "classes words"]:
+    """Benjamini & Hochberg (1995) over all that is tested."""
+    found = np.zeros(p.shape, dtype=bool)
     if among.any():
         found[among] = false_discovery_control(p[among]) <= rate
     return found
 
 
 def gaps(
-    present: Bool[np.ndarray, " images"], called: Bool[np.ndarray, " images"], label: Int[np.ndarray, " images"], c: int
+    present: Bool[np.ndarray, " images"],
+    called: Bool[np.ndarray, " images"],
+    label: Int[np.ndarray, " images"],
+    c: int,
+    *,
+    least: int = 1,
 ) -> tuple[Estimate | None, Estimate | None]:
     """What a word changes for class ``c``: its images *missed* (without the word less with it), others *mistaken* for it (with
-    the word less without it, within true classes). ``called`` says which images are called c. None where a side has no image.
+    the word less without it, within true classes). ``called`` says which images are called c. None where a side has
+    fewer than ``least`` images.
     """
 
     def shares(wrong: Bool[np.ndarray, " images"], rows: Sequence[Bool[np.ndarray, " images"]]) -> list[tuple[int, int]]:
@@ -239,8 +281,9 @@ def gaps(
 
     own = label == c
     others = [label == one for one in np.unique(label) if one != c]
-    missed = difference(shares(~called, [own & ~present]), shares(~called, [own & present]))
-    mistaken = difference(shares(called, [o & present for o in others]), shares(called, [o & ~present for o in others]))
+    missed = difference(shares(~called, [own & ~present]), shares(~called, [own & present]), least=least)
+    with_, without = (shares(called, [o & has for o in others]) for has in (present, ~present))
+    mistaken = difference(with_, without, least=least)
     return missed, mistaken
 
 
@@ -249,13 +292,17 @@ def worse_gap(found: tuple[Estimate | None, Estimate | None]) -> Estimate | None
     return max((gap for gap in found if gap), key=lambda gap: gap.value, default=None)
 
 
-def _log_sum_of_others(logits: Float[np.ndarray, "images classes"], c: int) -> Float[np.ndarray, " images"]:
-    return np.logaddexp.reduce(np.delete(logits, c, axis=1), axis=1)
+def _log_sum_of_others(logits: Float[np.ndarray, "images classes"]) -> Float[np.ndarray, "images classes"]:
+    """Log sum exp of the other classes' logits, for every class."""
+    left = np.logaddexp.accumulate(logits, axis=1)
+    right = np.logaddexp.accumulate(logits[:, ::-1], axis=1)[:, ::-1]
+    nothing = np.full((len(logits), 1), -np.inf)
+    return np.logaddexp(np.hstack([nothing, left[:, :-1]]), np.hstack([right[:, 1:], nothing]))
 
 
 def _counts(names: Sequence[str], rates: Float[np.ndarray, "images words"]) -> WordCounts:
     """Images as the units: an image that says a word in half of its sentences is half an image."""
-    return WordCounts(dict(zip(names, np.clip(rates.sum(0), 0, len(rates)).tolist(), strict=True)), len(rates))
+    return WordCounts(dict(zip(names, np.clip(rates.sum(0), 1e-9, len(rates)).tolist(), strict=True)), len(rates))
 
 
 def mean_estimate(values: Float[np.ndarray, " n"], *, low: float, high: float) -> Estimate:

@@ -2,7 +2,8 @@
 
 import gzip
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Set
 from functools import cache
 from importlib.resources import files
 
@@ -19,20 +20,21 @@ def class_itself(label: str) -> frozenset[str]:
     ("class 3", "landbird") give their own words, and those of the longest ending that it has ("bird"). Names and synsets of
     ImageNet classes are known for what they are: a church there is a building, not an institution.
     """
-    imagenet = _imagenet().get(plain(label))
+    synset = re.search(r"\bn\d{8}\b", label)
+    imagenet = _imagenet().get(synset.group() if synset else plain(label))
     if imagenet is not None:
         label = imagenet.name
     name = re.sub(r"[\W\d_]+", "_", plain(label)).strip("_")
     if not name:
         return frozenset()
     own = set(content_words(name.replace("_", " "))) | set(imagenet.nouns if imagenet else ())
-    synset = next((nouns().first[form] for form in _forms(name) if form in nouns().first), None)
-    if synset is not None:
-        own |= set(nouns().synonyms[synset]) | _below(synset) | _above(synset)
+    sense = next((nouns().first[form] for form in _forms(name) if form in nouns().first), None)
+    if sense is not None:
+        own |= set(nouns().synonyms[sense]) | _below(sense) | _above(sense)
     return frozenset(own)
 
 
-def is_own(word: str, own: frozenset[str]) -> bool:
+def is_own(word: str, own: Set[str]) -> bool:
     """Whether a content word is one of a class's own, in the singular or plural."""
     return word in own or simplemma.lemmatize(word, lang="en").lower() in own
 
@@ -49,7 +51,9 @@ def _forms(name: str) -> list[str]:
 
 @cache
 def _imagenet() -> dict[str, ClassName]:
-    return {key: one for one in imagenet_classes() for key in (one.synset, plain(one.name))}
+    times = Counter(one.name for one in imagenet_classes())
+    named = {plain(one.name): one for one in imagenet_classes() if times[one.name] == 1}
+    return named | {one.synset: one for one in imagenet_classes()}
 
 
 class _Nouns:

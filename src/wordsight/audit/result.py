@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wordsight.audit.findings import ClassWord, Finding
+from wordsight.audit.findings import LEAST_LEVEL, ClassWord, Finding
 
 if TYPE_CHECKING:
     import pandas
@@ -76,19 +76,22 @@ class Audit:
         return {kind: [i.image for i in images] for kind, images in self.example_images(finding, most=most).items()}
 
     def example_images(self, finding: Finding, *, most: int = 6) -> dict[str, list[AuditedImage]]:
-        """Images that show a finding: the class's with the word that are right, its images without it that are missed, and
-        others with it that are mistaken for the class; those that say the word most (or least) first.
+        """Images that show a finding: the class's that say the word and are right, its images that are missed, and others that
+        say it and are mistaken for the class; those that say the word most (missed: least) first.
         """
         label, word = finding.about.label, finding.about.word
+
+        def said(image: AuditedImage) -> bool:
+            return image.words.get(word, 0.0) >= LEAST_LEVEL
 
         def pick(rows: Iterator[AuditedImage], *, reverse: bool) -> list[AuditedImage]:
             return sorted(rows, key=lambda i: i.words.get(word, 0.0), reverse=reverse)[:most]
 
         own = [i for i in self.images if i.label == label]
         return {
-            "with": pick((i for i in own if i.called == label), reverse=True),
+            "with": pick((i for i in own if i.called == label and said(i)), reverse=True),
             "missed": pick((i for i in own if i.called != label), reverse=False),
-            "mistaken": pick((i for i in self.images if i.label != label and i.called == label), reverse=True),
+            "mistaken": pick((i for i in self.images if i.label != label and i.called == label and said(i)), reverse=True),
         }
 
 

@@ -1,6 +1,6 @@
 """The audit's statistics, for every word at once. Rates are (images, words)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
@@ -43,40 +43,52 @@ def separation(
     return above.mean(0), np.sqrt(np.asarray(spread) * np.ones(rates.shape[1]))
 
 
-def association(
-    rates: Float[np.ndarray, "images words"],
-    score: Float[np.ndarray, " images"],
-    stratum: Int[np.ndarray, " images"],
-) -> Float[np.ndarray, " words"]:
-    """Does ``score`` rise with a word's rate among images of the same stratum? A standard normal number if it does not.
+class Associations:
+    """Does a score rise with a word's rate among images of the same stratum? For many scores on the same rates."""
 
-    Spearman's rank correlation in each stratum, added up with the strata's degrees of freedom as weights. Without an
-    association, and whatever the distributions, a correlation has mean 0 and variance 1 / (size - 1), so the sum divided by
-    the root of all degrees of freedom has mean 0 and variance 1. 0 where nothing varies.
-    """
-    total, freedom = np.zeros(rates.shape[1]), 0
-    for one in np.unique(stratum):
-        rows = stratum == one
-        if rows.sum() < 3:
-            continue
-        a = rankdata(rates[rows], axis=0)
-        b = rankdata(score[rows])[:, None]
-        a, b = a - a.mean(0), b - b.mean(0)
-        scale = np.sqrt((a**2).sum(0) * (b**2).sum(0))
-        total += np.divide((a * b).sum(0), scale, out=np.zeros_like(total), where=scale > 0) * (rows.sum() - 1)
-        freedom += rows.sum() - 1
-    return total / sqrt(freedom) if freedom else total
+    def __init__(self, rates: Float[np.ndarray, "images words"], stratum: Int[np.ndarray, " images"]) -> None:
+        self._words = rates.shape[1]
+        self._strata = {}
+        for one in np.unique(stratum):
+            rows = np.flatnonzero(stratum == one)
+            if len(rows) > 2:
+                ranks = rankdata(rates[rows], axis=0)
+                ranks -= ranks.mean(0)
+                length = np.sqrt((ranks**2).sum(0))
+                self._strata[int(one)] = rows, np.divide(ranks, length, out=np.zeros_like(ranks), where=length > 0)
+
+    def __call__(
+        self, score: Float[np.ndarray, " images"], strata: Iterable[int] | None = None
+    ) -> tuple[Float[np.ndarray, " words"], Float[np.ndarray, " words"]]:
+        """For each word, a standard normal number if there is no association, and on how many degrees of freedom it rests.
+
+        Spearman's rank correlation in each stratum (of those given), added up with the degrees of freedom as weights. Without
+        an association, and whatever the distributions, a correlation has mean 0 and variance 1 / (size - 1), so the sum
+        divided by the root of all degrees of freedom has mean 0 and variance 1. Strata in which the word or the score does not
+        vary say nothing and count nothing.
+        """
+        total, freedom = np.zeros(self._words), np.zeros(self._words)
+        for one in self._strata.keys() if strata is None else self._strata.keys() & set(strata):
+            rows, ranks = self._strata[one]
+            own = rankdata(score[rows])
+            own -= own.mean()
+            length = np.sqrt((own**2).sum())
+            if length > 0:
+                total += (own / length) @ ranks * (len(rows) - 1)
+                freedom += ranks.any(0) * (len(rows) - 1)
+        return np.divide(total, np.sqrt(freedom), out=np.zeros_like(total), where=freedom > 0), freedom
 
 
-def difference(with_: Sequence[tuple[int, int]], without: Sequence[tuple[int, int]]) -> Estimate | None:
+def difference(with_: Sequence[tuple[int, int]], without: Sequence[tuple[int, int]], *, least: int = 1) -> Estimate | None:
     """The difference of two shares, ``with_`` less ``without``, over strata that pair up; each is (hits, images).
 
     Each stratum's difference is weighed as Mantel & Haenszel (1959) do, by n1 n0 / (n1 + n0); strata that lack one side say
     nothing. The interval is Newcombe's (1998, method 10) for one stratum and the same square-and-add rule over several: the
-    distances of each share from its Wilson limits, weighed, squared and added. None if no stratum has both sides.
+    distances of each share from its Wilson limits, weighed, squared and added. None if either side has fewer than ``least``
+    images in strata that have both.
     """
     pairs = [(a, b) for a, b in zip(with_, without, strict=True) if a[1] and b[1]]
-    if not pairs:
+    if min(sum(a[1] for a, _ in pairs), sum(b[1] for _, b in pairs)) < max(1, least):
         return None
     weights = [a[1] * b[1] / (a[1] + b[1]) for a, b in pairs]
     value = below = above = 0.0

@@ -1,6 +1,7 @@
 """wordsight head, audit and mitigate: commands on labelled images."""
 
 import json
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -106,7 +107,8 @@ def audit(
             on_maps=on_maps,
         )
     # As a user names them, so that the report's commands can be run.
-    found = replace(found, settings=found.settings | {"classifier": classifier, "data": data, "out": str(out)})
+    models = [f"--{name} {shlex.quote(str(value))}" for name, value in (("translator", translator), ("lm", lm)) if value]
+    found = replace(found, settings=found.settings | {"classifier": classifier, "data": data, "models": models})
     for file in write_audit(found, out):
         tqdm.write(f"wrote {file}", file=sys.stderr)
     typer.echo(_as_text(found))
@@ -117,7 +119,11 @@ def audit(
 
 
 def _as_text(found: "Audit") -> str:
-    lines = [f"{len(found.images)} images, {found.accuracy:.1%} called by their label; {len(found.findings)} findings"]
+    looked = len({word.label for word in found.words})
+    lines = [
+        f"{len(found.images)} images, {found.accuracy:.1%} called by their label; {len(found.findings)} findings in the "
+        f"{looked} classes with enough images"
+    ]
     for finding in found.findings:
         about, gap = finding.about, finding.severity
         lines.append(f"{about.label}: {about.word}")

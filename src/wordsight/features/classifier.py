@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -211,11 +212,13 @@ def from_timm_model(
 
 
 def imagenet_labels() -> list[str]:
-    """The 1,000 ImageNet class names, first lemma each."""
+    """The 1,000 ImageNet class names, first lemma each; with the synset where two classes have the same (crane, maillot)."""
     from timm.data import ImageNetInfo
 
     info = ImageNetInfo()
-    return [info.index_to_description(i).split(",")[0] for i in range(1000)]
+    names = [info.index_to_description(i).split(",")[0] for i in range(1000)]
+    twice = {name for name, times in Counter(names).items() if times > 1}
+    return [f"{name} ({info.index_to_label_name(i)})" if name in twice else name for i, name in enumerate(names)]
 
 
 def _own_classifier(name: str, module: str, function: str) -> Classifier:

@@ -63,7 +63,7 @@ def _activation_map(module: nn.Module, head: nn.Module, layer: nn.Module, pixels
 
     def cut(_layer: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
         kept["map"] = output.detach().requires_grad_()
-        return kept["map"]
+        return kept["map"].clone()  # what follows may change it in place
 
     def keep(_head: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         kept["z"] = inputs[0].flatten(1)

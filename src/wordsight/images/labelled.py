@@ -121,7 +121,8 @@ def _backgrounds(path: Path) -> LabelledImages:
 def _read_table(path: Path) -> pd.DataFrame:
     try:
         if path.suffix.lower() == ".parquet":
-            return pd.read_parquet(path).astype(str)
+            table = pd.read_parquet(path)
+            return table.astype(object).where(table.notna(), "").astype(str)
         return pd.read_csv(path, sep="\t" if path.suffix.lower() == ".tsv" else ",", dtype=str, keep_default_na=False)
     except (ValueError, OSError, UnicodeDecodeError, ImportError, pd.errors.ParserError) as error:
         raise LabelError(
@@ -140,6 +141,10 @@ def _table(table: pd.DataFrame, path: Path) -> LabelledImages:
     empty = [i for i, (image, label) in enumerate(zip(table["image"], table["label"], strict=True)) if not (image and label)]
     if empty:
         raise LabelError(f"Row {empty[0] + 2} of {path} lacks its image or its label; {len(empty)} rows do. Fill them in.")
+    if "group" in table.columns and (lacking := [i for i, group in enumerate(table["group"]) if not group]):
+        raise LabelError(
+            f"Row {lacking[0] + 2} of {path} lacks its group; {len(lacking)} rows do. Fill them in, or leave the column out."
+        )
     columns = {name: [str(value) for value in table[name]] for name in table.columns}
     return LabelledImages(
         [path.parent / image for image in columns["image"]], columns["label"], columns.get("group"), columns.get("split")

@@ -36,6 +36,8 @@ def reweight(
         loss = torch.zeros(len(z))
         for one in range(folds):
             kept, held = fold != one, fold == one
+            # An image that is all there is of its label stays in: without it the label could not be learned at all.
+            kept |= torch.isin(label, label[held]) & ~torch.isin(label, label[kept])
             head = fit_head(z[kept], label[kept], labels, classifier, importance=balanced(group[kept]), penalty=penalty)
             loss[held] = torch.nn.functional.cross_entropy(head.logits(z[held]), label[held], reduction="none")
         losses.append(float((loss * balanced(group)).mean()))
@@ -75,10 +77,22 @@ def groups_of(label: Int[Tensor, " images"], present: Bool[Tensor, " images"]) -
 
 
 def spread_over(folds: int, group: Int[Tensor, " images"], *, seed: int) -> Int[Tensor, " images"]:
-    """A fold for each image; every group is spread over the folds as evenly as can be."""
+    """A fold for each image; every group is spread over the folds as evenly as can be, starting at a random one."""
     fold = torch.zeros(len(group), dtype=torch.long)
     generator = torch.Generator().manual_seed(seed)
     for g in group.unique():
         rows = (group == g).nonzero().flatten()
-        fold[rows[torch.randperm(len(rows), generator=generator)]] = torch.arange(len(rows)) % folds
+        first = int(torch.randint(folds, (1,), generator=generator))
+        fold[rows[torch.randperm(len(rows), generator=generator)]] = (first + torch.arange(len(rows))) % folds
     return fold
+
+
+def hold_out(share: float, group: Int[Tensor, " images"], *, seed: int) -> Bool[Tensor, " images"]:
+    """A share of each group, drawn at random; a group's last image is not held out."""
+    held = torch.zeros(len(group), dtype=torch.bool)
+    generator = torch.Generator().manual_seed(seed)
+    for g in group.unique():
+        rows = (group == g).nonzero().flatten()
+        most = min(len(rows) - 1, round(share * len(rows)))
+        held[rows[torch.randperm(len(rows), generator=generator)[:most]]] = True
+    return held

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from wordsight.audit.findings import ClassWord, Finding
 from wordsight.audit.result import Audit, AuditedImage
@@ -168,7 +168,7 @@ def _card(number: int, finding: Finding, settings: Mapping[str, object]) -> Card
         ),
         strength=f"Among images of one true class, {about.label}'s score rises with “{about.word}”: "
         f"{about.strength:.1f} standard errors.",
-        command=_command(settings),
+        command=_command(about, settings),
     )
 
 
@@ -194,11 +194,12 @@ def _cut(share: float) -> float:
     return round(100 * min(1.0, max(0.0, share)), 2)
 
 
-def _command(settings: Mapping[str, object]) -> str:
-    classifier, data, out = (shlex.quote(str(settings.get(key, key.upper()))) for key in ("classifier", "data", "out"))
+def _command(about: ClassWord, settings: Mapping[str, object]) -> str:
+    classifier, data = (shlex.quote(str(settings.get(key, key.upper()))) for key in ("classifier", "data"))
+    models = "".join(f" {option}" for option in cast("Sequence[str]", settings.get("models", ())))
     return (
-        f"wordsight mitigate {data} --classifier {classifier} --finding {out}/findings.json --method reweight "
-        "--out better.safetensors"
+        f"wordsight mitigate {data} --classifier {classifier}{models} --finding {shlex.quote(about.word)} "
+        f"--label {shlex.quote(about.label)} --method reweight --out better.safetensors"
     )
 
 
