@@ -210,8 +210,9 @@ def test_a_head_for_classes_of_one_s_own_and_explaining_with_it(setting):
 
 def labelled(folder: Path) -> Path:
     """Pictures in two colours, some of each under the wrong name."""
-    for i in range(20):
-        colour = ("red", "green")[(i + (i % 5 == 0)) % 2]
+    for i in range(24):
+        shade = 255 - 7 * i
+        colour = ((shade, 0, 40), (0, shade, 40))[(i + (i % 5 == 0)) % 2]
         place = folder / "labelled" / ("red", "green")[i % 2]
         place.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (20, 20), colour).save(place / f"{i}.png")
@@ -222,15 +223,18 @@ def test_audit_writes_findings_words_images_and_a_report(setting):
     labelled(setting)
     made = wordsight(setting, "head", "labelled", "--classifier", "doubles:tiny_classifier", "--out", "mine.safetensors")
     assert made.returncode == 0, made.stderr
-    models = ["--classifier", "head:mine.safetensors", "--lm", "lm", "--translator", "t.safetensors"]
-    done = wordsight(setting, "audit", "labelled", "--out", "audit", "--sentences", "8", *models, "--fail-on", "1")
+    translator, card = tiny_translator(tiny_classifier(), tiny_lm())
+    translator.to_prefix.weight.data *= 100  # the colours' features are small and alike, sentences should not be
+    save_translator(setting / "bold.safetensors", translator, card)
+    models = ["--classifier", "head:mine.safetensors", "--lm", "lm", "--translator", "bold.safetensors"]
+    done = wordsight(setting, "audit", "labelled", "--out", "audit", "--sentences", "10", *models, "--fail-on", "1")
     assert done.returncode == 0, done.stderr
-    assert "20 images, " in done.stdout
+    assert "24 images, " in done.stdout
     told = json.loads((setting / "audit" / "findings.json").read_text())
     assert told["settings"]["classifier"] == "head:mine.safetensors"
     assert told["settings"]["data"] == "labelled"
     assert {p.name for p in (setting / "audit").iterdir()} == {"findings.json", "words.csv", "images.jsonl", "report.html"}
-    again = wordsight(setting, "audit", "labelled", "--out", "audit", "--sentences", "8", *models)
+    again = wordsight(setting, "audit", "labelled", "--out", "audit", "--sentences", "10", *models)
     assert again.stdout == done.stdout
 
 

@@ -75,7 +75,7 @@ def test_training_lowers_the_loss_and_keeps_the_best_weights(lm):
 
 
 def test_the_result_is_the_running_mean_of_the_weights(lm, monkeypatch):
-    """The first step's weights, then memory * mean + (1 - memory) * weights, by hand."""
+    """The first step's weights, then as much of the mean as memory says, but at most (1 + n) / (10 + n), by hand."""
     seen = []
 
     def step(made, *_args):
@@ -87,11 +87,11 @@ def test_the_result_is_the_running_mean_of_the_weights(lm, monkeypatch):
     monkeypatch.setattr(training, "_step", step)
     made = translator(lm)
     monkeypatch.setattr(training, "dev_loss", lambda *_args, **_options: -float(len(seen)))  # the last is the best
-    settings = Settings(epochs=1, batch=3, evaluations_an_epoch=1, memory=0.75)
+    settings = Settings(epochs=1, batch=3, evaluations_an_epoch=1, memory=0.2)
     train(made, lm, examples(0, 9), examples(1), settings=settings)
     assert len(seen) == 3
-    # 0; 0.75 * 0 + 0.25 * 1; 0.75 * 0.25 + 0.25 * 2
-    torch.testing.assert_close(made.to_prefix.bias, torch.full_like(made.to_prefix.bias, 0.6875))
+    # 0; 2/11 * 0 + 9/11 * 1, since 2/11 < 0.2; 0.2 * 9/11 + 0.8 * 2, since 3/12 > 0.2
+    torch.testing.assert_close(made.to_prefix.bias, torch.full_like(made.to_prefix.bias, 0.2 * 9 / 11 + 1.6))
 
 
 def test_only_the_translator_learns(lm):

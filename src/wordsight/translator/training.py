@@ -16,7 +16,7 @@ from typing import cast
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from wordsight.errors import FeatureError, TranslatorError
 from wordsight.files import replacing
@@ -33,8 +33,8 @@ logger = logging.getLogger(__name__)
 class Settings:
     """How to train. ``noise`` is in units of the features' spread; ``trunk_rate`` scales the learning rate of the trunk.
 
-    ``memory`` makes the result a running mean of the weights over about ``1 / (1 - memory)`` steps, which generalises better
-    than the last weights do (0: the last weights).
+    ``memory`` makes the result a running mean of the weights over about ``1 / (1 - memory)`` steps (fewer at first, so that the
+    start is forgotten), which generalises better than the last weights do (0: the last weights).
     """
 
     epochs: int = 4
@@ -184,7 +184,7 @@ def train(
         lr=rate,
         weight_decay=settings.weight_decay,
     )
-    mean = AveragedModel(translator, multi_avg_fn=get_ema_multi_avg_fn(settings.memory))
+    mean = AveragedModel(translator, avg_fn=_running_mean(settings.memory))
     averaged = cast("Translator", mean.module)
     per_epoch = math.ceil(len(data.views) / settings.batch)
     steps = settings.epochs * per_epoch
@@ -230,6 +230,16 @@ def train(
     translator.load_state_dict(best)
     translator.eval()
     return history
+
+
+def _running_mean(memory: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """The mean after one update more: ``memory`` of the mean so far, but at most (1 + n) / (10 + n) after n updates."""
+
+    def update(mean: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
+        n = int(updates)
+        return mean.lerp(current, 1 - min(memory, (1 + n) / (10 + n)))
+
+    return update
 
 
 @torch.inference_mode()
