@@ -27,9 +27,10 @@ WAYS = ("plain features", "our features", "plain training", "our training")
 def plain_features(folder: Path, _: Path) -> float:
     """Images a second of a timm loop: open, transform, batch of 32, forward."""
     from PIL import Image
-    from timm.data import create_transform, resolve_model_data_config
 
     model: Any = timm_starter()
+    from timm.data import create_transform, resolve_model_data_config
+
     transform: Any = create_transform(**resolve_model_data_config(model))
     paths = sorted(folder.glob("*.jpg"))[:IMAGES]
     started = time.perf_counter()
