@@ -147,13 +147,13 @@ class Words:
             )
             self.vocabulary, self.rates = rate_matrix(self.sampled, least=10)
 
-    def audit(self, head: Head, task: Task, rows: list[np.ndarray], limits: Limits) -> list[ClassWord]:
-        """Every word of both classes, on these images."""
+    def audit(self, head: Head, task: Task, rows: list[np.ndarray], limits: Limits) -> tuple[Evidence, list[ClassWord]]:
+        """Every word of both classes, on these images, and what it rests on."""
         here, label, _ = labels_of(rows)
         z = self.of.z[here]
         evidence = Evidence(self.vocabulary, self.rates[here], label.numpy(), head.logits(z).double().numpy(), head.labels)
         own = [class_itself(task.a) | set(WORDS[task.a].split()), class_itself(task.b) | set(WORDS[task.b].split())]
-        return class_words(evidence, self._used(head, evidence, here, label), own, limits)
+        return evidence, class_words(evidence, self._used(head, evidence, here, label), own, limits)
 
     def _used(self, head: Head, evidence: Evidence, here: np.ndarray, label: torch.Tensor):
         explainer = self.explainer
@@ -211,11 +211,8 @@ def cheap_words(of: Photographs, name: str) -> tuple[tuple[str, ...], np.ndarray
     return vocabulary, rates, torch.from_numpy(ridge(np.ones(len(x), dtype=bool)) / spread[:, None]).float()
 
 
-def ranking(source: Words, table: list[ClassWord], evidence_rows, head: Head, limits: Limits) -> dict[str, list[str]]:
+def ranking(evidence: Evidence, table: list[ClassWord]) -> dict[str, list[str]]:
     """The findings' words of each class, the first first."""
-    here, label, _ = labels_of(evidence_rows)
-    z = source.of.z[here]
-    evidence = Evidence(source.vocabulary, source.rates[here], label.numpy(), head.logits(z).double().numpy(), head.labels)
     found = defaultdict(list)
     for finding in findings(evidence, table):
         found[finding.about.label].append(finding.about.word)
@@ -251,10 +248,11 @@ def main() -> None:
     sources = [Words(name, of, explainer, options.sentences) for name in options.sources.split(",")]
     limits, records = Limits(), []
     for task in TASKS:
+        rows = groups(of, task)
         for seed in range(options.seeds):
             honest = None
             for agreement in AGREEMENTS:
-                parts = split(groups(of, task), agreement, seed)
+                parts = split(rows, agreement, seed)
                 here, label, group = labels_of(parts.train)
                 head = fit_head(of.z[here], label, (task.a, task.b), explainer.classifier)
                 scored = accuracies(head, of.z, parts.test)
@@ -278,8 +276,8 @@ def judged(source: Words, task: Task, head: Head, parts: Split, explainer: Expla
     """What a source's words say about a head, and what mending by the planted word gives."""
     result: dict = {}
     for kind, rows in (("balanced", parts.balanced), ("biased", parts.biased)):
-        table = source.audit(head, task, rows, limits)
-        found = ranking(source, table, rows, head, limits)
+        evidence, table = source.audit(head, task, rows, limits)
+        found = ranking(evidence, table)
         wanted = {task.a: names(task.x)} | ({task.b: names(task.y)} if task.y else {})
         hit = any(set(found.get(label, [])[:3]) & words for label, words in wanted.items())
         named = set().union(*wanted.values())

@@ -14,7 +14,7 @@ from wordsight.features.classifier import Classifier, load_classifier
 from wordsight.features.extraction import Picture, extract
 from wordsight.features.head import load_head, with_head
 from wordsight.fetch import OnBytes, cache_folder, ignore_bytes
-from wordsight.files import replacing
+from wordsight.files import read_kept, replacing
 from wordsight.images.files import read_image, to_rgb
 from wordsight.machine import check_device, native_dtype
 from wordsight.sentences.consensus import consensus
@@ -248,11 +248,9 @@ class Explainer:
             f"{self.fingerprint} {self.lm.fingerprint} {self.lm.dtype} {sampling} {sentences} {rules_fingerprint()} {ESTIMATOR}"
         )
         file = cache_folder() / "reference" / f"{hashlib.sha256(about.encode()).hexdigest()[:32]}.json"
-        if file.exists():
-            try:
-                return WordCounts(**json.loads(file.read_text(encoding="utf-8")))
-            except (ValueError, TypeError):
-                logger.warning("%s is damaged and is made anew", file)
+        kept = read_kept(file, lambda file: WordCounts(**json.loads(file.read_text(encoding="utf-8"))))
+        if kept is not None:
+            return kept
         mean = self.translator.mean[None]
         found = sample(self.lm, self.prefix(mean), sentences=sentences, sampling=sampling, seeds=[0], memory=memory)[0]
         counts = found.rates.expected_counts()

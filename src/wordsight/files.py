@@ -1,9 +1,28 @@
 """Writing files so that a reader never meets half of one."""
 
+import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+from safetensors import SafetensorError
+
+logger = logging.getLogger(__name__)
+
+Kept = TypeVar("Kept")
+
+
+def read_kept(file: Path, read: Callable[[Path], Kept]) -> Kept | None:
+    """What ``read`` finds in a file of a store; None, to be made anew, if the file is not there or is damaged."""
+    if not file.exists():
+        return None
+    try:
+        return read(file)
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        logger.warning("%s is damaged (%s) and is made anew", file, error)
+        return None
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Where in a picture a word comes from, and where a class does."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from wordsight.features.classifier import Classifier
 from wordsight.features.extraction import Picture, read_picture
 from wordsight.features.spatial import middle_square, on_picture, view_boxes
 from wordsight.sentences.nucleus import Sampling
-from wordsight.sentences.sampler import sample
+from wordsight.sentences.sampler import Sampled, sample
 from wordsight.words.content import content_words
 
 #: Sentences that a word's gradient is taken from; half of them say it, half do not, as far as there are as many.
@@ -52,23 +52,43 @@ def word_maps(
     Raises ImageError if the picture cannot be read, WordsightError if a word is in none or in all of the sampled sentences,
     and ModelError if the classifier has no feature map with places.
     """
+    maps = []
+    for found in word_maps_each(explainer, picture, words, sentences=sentences, sampling=sampling, seed=seed):
+        if isinstance(found, WordsightError):
+            raise found
+        maps.append(found)
+    return maps
+
+
+def word_maps_each(
+    explainer: Explainer, picture: Picture, words: Sequence[str], *, sentences: int, sampling: Sampling, seed: int
+) -> Iterator[HeatMap | WordsightError]:
+    """Like ``word_maps``, one word after the other: its map, or the error that keeps it from having one."""
     z = _features(explainer.classifier, picture)
     found = sample(explainer.lm, explainer.prefix(z), sentences=sentences, sampling=sampling, seeds=[seed])[0]
-    maps = []
     for word in words:
-        chosen = _half_and_half(sorted(found.sentences.elements()), word, random.Random(seed))
-        said = [content_words(sentence) for sentence in chosen]
-        gradients = sentence_gradients(explainer.lm, explainer.translator, z.expand(len(chosen), -1), chosen)
-        direction = word_gradients(gradients, said).get(word)
-        if direction is None:
-            often = ", ".join(sorted(found.rates.words, key=lambda w: -found.rates.words[w].rate)[:10])
-            many = "all" if any(word in some for some in said) else "none"
-            raise WordsightError(
-                f"'{word}' is in {many} of {sentences} sentences, wanted some with it and some without. Words said often "
-                f"here: {often}."
-            )
-        maps.append(HeatMap(word, locate(explainer.classifier, picture, direction)))
-    return maps
+        try:
+            yield HeatMap(word, locate(explainer.classifier, picture, _direction(explainer, z, found, word, seed)))
+        except WordsightError as error:
+            yield error
+
+
+def _direction(
+    explainer: Explainer, z: Float[Tensor, "1 features"], found: Sampled, word: str, seed: int
+) -> Float[Tensor, " features"]:
+    """grad_z log rate(w) at one image."""
+    chosen = _half_and_half(sorted(found.sentences.elements()), word, random.Random(seed))
+    said = [content_words(sentence) for sentence in chosen]
+    gradients = sentence_gradients(explainer.lm, explainer.translator, z.expand(len(chosen), -1), chosen)
+    direction = word_gradients(gradients, said).get(word)
+    if direction is None:
+        often = ", ".join(sorted(found.rates.words, key=lambda w: -found.rates.words[w].rate)[:10])
+        many = "all" if any(word in some for some in said) else "none"
+        raise WordsightError(
+            f"'{word}' is in {many} of {found.rates.sentences} sentences, wanted some with it and some without. Words said "
+            f"often here: {often}."
+        )
+    return direction
 
 
 def class_map(classifier: Classifier, picture: Picture, label: str) -> HeatMap:

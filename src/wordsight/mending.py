@@ -1,7 +1,7 @@
 """Mend a classifier: a finding and labelled images in, a better head out, with before and after on held-out images."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wordsight.audit.findings import Group, gaps, presence_level, worse_gap
-from wordsight.audits import Said, gradients_at, say
+from wordsight.audits import SENTENCES, OnDone, Said, gradients_at, say
 from wordsight.errors import LabelError, ModelError, WordsightError
 from wordsight.explain import Explainer
 from wordsight.features.extraction import extract_stored, read_picture
@@ -70,13 +70,13 @@ def mend(
     *,
     method: str = "reweight",
     held_out: float = 0.3,
-    sentences: int = 32,
+    sentences: int = SENTENCES,
     sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
     memory: int = MEMORY,
     seed: int = 0,
     store: Path | None = None,
-    on_images: Callable[[int, int], None] = lambda done, total: None,
-    on_sentences: Callable[[int, int], None] = lambda done, total: None,
+    on_images: OnDone = lambda done, total: None,
+    on_sentences: OnDone = lambda done, total: None,
 ) -> Mended:
     """Make a head whose decisions no longer hang on a word, write it to ``out``, and compare it with the classifier's own.
 
@@ -168,7 +168,7 @@ def _parts(images: LabelledImages, group: Int[Tensor, " images"], held_out: floa
                 f"The data has the splits {', '.join(sorted(set(images.splits)))}; wanted train, and test or val. Name them "
                 "so, or leave the column out."
             )
-        return tuple(torch.tensor([split == name for split in images.splits]) for name in ("train", held))  # pyright: ignore[reportReturnType]
+        return torch.tensor([one == "train" for one in images.splits]), torch.tensor([one == held for one in images.splits])
     held = hold_out(held_out, group, seed=seed)
     return ~held, held
 
@@ -233,7 +233,7 @@ def _masked_features(
     folder: Path,
     *,
     seed: int,
-    on_images: Callable[[int, int], None],
+    on_images: OnDone,
 ) -> Features:
     """Features of these images with the word's region hidden; the masked pictures are written to ``folder``.
 

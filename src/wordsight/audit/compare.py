@@ -66,10 +66,8 @@ def compare(
             word=word,
             here=float(first[:, i].mean()),
             elsewhere=float(second[:, i].mean()),
-            difference=Estimate(float(gap[i]), max(-1.0, float(gap[i] - reach[i])), min(1.0, float(gap[i] + reach[i]))),
-            separation=Estimate(
-                float(area[i]), max(0.0, float(area[i] - Z95 * error[i])), min(1.0, float(area[i] + Z95 * error[i]))
-            ),
+            difference=Estimate.around(gap[i], reach[i], low=-1.0, high=1.0),
+            separation=Estimate.around(area[i], Z95 * error[i], low=0.0, high=1.0),
             q=float(q[i]),
         )
         for i, word in enumerate(vocabulary)

@@ -206,7 +206,7 @@ def class_words(evidence: Evidence, used_of: UsedOf, own_words: Sequence[Set[str
                 images_with=int(present[own, i].sum()),
                 rate=mean_estimate(rates[own, i], low=0, high=1),
                 lift=lifts[names[i]].log_odds,
-                encoded=Estimate(float(area[i]), max(0.0, area[i] - Z95 * error[i]), min(1.0, area[i] + Z95 * error[i])),
+                encoded=Estimate.around(area[i], Z95 * error[i], low=0.0, high=1.0),
                 used=used[row].get(i),
                 missed=changes[row].get(i, (None, None))[0],
                 mistaken=changes[row].get(i, (None, None))[1],
@@ -311,4 +311,4 @@ def mean_estimate(values: Float[np.ndarray, " n"], *, low: float, high: float) -
     if len(values) < 2:
         return Estimate(mean, low, high)
     reach = float(stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / sqrt(len(values)))
-    return Estimate(mean, max(low, mean - reach), min(high, mean + reach))
+    return Estimate.around(mean, reach, low=low, high=high)

@@ -23,6 +23,11 @@ class Estimate:
     low: float
     high: float
 
+    @classmethod
+    def around(cls, value: float, reach: float, *, low: float, high: float) -> "Estimate":
+        """``reach`` to either side, cut to what the number can be."""
+        return cls(float(value), max(low, float(value - reach)), min(high, float(value + reach)))
+
 
 def separation(
     rates: Float[np.ndarray, "images words"], here: Bool[np.ndarray, " images"]

@@ -7,25 +7,21 @@ has instead is noise that all words share, and the mean over all the sampled sen
 
 import hashlib
 import json
-import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from wordsight.files import replacing
+from wordsight.files import read_kept, replacing
 from wordsight.tensors import Features
 from wordsight.translator.checkpoint import translator_fingerprint
 from wordsight.translator.language_model import LanguageModel
 from wordsight.translator.mlp import Translator
 from wordsight.translator.training import caption_loss, pack
-
-logger = logging.getLogger(__name__)
 
 
 def sentence_gradients(
@@ -49,14 +45,11 @@ def sentence_gradients_stored(
     about = f"{lm.fingerprint} {lm.dtype} {translator_fingerprint(translator)} {json.dumps(sentences)}"
     digest = hashlib.sha256(about.encode() + z.contiguous().float().numpy().tobytes())
     file = store / f"{digest.hexdigest()[:32]}.safetensors"
-    if file.exists():
-        try:
-            return load_file(file)["gradients"].float()
-        except (SafetensorError, OSError, KeyError) as error:
-            logger.warning("%s is damaged (%s) and is made anew", file, error)
-    gradients = sentence_gradients(lm, translator, z, sentences).half()
-    with replacing(file) as partial:
-        save_file({"gradients": gradients}, partial)
+    gradients = read_kept(file, lambda kept: load_file(kept)["gradients"])
+    if gradients is None:
+        gradients = sentence_gradients(lm, translator, z, sentences).half()
+        with replacing(file) as partial:
+            save_file({"gradients": gradients}, partial)
     return gradients.float()
 
 

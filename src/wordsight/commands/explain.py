@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from wordsight.commands.shared import Classifier, Device, Lm, Seed, app, bar, checked, download_bar, find, make_folder
+from wordsight.commands.shared import (
+    Classifier,
+    Device,
+    Lm,
+    Memory,
+    Seed,
+    Translator,
+    app,
+    bar,
+    checked,
+    download_bar,
+    find,
+    make_folder,
+)
 from wordsight.errors import WordsightError
 
 
@@ -22,9 +35,9 @@ def explain(
     precision: Annotated[
         float | None, typer.Option(help="Sample on until every word's 95% interval is at most this far to either side.")
     ] = None,
-    memory: Annotated[int, typer.Option(min=1, help="MiB for the language model's keys and values at a time.")] = 1024,
+    memory: Memory = 1024,
     seed: Seed = 0,
-    translator: Annotated[Path | None, typer.Option(help="A translator file. Default: the starter's.")] = None,
+    translator: Translator = None,
     classifier: Classifier = "starter",
     lm: Lm = None,
     device: Device = "cpu",
@@ -101,16 +114,16 @@ def _as_text(result, top: int) -> str:
 def _write_maps(explainer, result, words: list[str], file: Path, sentences: int, sampling, seed: int) -> list[str]:
     """Write heat maps of the words and of the predicted class; returns the reasons for words that have none."""
     from wordsight.features.extraction import read_picture
-    from wordsight.locating import class_map, word_maps
+    from wordsight.locating import class_map, word_maps_each
     from wordsight.report.plots import heat_maps, save
 
     maps, reasons = [], []
-    for word in words:
-        try:
-            maps += word_maps(explainer, result.picture, [word], sentences=sentences, sampling=sampling, seed=seed)
-        except WordsightError as error:
-            reasons.append(f"{result.image}: {error}")
+    for found in word_maps_each(explainer, result.picture, words, sentences=sentences, sampling=sampling, seed=seed):
+        if isinstance(found, WordsightError):
+            reasons.append(f"{result.image}: {found}")
             tqdm.write(reasons[-1], file=sys.stderr)
+        else:
+            maps.append(found)
     maps.append(class_map(explainer.classifier, result.picture, result.prediction[0].label))
     panels = [*((f"\u201c{one.about}\u201d", one.values) for one in maps[:-1]), (f"class {maps[-1].about}", maps[-1].values)]
     save(heat_maps(read_picture(result.picture), panels, title=result.image), file)

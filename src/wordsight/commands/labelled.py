@@ -10,7 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from tqdm import tqdm
 
-from wordsight.commands.shared import Classifier, Device, Lm, Seed, app, bar, download_bar, make_folder, name_failures
+from wordsight.commands.shared import (
+    Classifier,
+    Data,
+    Device,
+    Lm,
+    Memory,
+    Seed,
+    Translator,
+    app,
+    bar,
+    download_bar,
+    make_folder,
+    name_failures,
+)
 
 if TYPE_CHECKING:
     from wordsight.audit.result import Audit
@@ -18,7 +31,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def head(
-    data: Annotated[str, typer.Argument(help="A folder with a folder a class, or a table with the columns image and label.")],
+    data: Data,
     out: Annotated[Path, typer.Option(help="The head's file, .safetensors.")],
     classifier: Annotated[str, typer.Option(help="The classifier whose features it reads, named as for explain.")] = "starter",
     split: Annotated[str | None, typer.Option(help="Train on this split of the data. Default: all of it.")] = None,
@@ -59,10 +72,10 @@ def head(
 
 @app.command()
 def audit(
-    data: Annotated[str, typer.Argument(help="A folder with a folder a class, or a table with the columns image and label.")],
+    data: Data,
     out: Annotated[Path, typer.Option(help="Folder for report.html, findings.json, words.csv, images.jsonl.")],
     classifier: Classifier = "starter",
-    translator: Annotated[Path | None, typer.Option(help="A translator file. Default: the starter's.")] = None,
+    translator: Translator = None,
     lm: Lm = None,
     split: Annotated[str | None, typer.Option(help="Audit this split of the data. Default: all of it.")] = None,
     sentences: Annotated[int, typer.Option(min=1, help="Sentences sampled for each image.")] = 32,
@@ -74,7 +87,7 @@ def audit(
     least_used: Annotated[float, typer.Option(min=0, max=1, help="Least mean cosine of a word that counts as used.")] = 0.05,
     least_severity: Annotated[float, typer.Option(min=0, max=1, help="Least gap between shares of errors of a finding.")] = 0.1,
     fail_on: Annotated[float | None, typer.Option(min=0, max=1, help="Exit with 1 if a finding is as severe as this.")] = None,
-    memory: Annotated[int, typer.Option(min=1, help="MiB for the language model's keys and values at a time.")] = 1024,
+    memory: Memory = 1024,
     device: Device = "cpu",
     seed: Seed = 0,
 ) -> None:
@@ -135,17 +148,17 @@ def _as_text(found: "Audit") -> str:
 
 @app.command()
 def mitigate(
-    data: Annotated[str, typer.Argument(help="A folder with a folder a class, or a table with the columns image and label.")],
+    data: Data,
     finding: Annotated[str, typer.Option(help="findings.json of an audit (its first finding), or a word, with --label.")],
     out: Annotated[Path, typer.Option(help="The better head's file, .safetensors; use it as head:FILE.")],
     method: Annotated[str, typer.Option(help="reweight, mask or project.")] = "reweight",
     label: Annotated[str | None, typer.Option(help="The class whose decisions use the word.")] = None,
     classifier: Classifier = "starter",
-    translator: Annotated[Path | None, typer.Option(help="A translator file. Default: the starter's.")] = None,
+    translator: Translator = None,
     lm: Lm = None,
     held_out: Annotated[float, typer.Option(min=0.05, max=0.5, help="Share of images to measure on, without splits.")] = 0.3,
     sentences: Annotated[int, typer.Option(min=1, help="Sentences sampled for each image.")] = 32,
-    memory: Annotated[int, typer.Option(min=1, help="MiB for the language model's keys and values at a time.")] = 1024,
+    memory: Memory = 1024,
     device: Device = "cpu",
     seed: Seed = 0,
 ) -> None:

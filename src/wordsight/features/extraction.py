@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,18 +11,16 @@ from pathlib import Path
 
 import torch
 from PIL import Image, ImageOps
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from wordsight.errors import ImageError, WordsightError
 from wordsight.features.classifier import Classifier
-from wordsight.files import replacing
+from wordsight.files import read_kept, replacing
 from wordsight.images.files import read_image, to_rgb
 from wordsight.machine import keep_freed_memory
 from wordsight.tensors import Views
-
-logger = logging.getLogger(__name__)
 
 Picture = str | Path | Image.Image
 OnImages = Callable[[int, int], None]
@@ -99,7 +96,7 @@ def extract_stored(
     for start in range(0, len(paths), part):
         here = paths[start : start + part]
         file = store / f"{_key(classifier, here, mirrored)}.safetensors"
-        found = _read_part(file)
+        found = read_kept(file, _read_part)
         if found is None:
             found = extract(
                 classifier,
@@ -184,16 +181,10 @@ def _probe() -> Image.Image:
     return Image.effect_mandelbrot((320, 260), (-2.1, -1.1, 0.7, 1.3), 40).convert("RGB")
 
 
-def _read_part(file: Path) -> Extracted | None:
-    if not file.exists():
-        return None
-    try:
-        with safe_open(file, "pt") as opened:
-            about = json.loads(opened.metadata()["wordsight"])
-            return Extracted(opened.get_tensor("views"), about["kept"], {int(i): r for i, r in about["failures"].items()})
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        logger.warning("%s is damaged (%s) and is made anew", file, error)
-        return None
+def _read_part(file: Path) -> Extracted:
+    with safe_open(file, "pt") as opened:
+        about = json.loads(opened.metadata()["wordsight"])
+        return Extracted(opened.get_tensor("views"), about["kept"], {int(i): r for i, r in about["failures"].items()})
 
 
 def _write_part(file: Path, part: Extracted) -> None:

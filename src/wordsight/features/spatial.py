@@ -125,22 +125,15 @@ def view_boxes(prepare: Callable[[Image.Image], Tensor], size: tuple[int, int]) 
     shares = (prepare(ramp) - black) / (white - black).abs().clamp(min=1e-6)
     boxes = []
     for red, green, _ in shares:
-        across, down = red.mean(0), green.mean(1)
-        step = [float((line[-1] - line[0]) / (len(line) - 1) / 2) for line in (across, down)]
-        boxes.append(
-            Box(
-                *(
-                    min(1.0, max(0.0, value))
-                    for value in (
-                        float(across[0]) - step[0],
-                        float(down[0]) - step[1],
-                        float(across[-1]) + step[0],
-                        float(down[-1]) + step[1],
-                    )
-                )
-            )
-        )
+        (left, right), (top, bottom) = _ends(red.mean(0)), _ends(green.mean(1))
+        boxes.append(Box(left, top, right, bottom))
     return boxes
+
+
+def _ends(centres: Float[Tensor, " pixels"]) -> tuple[float, float]:
+    """The outer edges of a line of pixels whose centres lie at these shares of the picture."""
+    half = float((centres[-1] - centres[0]) / (len(centres) - 1) / 2)
+    return min(1.0, max(0.0, float(centres[0]) - half)), min(1.0, max(0.0, float(centres[-1]) + half))
 
 
 def middle_square(box: Box, size: tuple[int, int]) -> Box:

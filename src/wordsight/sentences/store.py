@@ -2,20 +2,17 @@
 
 import hashlib
 import json
-import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from wordsight.files import replacing
+from wordsight.files import read_kept, replacing
 from wordsight.sentences.nucleus import Sampling
 from wordsight.sentences.sampler import ESTIMATOR, MEMORY, Sampled, sample
 from wordsight.tensors import Prefix
 from wordsight.translator.language_model import LanguageModel
 from wordsight.words.content import rules_fingerprint
 from wordsight.words.scores import WordRate, WordRates
-
-logger = logging.getLogger(__name__)
 
 
 def sample_stored(
@@ -40,7 +37,7 @@ def sample_stored(
         about = f"{lm.fingerprint} {lm.dtype} {sampling} {sentences} {list(seeds_here)} {rules_fingerprint()} {ESTIMATOR}"
         digest = hashlib.sha256(about.encode() + here.detach().float().cpu().numpy().tobytes())
         file = store / f"{digest.hexdigest()[:32]}.json"
-        known = _read(file)
+        known = read_kept(file, _read)
         if known is None:
             known = sample(lm, here, sentences=sentences, sampling=sampling, seeds=seeds_here, memory=memory)
             with replacing(file) as partial:
@@ -55,16 +52,8 @@ def _plain(one: Sampled) -> dict:
     return {"said": one.sentences, "words": words, "sentences": one.rates.sentences}
 
 
-def _read(file: Path) -> list[Sampled] | None:
-    if not file.exists():
-        return None
-    try:
-        return [
-            Sampled(
-                Counter(one["said"]), WordRates({w: WordRate(*values) for w, values in one["words"].items()}, one["sentences"])
-            )
-            for one in json.loads(file.read_text(encoding="utf-8"))
-        ]
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        logger.warning("%s is damaged (%s) and is made anew", file, error)
-        return None
+def _read(file: Path) -> list[Sampled]:
+    return [
+        Sampled(Counter(one["said"]), WordRates({w: WordRate(*values) for w, values in one["words"].items()}, one["sentences"]))
+        for one in json.loads(file.read_text(encoding="utf-8"))
+    ]
