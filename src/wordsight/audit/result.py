@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wordsight.audit.findings import LEAST_LEVEL, ClassWord, Finding
+from wordsight.audit.statistics import Estimate
+from wordsight.errors import LabelError
 
 if TYPE_CHECKING:
     import pandas
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AuditedImage:
-    """One image of an audit: its label, what the classifier calls it and how surely, its words with rates, a sentence."""
+    """One image of an audit: its label, what the classifier calls it and how surely, its words with rates, a sentence.
+
+    ``words``: rates in [0, 1], of the words that the image's sampled sentences say or are expected to; not of all words.
+    """
 
     image: str
     path: Path
@@ -27,6 +32,11 @@ class AuditedImage:
     sentence: str
     group: str | None = None
     split: str | None = None
+
+    @property
+    def right(self) -> bool:
+        """Whether the classifier calls it by its label."""
+        return self.label == self.called
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,7 @@ class Audit:
     @property
     def accuracy(self) -> float:
         """Share of the images that the classifier calls by their label."""
-        return float(np.mean([image.label == image.called for image in self.images]))
+        return float(np.mean([image.right for image in self.images]))
 
     def to_dataframe(self) -> "pandas.DataFrame":
         """One row a class and word: rate, lift, encoded, used, missed, mistaken and severity with intervals, verdict."""
@@ -99,8 +109,51 @@ def _flat(word: ClassWord) -> dict[str, object]:
     flat: dict[str, object] = {"label": word.label, "word": word.word, "verdict": word.verdict, "images_with": word.images_with}
     flat |= {"lift": round(word.lift, 4), "strength": round(word.strength, 4)}
     for name in ("rate", "encoded", "used", "missed", "mistaken", "severity"):
-        estimate = getattr(word, name)
-        for end in ("value", "low", "high"):
-            key = name if end == "value" else f"{name}_{end}"
-            flat[key] = None if estimate is None else round(float(getattr(estimate, end)), 4)
+        flat |= estimate_columns(name, getattr(word, name))
     return flat
+
+
+def estimate_columns(name: str, estimate: Estimate | None) -> dict[str, float | None]:
+    """An estimate as columns of a table: NAME, NAME_low and NAME_high, to four decimal places; None where there is none."""
+    ends = {name: "value", f"{name}_low": "low", f"{name}_high": "high"}
+    return {key: None if estimate is None else round(float(getattr(estimate, end)), 4) for key, end in ends.items()}
+
+
+def read_images(folder: str | Path) -> list[AuditedImage]:
+    """The images of an audit that ``write_audit`` wrote into a folder, from its ``images.jsonl``.
+
+    Raises LabelError if there is no such file, it holds no image, or one of its lines cannot be read.
+    """
+    path = Path(folder) / "images.jsonl"
+    try:
+        lines = path.read_bytes().splitlines()  # bytes, so that a line that is no UTF-8 is known by its number
+    except OSError as error:
+        raise LabelError(
+            f"{path} cannot be read ({error.strerror}). Give the folder that 'wordsight audit' wrote with --out."
+        ) from error
+    if not lines:
+        raise LabelError(f"{path} holds no image, wanted one a line. Run 'wordsight audit' again.")
+    images = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            images.append(_image(json.loads(line)))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise LabelError(
+                f"Line {number} of {path} cannot be read ({type(error).__name__}: {error}). Wanted an image as 'wordsight "
+                "audit' writes it; the file may be cut off or changed. Run 'wordsight audit' again."
+            ) from error
+    return images
+
+
+def _image(entry: object) -> AuditedImage:
+    """One line of ``images.jsonl``; a label that is no text would not be an error later, it would match nothing."""
+    if not isinstance(entry, dict):
+        raise TypeError(f"{type(entry).__name__} instead of an object")
+    grouped = ["group"] if entry.get("group") is not None else []
+    for name in ("image", "label", "called", *grouped):
+        if not isinstance(entry[name], str):
+            raise TypeError(f"{name} is {entry[name]!r}, not text")
+    for word, rate in entry["words"].items():
+        if not 0 <= rate <= 1:
+            raise ValueError(f"the rate of {word!r} is {rate}, not in [0, 1]")
+    return AuditedImage(**{**entry, "path": Path(entry["path"])})

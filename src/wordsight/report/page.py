@@ -224,7 +224,7 @@ def class_lines(audit: Audit) -> list[ClassLine]:
             ClassLine(
                 label=label,
                 images=len(own),
-                accuracy=sum(i.label == i.called for i in own) / len(own) if own else None,
+                accuracy=sum(i.right for i in own) / len(own) if own else None,
                 words=sum(w.verdict not in ("none", "class") for w in words),
                 harmful=sum(w.verdict == "harmful" for w in words),
                 most_used="" if used is None else used.word,
