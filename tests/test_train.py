@@ -91,6 +91,8 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(TranslatorError, match=r"Cannot write .*t\.safetensors"):
         check_writable(tmp_path / "file" / "t.safetensors")
+    with pytest.raises(TranslatorError, match=r"Cannot write .*: it is a folder\. Give --out a file"):
+        check_writable(tmp_path)
 
 
 def test_class_captions_read_like_captions():

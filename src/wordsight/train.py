@@ -249,6 +249,8 @@ def _tokens(lm: LanguageModel, captions: Sequence[Sequence[str]]) -> list[list[l
 def check_writable(out: Path) -> None:
     """Raise TranslatorError now rather than after an hour of training."""
     try:
+        if out.is_dir():
+            raise IsADirectoryError("it is a folder")
         with TemporaryFile(dir=_made(out.parent)):
             pass
     except OSError as error:
