@@ -278,3 +278,65 @@ def test_where_needs_a_folder_and_names_words_without_a_map(setting):
     assert "'cow' is in none of 20 sentences" in blind.stderr
     assert "has no layer whose output still has places" in blind.stderr
     assert (setting / "maps" / "a.words.png").exists()
+
+
+def an_audit(folder: Path, *, water: float = 0.8) -> None:
+    """What 'wordsight audit' leaves of twelve ducks and four hens: water is said of the ducks, less of the four missed."""
+    folder.mkdir()
+    with (folder / "images.jsonl").open("w") as file:
+        for i in range(16):
+            label, missed = "duck" if i < 12 else "hen", 8 <= i < 12
+            words = {"water": round(water / (4 if missed else 1) + i / 1000, 4), "grass": 0.3} if i < 12 else {"grass": 0.3}
+            called = "hen" if missed else label
+            image = {"image": f"{i}.png", "path": f"{i}.png", "label": label, "called": called, "probability": 0.9}
+            image |= {"words": words, "sentence": "", "group": "pond" if i % 2 else "yard", "split": None}
+            file.write(json.dumps(image) + "\n")
+
+
+def test_compare_two_sets_of_an_audit(tmp_path):
+    an_audit(tmp_path / "audit")
+    ran = wordsight(tmp_path, "compare", "audit", "--here", "class=duck,wrong", "--elsewhere", "class=duck,right")
+    assert ran.returncode == 0, ran.stderr
+    # By hand: ducks 8 to 11 have 0.2 + 0.0095 on average, ducks 0 to 7 0.8 + 0.0035; Welch's reach is
+    # Student's at 9.85 degrees of freedom (2.233) times the root of (5/3 / 4 + 6 / 8) / 10^6: 0.24 points.
+    assert ran.stdout.splitlines() == [
+        "here: 4 images (class=duck,wrong); elsewhere: 8 images (class=duck,right)",
+        "1 of 2 words differ at a false-discovery rate of 5%:",
+        "  word               here  elsewhere  difference  95% interval               q",
+        "  water             20.9%      80.3%      -59.4%  -59.6% to -59.2%       0.017",
+    ]
+    ran = wordsight(tmp_path, "compare", "audit", "--here", "group=pond", "--out", "pond.csv")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == [
+        "here: 8 images (group=pond); elsewhere: 8 images (all others)",
+        "0 of 2 words differ at a false-discovery rate of 5%",
+    ]
+    assert "wrote pond.csv" in ran.stderr
+    assert sorted(line.split(",")[0] for line in (tmp_path / "pond.csv").read_text().splitlines()) == ["grass", "water", "word"]
+
+
+def test_compare_before_and_after(tmp_path):
+    an_audit(tmp_path / "before")
+    an_audit(tmp_path / "after", water=0.4)
+    ran = wordsight(tmp_path, "compare", "before", "after", "--here", "class=duck,right", "--top", "1")
+    assert ran.returncode == 0, ran.stderr
+    assert "here: 8 images (class=duck,right, after); elsewhere: 8 images (the same images, before)" in ran.stdout
+    assert "water             40.3%      80.3%      -40.0%" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("audit",), "No set came to compare with the other images. Name one with --here."),
+        (("audit", "--here", "class=goose"), "No image is class=goose; in this audit class is one of"),
+        (("nowhere", "--here", "wrong"), "images.jsonl cannot be read (No such file or directory)"),
+        (("audit", "--here", "wrong", "--out", "audit"), "Cannot write audit: it is a folder"),
+    ],
+)
+def test_compare_says_what_was_wanted(tmp_path, arguments, message):
+    an_audit(tmp_path / "audit")
+    ran = wordsight(tmp_path, "compare", *arguments)
+    assert ran.returncode == 2
+    assert message in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert ran.stdout == ""

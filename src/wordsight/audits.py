@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from wordsight.audit.compare import usual_words
 from wordsight.audit.findings import Evidence, Limits, class_words, findings, mean_estimate
 from wordsight.audit.kinds import class_itself
 from wordsight.audit.result import Audit, AuditedImage
@@ -282,8 +283,7 @@ def _choose(sentences: Counter[str], most: int, draw: random.Random) -> list[str
 
 def rate_matrix(said: Sequence[Sampled], *, least: int) -> tuple[tuple[str, ...], np.ndarray]:
     """Words that at least ``least`` images say in one sentence of ten, and each image's rate of each (images, words)."""
-    often = Counter(word for one in said for word, rate in one.rates.words.items() if rate.rate >= 0.1)
-    vocabulary = tuple(sorted(word for word, images in often.items() if images >= least))
+    vocabulary = usual_words(({word: rate.rate for word, rate in one.rates.words.items()} for one in said), least=least)
     rates = np.zeros((len(said), len(vocabulary)), dtype=np.float32)
     column = {word: i for i, word in enumerate(vocabulary)}
     for row, one in enumerate(said):

@@ -1,6 +1,7 @@
 """Two sets of images, word by word: which words do the classifier's features say more often in one than in the other?"""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ from jaxtyping import Bool, Float
 from scipy.special import stdtrit
 from scipy.stats import false_discovery_control, mannwhitneyu
 
+from wordsight.audit.findings import LEAST_LEVEL
 from wordsight.audit.result import Audit, AuditedImage
 from wordsight.audit.statistics import Z95, Estimate, separation
 
@@ -86,14 +88,21 @@ def right_against_wrong(audit: Audit, *, least: int = 5) -> list[RightWrong]:
     found = []
     for label in labels:
         images = [image for image in audit.images if label in (None, image.label)]
-        right = np.array([image.label == image.called for image in images], dtype=bool)
+        right = np.array([image.right for image in images], dtype=bool)
         if min(right.sum(), (~right).sum()) >= max(2, least):
-            words = compare(vocabulary, _rates(images, vocabulary), right)
+            words = compare(vocabulary, rates_of(images, vocabulary), right)
             found.append(RightWrong(label, int(right.sum()), int((~right).sum()), words))
     return found
 
 
-def _rates(images: Sequence[AuditedImage], vocabulary: Sequence[str]) -> Float[np.ndarray, "images words"]:
+def usual_words(images: Iterable[Mapping[str, float]], *, least: int) -> tuple[str, ...]:
+    """Words that at least ``least`` images say in one sentence of ten, in alphabetical order; ``images`` are their rates."""
+    often = Counter(word for words in images for word, rate in words.items() if rate >= LEAST_LEVEL)
+    return tuple(sorted(word for word, number in often.items() if number >= least))
+
+
+def rates_of(images: Sequence[AuditedImage], vocabulary: Sequence[str]) -> Float[np.ndarray, "images words"]:
+    """Each image's rate of each word, in [0, 1]; 0 for a word that is not among the image's."""
     rates = np.zeros((len(images), len(vocabulary)))
     for row, image in enumerate(images):
         rates[row] = [image.words.get(word, 0.0) for word in vocabulary]
