@@ -238,6 +238,25 @@ def test_audit_writes_findings_words_images_and_a_report(setting):
     assert again.stdout == done.stdout
 
 
+def test_a_head_from_a_hugging_face_dataset(setting):
+    import datasets
+
+    rows = [str(path) for path in sorted(labelled(setting).rglob("*.png"))]
+    names = [Path(row).parent.name for row in rows]
+    kinds = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["red", "green"])})
+    made = datasets.Dataset.from_dict({"image": [*rows, None], "label": [*names, "red"]}, features=kinds)
+    datasets.DatasetDict({"train": made, "test": made.select([0])}).save_to_disk(setting / "saved")
+    options = ("--split", "train", "--classifier", "doubles:tiny_classifier", "--out", "mine.safetensors")
+    done = wordsight(setting, "head", "saved", *options)
+    assert done.returncode == 1, done.stderr  # for the row without an image, like any image that cannot be read
+    told = json.loads(done.stdout)
+    assert (told["labels"], told["left_out"], told["images"] + told["held_out"]) == (["green", "red"], 1, 24)
+    assert "train-000024.no-image' is empty (0 bytes)" in done.stderr
+    done = wordsight(setting, "head", "hf:nobody/nothing", *options)
+    assert done.returncode == 2
+    assert "'hf:nobody/nothing' cannot be loaded from the Hugging Face Hub" in done.stderr
+
+
 def test_audit_of_labels_that_the_classifier_lacks(setting):
     (setting / "labelled" / "cow").mkdir(parents=True)
     Image.new("RGB", (20, 20)).save(setting / "labelled" / "cow" / "1.png")

@@ -27,7 +27,7 @@ def test_folders_called_train_and_val_are_splits(tmp_path):
         picture(tmp_path / name)
     found = read_labelled(tmp_path)
     assert found.splits == ["train", "train", "val"]
-    assert found.split("val").labels == ["cat"]
+    assert found.split("val").labels == read_labelled(tmp_path, split="val").labels == ["cat"]
     with pytest.raises(LabelError, match="There is no split 'test'; the data has: train, val"):
         found.split("test")
 

@@ -46,9 +46,7 @@ def head(
     from wordsight.images.labelled import read_labelled
     from wordsight.train import check_writable
 
-    images = read_labelled(data)
-    if split is not None:
-        images = images.split(split)
+    images = read_labelled(data, split=split)
     check_writable(out)
     with download_bar() as on_bytes:
         model = named_classifier(classifier, device=device, on_bytes=on_bytes)
@@ -97,9 +95,7 @@ def audit(
     from wordsight.explain import Explainer
     from wordsight.images.labelled import read_labelled
 
-    images = read_labelled(data)
-    if split is not None:
-        images = images.split(split)
+    images = read_labelled(data, split=split)
     make_folder(out)
     with download_bar() as on_bytes:
         explainer = Explainer.load(classifier=classifier, lm=lm, translator=translator, device=device, on_bytes=on_bytes)

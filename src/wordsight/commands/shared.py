@@ -17,7 +17,13 @@ Classifier = Annotated[
 ]
 Lm = Annotated[str | None, typer.Option(help="Language model: a folder or a Hugging Face name. Default: the starter's.")]
 Translator = Annotated[Path | None, typer.Option(help="A translator file. Default: the starter's.")]
-Data = Annotated[str, typer.Argument(help="A folder with a folder a class, or a table with the columns image and label.")]
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="A folder with a folder a class, a table with the columns image and label, or a Hugging Face dataset: its folder "
+        "(save_to_disk) or hf:OWNER/NAME."
+    ),
+]
 Memory = Annotated[int, typer.Option(min=1, help="MiB for the language model's keys and values at a time.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same output.")]

@@ -1,6 +1,6 @@
-"""Labelled images as people keep them: a folder a class, a table, or the Waterbirds release."""
+"""Labelled images as people keep them: a folder a class, a table, a Hugging Face dataset, or a benchmark's release."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,11 @@ import pandas as pd
 from wordsight.errors import LabelError
 from wordsight.images.files import find_images
 
-_SPLITS = {
+#: What precedes the name of a dataset on the Hugging Face Hub.
+HUB = "hf:"
+
+#: What splits are called, and what they are called here.
+SPLITS = {
     "train": "train",
     "training": "train",
     "val": "val",
@@ -33,8 +37,7 @@ class LabelledImages:
         """The images of one split. Raises LabelError if there is none of that name."""
         rows = [i for i, split in enumerate(self.splits or []) if split == name]
         if not rows:
-            found = ", ".join(sorted(set(self.splits or []))) or "none"
-            raise LabelError(f"There is no split '{name}'; the data has: {found}. Name one of them, or leave --split out.")
+            raise no_split(name, self.splits or [])
         return self.take(rows)
 
     def take(self, rows: Sequence[int]) -> "LabelledImages":
@@ -47,8 +50,14 @@ class LabelledImages:
         )
 
 
-def read_labelled(source: str | Path) -> LabelledImages:
-    """Read labelled images from what ``source`` is.
+def no_split(name: str, splits: Iterable[str]) -> LabelError:
+    """The error for a split that data with these splits does not have."""
+    found = ", ".join(sorted(set(splits))) or "none"
+    return LabelError(f"There is no split '{name}'; the data has: {found}. Name one of them, or leave --split out.")
+
+
+def read_labelled(source: str | Path, *, split: str | None = None) -> LabelledImages:
+    """Read labelled images from what ``source`` is, all or those of one split.
 
     - A folder with a folder a class: the folders' names are the labels. Where those are called train, val and test (or the
       like), the folders a class are looked for inside them, and the names are the splits.
@@ -58,11 +67,15 @@ def read_labelled(source: str | Path) -> LabelledImages:
       the splits, its nine classes the labels.
     - The folder of the Waterbirds release (Sagawa et al. 2020), known by its metadata.csv: labels landbird and waterbird,
       groups land and water.
+    - A Hugging Face dataset: a folder that ``save_to_disk`` wrote, or ``hf:owner/name`` or ``hf:owner/name:config`` for one on
+      the Hub. See ``hub.read_dataset``.
 
     Raises LabelError if it is none of these or has no images.
     """
     path = Path(source)
-    if path.is_dir():
+    if str(source).startswith(HUB) or _is_saved_dataset(path):
+        found = _dataset(source, split)
+    elif path.is_dir():
         if (path / "metadata.csv").is_file():
             found = _waterbirds(path)
         elif _variations(path):
@@ -74,17 +87,36 @@ def read_labelled(source: str | Path) -> LabelledImages:
     else:
         raise LabelError(
             f"{source} is not labelled images. Give a folder with a folder a class, or a .csv, .tsv or .parquet file with the "
-            "columns image and label."
+            f"columns image and label, or a Hugging Face dataset: a folder that save_to_disk wrote, or {HUB}owner/name."
         )
     if not found.paths:
-        raise LabelError(f"{source} has no images. Give a folder with a folder of images a class, or a table with rows.")
-    return found
+        raise LabelError(
+            f"{source} has no images. Give a folder with a folder of images a class, or a table or dataset with rows."
+        )
+    return found if split is None else found.split(split)
+
+
+def _is_saved_dataset(path: Path) -> bool:
+    """Whether ``Dataset.save_to_disk`` or ``DatasetDict.save_to_disk`` wrote this folder."""
+    alone = all((path / name).is_file() for name in ("dataset_info.json", "state.json"))
+    return alone or (path / "dataset_dict.json").is_file()
+
+
+def _dataset(source: str | Path, split: str | None) -> LabelledImages:
+    try:
+        from wordsight.images.hub import read_dataset
+    except ImportError as error:
+        raise LabelError(
+            f"{source} is a Hugging Face dataset, and the package datasets, which reads it, cannot be imported ({error}). "
+            "Install it: pip install 'wordsight[datasets]'."
+        ) from error
+    return read_dataset(source, split=split)
 
 
 def _folders(path: Path) -> LabelledImages:
     classes = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if classes and all(p.name.lower() in _SPLITS for p in classes):
-        parts = [(_SPLITS[p.name.lower()], _folders(p)) for p in classes]
+    if classes and all(p.name.lower() in SPLITS for p in classes):
+        parts = [(SPLITS[p.name.lower()], _folders(p)) for p in classes]
         return LabelledImages(
             [image for _, part in parts for image in part.paths],
             [label for _, part in parts for label in part.labels],
