@@ -15,6 +15,7 @@ from wordsight.features.classifier import Classifier
 from wordsight.features.extraction import extract_stored
 from wordsight.fetch import cache_folder
 from wordsight.images.files import find_images
+from wordsight.sentences.matching import Matching, matching
 from wordsight.tensors import Views
 from wordsight.translator.captions import match_captions, read_captions
 from wordsight.translator.checkpoint import TranslatorCard, check_fits, load_translator, save_translator, translator_fingerprint
@@ -22,7 +23,7 @@ from wordsight.translator.classes import class_captions, head_row_features, imag
 from wordsight.translator.language_model import LanguageModel
 from wordsight.translator.mlp import Translator
 from wordsight.translator.training import Captioned, Progress, Settings, train
-from wordsight.translator.warm_start import warm_start
+from wordsight.translator.warm_start import cross_fitted_rates, warm_start, word_rates
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ def train_translator(
     class_draws: int = 0,
     settings: Settings = Settings(),  # noqa: B008 (frozen)
     shape: Shape = Shape(),
+    match: Matching | None = None,
     start: Path | None = None,
     data: str = "",
     store: Path | None = None,
@@ -113,13 +115,18 @@ def train_translator(
             translator = _fresh(classifier, lm, shape, photographs, weight, train_views, train_captions, generator)
     translator.set_dropout(shape.dropout)
     translator.to(lm.device)
+    beside = None
+    if match is not None:
+        own = [captions[i] for i in kept]
+        beside = _matching(lm, photographs, own, translator.to_prefix.in_features, match, settings)
     history = train(
         translator,
         lm,
         Captioned(train_views, _tokens(lm, train_captions)),
         Captioned(own_views(views[sorted(held)]), _tokens(lm, [captions[i] for i in sorted(held)])),
         settings=settings,
-        origin=f"{origin}, dropout {shape.dropout}",
+        beside=beside,
+        origin=f"{origin}, dropout {shape.dropout}, {match}",
         checkpoint=out.with_name(out.name + ".checkpoint"),
         save_every=save_every,
         on_progress=on_progress,
@@ -142,8 +149,8 @@ def train_translator(
             "class_draws": class_draws,
             **({} if started is None else {"from": started[1].data}),
         },
-        figures={"dev_loss_nats_a_token": min(history), "dev_images": len(held)} if history else {},
-        settings=asdict(settings) | asdict(shape),
+        figures={"dev_loss_nats_a_token": history[-1] if match else min(history), "dev_images": len(held)} if history else {},
+        settings=asdict(settings) | asdict(shape) | ({"match": asdict(match)} if match else {}),
     )
     save_translator(out, translator, card)
     out.with_name(out.name + ".checkpoint").unlink(missing_ok=True)
@@ -175,6 +182,33 @@ def _fresh(
         own_views(photographs).mean(1),
     )
     return translator
+
+
+#: Fewer captions say too little about how often people use a word.
+LEAST_CAPTIONS = 4
+
+
+def _matching(
+    lm: LanguageModel,
+    views: Views,
+    captions: Sequence[Sequence[str]],
+    hidden: int,
+    match: Matching,
+    settings: Settings,
+) -> Callable[[Translator], float]:
+    """Targets half of what an image's people wrote, half of what its features let expect of others: less is left to chance."""
+    rows = [i for i, image in enumerate(captions) if len(image) >= LEAST_CAPTIONS]
+    vocabulary, rates = word_rates([captions[i] for i in rows])
+    if not vocabulary:
+        raise CaptionError(
+            f"{len(rows)} of {len(captions)} images have {LEAST_CAPTIONS} captions or more, with no word that several images "
+            "share. Word rates cannot be matched on so few: train without it."
+        )
+    generator = torch.Generator().manual_seed(settings.seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        expected = cross_fitted_rates(views[rows], rates, hidden=hidden, generator=generator)
+    return matching(lm, views[rows], vocabulary, (rates + expected) / 2, settings=match, noise=settings.noise)
 
 
 def own_views(views: Views) -> Float[Tensor, "images own features"]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
@@ -133,7 +134,27 @@ def pack(captions: Sequence[Sequence[Sequence[int]]], *, prefix: int) -> Packed:
 def caption_loss(lm: LanguageModel, prefix: Prefix, packed: Packed, *, backward_scale: float | None = None) -> float:
     """Summed -log p of every caption token (end included) given its image's prefix, in nats.
 
-    With ``backward_scale`` the gradient of that many times the loss is added to whatever made ``prefix``. The head runs over
+    With ``backward_scale`` the gradient of that many times the loss is added to whatever made ``prefix``.
+    """
+    target = packed.target.to(lm.device)
+
+    def loss(logits: Tensor, part: slice) -> Tensor:
+        return torch.nn.functional.cross_entropy(logits, target[part], reduction="sum")
+
+    return summed_loss(lm, prefix, packed, loss, backward_scale=backward_scale)
+
+
+def summed_loss(
+    lm: LanguageModel,
+    prefix: Prefix,
+    packed: Packed,
+    loss: Callable[[Float[Tensor, "targets vocabulary"], slice], Tensor],
+    *,
+    backward_scale: float | None = None,
+) -> float:
+    """Sum of ``loss(logits, part)`` over the logits that predict ``packed.target[part]``, part by part.
+
+    With ``backward_scale`` the gradient of that many times the sum is added to whatever made ``prefix``. The head runs over
     a few hundred positions at a time and its gradient is taken at once: logits of a whole batch would take gigabytes.
     """
     device, length = lm.device, prefix.shape[1]
@@ -144,11 +165,12 @@ def caption_loss(lm: LanguageModel, prefix: Prefix, packed: Packed, *, backward_
     picked = hidden[packed.target_row.to(device), packed.target_position.to(device) + length - 1]
     leaf = picked.detach().requires_grad_(backward_scale is not None)
     total = 0.0
-    for rows, targets in zip(leaf.split(_HEAD_ROWS), packed.target.to(device).split(_HEAD_ROWS), strict=True):
-        loss = torch.nn.functional.cross_entropy(lm.logits(rows).float(), targets, reduction="sum")
-        total += loss.item()
+    for start in range(0, len(leaf), _HEAD_ROWS):
+        part = slice(start, start + _HEAD_ROWS)
+        one = loss(lm.logits(leaf[part]).float(), part)
+        total += one.item()
         if backward_scale is not None:
-            (loss * backward_scale).backward()
+            (one * backward_scale).backward()
     if backward_scale is not None:
         picked.backward(leaf.grad)
     return total
@@ -164,12 +186,16 @@ def train(
     dev: Captioned,
     *,
     settings: Settings,
+    beside: Callable[[Translator], float] | None = None,
     origin: str = "",
     checkpoint: Path | None = None,
     save_every: float = 180,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> list[float]:
     """Train ``translator`` in place and leave it with the weights of the lowest dev loss. Returns the dev losses.
+
+    ``beside`` adds the gradient of another objective at every step, drawing only on torch's own random numbers. The dev loss
+    is then no judge of the whole, so the training runs to its end and keeps the last weights.
 
     Every random choice of a step follows from the seed and the step's number, so a training that goes on from its checkpoint
     reaches the same result as one that was never interrupted. Losses are in nats a token; the first is that before training.
@@ -203,27 +229,31 @@ def train(
         logger.info("going on from step %d of %d", step, steps)
     else:
         history.append(dev_loss(translator, lm, dev, batch=settings.batch))
+
+    def stops(losses: list[float]) -> bool:
+        return beside is None and _should_stop(losses, settings.patience)
+
     saved = started = time.monotonic()
     first, running = step, float("nan")
     with torch.random.fork_rng():
-        while step < steps and not _should_stop(history, settings.patience):
+        while step < steps and not stops(history):
             for rows in _batches(data, settings, epoch=step // per_epoch, skip=step % per_epoch):
                 torch.manual_seed(settings.seed * 1_000_003 + step)
                 _set_rates(optimiser, step, steps, settings.warm_up)
-                loss = _step(translator, lm, data, rows, settings.noise, optimiser)
+                loss = _step(translator, lm, data, rows, settings.noise, optimiser, beside)
                 mean.update_parameters(translator)
                 running = loss if math.isnan(running) else 0.95 * running + 0.05 * loss
                 step += 1
                 if step % evaluate_every == 0 or step == steps:
                     history.append(dev_loss(averaged, lm, dev, batch=settings.batch))
-                    if history[-1] == min(history):
+                    if beside is not None or history[-1] == min(history):
                         best = {k: v.clone() for k, v in averaged.state_dict().items()}
                 left = (time.monotonic() - started) / (step - first) * (steps - step)
                 on_progress(Progress(step, steps, running, history[-1] if history else None, left))
                 if checkpoint is not None and time.monotonic() - saved > save_every:
                     _save(checkpoint, translator, mean, optimiser, identity, step, history, best)
                     saved = time.monotonic()
-                if _should_stop(history, settings.patience):
+                if stops(history):
                     break
     if checkpoint is not None:
         _save(checkpoint, translator, mean, optimiser, identity, step, history, best)
@@ -256,16 +286,23 @@ def dev_loss(translator: Translator, lm: LanguageModel, dev: Captioned, *, batch
     return total / max(1, count)
 
 
-def _step(translator, lm, data, rows, noise, optimiser) -> float:
+def _step(translator, lm, data, rows, noise, optimiser, beside) -> float:
     translator.train()
     packed = pack([data.captions[r] for r in rows.tolist()], prefix=translator.prefix_tokens)
-    z = mix_views(data.views[rows]).to(lm.device)
-    z = z + noise * translator.spread * torch.randn_like(z)
+    prefix = noisy_prefix(translator, data.views[rows], noise)
     optimiser.zero_grad()
-    loss = caption_loss(lm, translator(z), packed, backward_scale=1 / len(packed.target))
+    loss = caption_loss(lm, prefix, packed, backward_scale=1 / len(packed.target))
+    if beside is not None:
+        beside(translator)
     torch.nn.utils.clip_grad_norm_(translator.parameters(), 1.0)
     optimiser.step()
     return loss / len(packed.target)
+
+
+def noisy_prefix(translator: Translator, views: Views, noise: float) -> Prefix:
+    """Prefixes as training sees them: of a random mix of each image's views, with noise in units of the features' spread."""
+    z = mix_views(views).to(translator.spread.device)
+    return translator(z + noise * translator.spread * torch.randn_like(z))
 
 
 def _batches(data: Captioned, settings: Settings, *, epoch: int, skip: int) -> Iterator[Tensor]:
