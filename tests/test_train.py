@@ -7,9 +7,11 @@ from PIL import Image
 from doubles import tiny_classifier, tiny_lm
 from wordsight.errors import CaptionError, ModelError, TranslatorError
 from wordsight.explain import Explainer
+from wordsight.sentences.matching import Matching, matching
 from wordsight.train import CaptionSource, Shape, check_writable, train_translator
 from wordsight.translator.checkpoint import load_translator
 from wordsight.translator.classes import class_captions, head_row_features, imagenet_classes
+from wordsight.translator.mlp import Translator
 from wordsight.translator.training import Settings
 
 
@@ -80,6 +82,47 @@ def test_an_interrupted_training_goes_on(source, tmp_path):
     whole, cut_ = (load_translator(tmp_path / f"{n}.safetensors")[0].state_dict() for n in ("whole", "cut"))
     for name, value in whole.items():
         assert torch.equal(value, cut_[name]), name
+
+
+def test_word_rates_are_matched_from_a_translator_that_speaks(source, tmp_path):
+    start, out = tmp_path / "start.safetensors", tmp_path / "out.safetensors"
+    quick(source, start, settings=Settings(epochs=1))
+    options = {"start": start, "match": Matching(images=8, sentences=4)}
+    with pytest.raises(CaptionError, match="0 of 36 images have 4 captions or more, with no word that several images share"):
+        quick(source, out, dev=0.1, settings=Settings(epochs=1), **options)
+    rows = source.captions.read_text().splitlines()
+    source.captions.write_text("\n".join([rows[0], *rows[1:] * 4]))
+
+    def cut(progress):
+        if progress.step == 12:
+            raise KeyboardInterrupt
+
+    settings = Settings(epochs=2, batch=4)
+    quick(source, out, settings=settings, **options)
+    with pytest.raises(KeyboardInterrupt):
+        quick(source, tmp_path / "cut.safetensors", settings=settings, on_progress=cut, save_every=0, **options)
+    quick(source, tmp_path / "cut.safetensors", settings=settings, **options)
+    (whole, card), (again, _) = load_translator(out), load_translator(tmp_path / "cut.safetensors")
+    assert card.settings["match"] == {"images": 8, "sentences": 4, "weight": 2.0}
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+
+
+def test_matching_teaches_the_rates_of_words():
+    """A language model that may say "dog" or "cat": the rates wanted are those that come out."""
+    lm = tiny_lm()
+    torch.manual_seed(0)
+    translator = Translator(4, lm.hidden, hidden=16, prefix_tokens=2, dropout=0.0)
+    views = torch.eye(4)[:2, None].repeat(1, 2, 1)
+    targets = torch.tensor([[0.8, 0.2], [0.1, 0.6]])
+    objective = matching(lm, views, ["dog", "cat"], targets, settings=Matching(2, 32, 1.0), noise=0.0)
+    optimiser = torch.optim.Adam(translator.parameters(), lr=0.01)
+    scores = []
+    for _ in range(150):
+        optimiser.zero_grad()
+        scores.append(objective(translator))
+        optimiser.step()
+    assert sum(scores[-10:]) < 0.3 * sum(scores[:10])
 
 
 def test_class_names_need_an_imagenet_head(source, tmp_path):

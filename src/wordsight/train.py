@@ -150,7 +150,7 @@ def train_translator(
             **({} if started is None else {"from": started[1].data}),
         },
         figures={"dev_loss_nats_a_token": history[-1] if match else min(history), "dev_images": len(held)} if history else {},
-        settings=asdict(settings) | asdict(shape) | ({"match": asdict(match)} if match else {}),
+        settings={**asdict(settings), **asdict(shape), **({} if match is None else {"match": asdict(match)})},
     )
     save_translator(out, translator, card)
     out.with_name(out.name + ".checkpoint").unlink(missing_ok=True)

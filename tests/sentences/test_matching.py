@@ -84,3 +84,20 @@ def test_the_same_test_fails_for_other_targets(lm, prefix, targets):
     _, gradients = estimates(lm, prefix, targets, times=400)
     off = (gradients.mean(0) - leaf.grad.flatten()) / (gradients.std(0) / math.sqrt(len(gradients)))
     assert off.abs().max() > norm.isf(1e-3 / (2 * len(off)))
+
+
+def test_a_sentence_alone_cannot_be_judged(lm, prefix, targets):
+    with pytest.raises(ValueError, match="sentences is 1, wanted at least 2"):
+        rate_loss(lm, prefix, Words(lm, VOCABULARY), targets, sentences=1)
+
+
+def test_words_end_where_no_token_goes_on_with_them(lm):
+    words = Words(lm, VOCABULARY)
+    name = words.lexicon.words
+    word, goes_on = words.ends(torch.tensor([[5, 3, 1, 6, 0]]))  # red fish dog . <end>
+    assert [name[w] if w >= 0 else None for w in word[0].tolist()] == ["red", "redfish", "dog", None, None]
+    assert goes_on[0].tolist() == [False, True, False, False, False]
+    assert {(PIECES[t], name[w]) for t, w in zip(words.token.tolist(), words.word.tolist(), strict=True)} == {
+        ("Ġdog", "dog"),
+        ("Ġred", "red"),
+    }

@@ -30,15 +30,21 @@ def train(
         int, typer.Option(min=0, help="Features made from each row of an ImageNet head, with the class's name as caption.")
     ] = 0,
     start: Annotated[Path | None, typer.Option(help="Go on from this translator, a transferred one for instance.")] = None,
+    match: Annotated[
+        bool, typer.Option("--match", help="Match the word rates of sampled sentences with the captions', too; with --start.")
+    ] = False,
     data: Annotated[str, typer.Option(help="A sentence on the data and its terms, for the translator's card.")] = "",
 ) -> None:
     """Train a translator for a classifier and a language model from captioned images. Interrupted, it goes on."""
     from wordsight.explain import load_models
+    from wordsight.sentences.matching import Matching
     from wordsight.train import CaptionSource, Shape, check_writable, train_translator
     from wordsight.translator.training import Progress, Settings
 
     if len(captions) != len(images):
         raise typer.BadParameter(f"{len(captions)} --captions but {len(images)} --images; give one folder a caption file.")
+    if match and start is None:
+        raise typer.BadParameter("--match goes on from a translator that speaks already; name one with --start.")
     check_writable(out)
     with download_bar() as on_bytes:
         model, language_model = load_models(classifier=classifier, lm=lm, device=device, on_bytes=on_bytes)
@@ -59,6 +65,7 @@ def train(
             class_draws=class_draws,
             settings=Settings(epochs=epochs, batch=batch, learning_rate=learning_rate, seed=seed),
             shape=Shape(hidden=hidden, prefix_tokens=prefix_tokens),
+            match=Matching() if match else None,
             start=start,
             data=data,
             on_images=on_images,
