@@ -30,6 +30,10 @@ WORDS = {
     "run": "run runs running",
     "jump": "jump jumps jumping jumped leaps leaping",
     "sit": "sit sits sitting",
+    "stand": "stand stands standing",
+    "hold": "hold holds holding",
+    "play": "play plays playing",
+    "white": "white",
 }
 #: Other words for the same thing.
 SYNONYMS = {
@@ -42,6 +46,7 @@ SYNONYMS = {
     "sit": "seat chair couch bench",
     "run": "chase chasing",
     "jump": "air leap",
+    "hold": "carry carrying hand",
 }
 
 
@@ -82,6 +87,14 @@ TASKS = (
     Task("dog", "child", "water"),
     Task("dog", "man", "water"),
     Task("dog", "man", "ball"),
+    # Colours of coats and garments, what is held, who does what.
+    Task("dog", "person", "white"),
+    Task("dog", "person", "black", "white"),
+    Task("child", "man", "blue", "red"),
+    Task("child", "man", "hat"),
+    Task("child", "man", "hold"),
+    Task("child", "man", "stand"),
+    Task("dog", "child", "play"),
 )
 #: Each class: words that have to be there, words that must not. "man" is a man without a woman, child or dog.
 CLASSES = {

@@ -8,8 +8,10 @@ one. Audits look at held-out images that are balanced or as biased as the traini
 an interrupted run goes on.
 
 Sources of words: "sentences" are wordsight's; "ridge" and "knn" are what needs no language model (ridge regression from
-features to words, captions of the 60 nearest features; both cross-fitted, so that no image's own captions are used). Heads are
-mended with the planted word.
+features to words, captions of the 60 nearest features; both cross-fitted, so that no image's own captions are used).
+"keywords" ranks the words of the sentences as Bias-to-Text does (Kim et al. 2024), without CLIP: what a class's images that are
+called wrong say more often than those called right. Heads are mended with the planted word. Audits are made of balanced images,
+of images as biased as the training, and of balanced ones that the translator never saw.
 """
 
 import argparse
@@ -42,6 +44,9 @@ from wordsight.words.content import content_words
 AGREEMENTS = (0.5, 0.7, 0.8, 0.9, 0.95)
 #: Naming any task's attribute where none is planted is a false alarm.
 ANY = set().union(*(names(a) for task in TASKS for a in (task.x, task.y) if a))
+#: What audits look at, and who says the words.
+KINDS = ("balanced", "biased", "unseen")
+NAMES = ("sentences", "keywords", "ridge", "knn")
 #: A worst group this much below the unbiased head's is harm.
 HARM = 0.1
 
@@ -101,20 +106,24 @@ class Split:
     test: list[np.ndarray]
     balanced: list[np.ndarray]
     biased: list[np.ndarray]
+    unseen: list[np.ndarray] | None  # balanced, none of it seen by the translator; None if a group has fewer than ten
 
 
-def split(rows: list[np.ndarray], agreement: float, seed: int) -> Split:
-    """Draw them: at least 25 test images a group, at most 400 training images a class."""
+def split(rows: list[np.ndarray], agreement: float, seed: int, seen: np.ndarray) -> Split:
+    """Draw them: at least 25 test images a group, at most 400 training images a class; audits prefer unseen images."""
     draw = np.random.default_rng(seed)
     rows = [draw.permutation(group) for group in rows]
     held = min(60, max(25, min(map(len, rows)) // 4))
-    test, audit, rest = ([g[:held] for g in rows], [g[held : 2 * held] for g in rows], [g[2 * held :] for g in rows])
+    test = [g[:held] for g in rows]
+    rows = [g[held:][seen[g[held:]].argsort(kind="stable")] for g in rows]
+    audit, rest = [g[:held] for g in rows], [g[held:] for g in rows]
+    fewest = min(int((~seen[g]).sum()) for g in audit)
     most = min(400, 2 * min(map(len, rest)))
     shares = [agreement, 1 - agreement, 1 - agreement, agreement]
     train = [g[: round(most * share)] for g, share in zip(rest, shares, strict=True)]
     spare = [np.concatenate([a, g[len(t) :]]) for a, g, t in zip(audit, rest, train, strict=True)]
     biased = [g[: round(2 * held * share)] for g, share in zip(spare, shares, strict=True)]
-    return Split(train, test, audit, biased)
+    return Split(train, test, audit, biased, [g[:fewest] for g in audit] if fewest >= 10 else None)
 
 
 def labels_of(rows: list[np.ndarray]) -> tuple[np.ndarray, torch.Tensor, torch.Tensor]:
@@ -252,7 +261,7 @@ def main() -> None:
         for seed in range(options.seeds):
             honest = None
             for agreement in AGREEMENTS:
-                parts = split(rows, agreement, seed)
+                parts = split(rows, agreement, seed, of.seen)
                 here, label, group = labels_of(parts.train)
                 head = fit_head(of.z[here], label, (task.a, task.b), explainer.classifier)
                 scored = accuracies(head, of.z, parts.test)
@@ -262,55 +271,89 @@ def main() -> None:
                 classifier = with_head(explainer.classifier, head)
                 record["oracle"] = accuracies(reweight(of.z[here], label, group, classifier), of.z, parts.test)
                 for source in sources:
-                    record[source.name] = judged(source, task, head, parts, explainer, limits)
+                    record |= judged(source, task, head, parts, explainer, limits)
                 records.append(record)
             print(task.name, seed, [round(r["worst"], 2) for r in records[-len(AGREEMENTS) :]], flush=True)
     told = {"machine": f"{platform.machine()}, 2 threads", "translator": explainer.fingerprint[:12], "tasks": len(TASKS)}
-    told |= {"sentences": options.sentences, "summary": {s.name: summary(records, s.name) for s in sources}, "records": records}
+    told |= {
+        "sentences": options.sentences,
+        "summary": {name: summary(records, name) for name in NAMES if name in records[0]},
+        "records": records,
+    }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(told, indent=1) + "\n")
     print(json.dumps(told["summary"], indent=2))
 
 
-def judged(source: Words, task: Task, head: Head, parts: Split, explainer: Explainer, limits: Limits) -> dict:
-    """What a source's words say about a head, and what mending by the planted word gives."""
-    result: dict = {}
-    for kind, rows in (("balanced", parts.balanced), ("biased", parts.biased)):
+def judged(source: Words, task: Task, head: Head, parts: Split, explainer: Explainer, limits: Limits) -> dict[str, dict]:
+    """What a source's words say about a head, and what mending by the planted word gives; for sentences the keywords, too."""
+    own, keywords = {}, {}
+    for kind in KINDS:
+        rows = getattr(parts, kind)
+        if rows is None:
+            continue
         evidence, table = source.audit(head, task, rows, limits)
-        found = ranking(evidence, table)
-        wanted = {task.a: names(task.x)} | ({task.b: names(task.y)} if task.y else {})
-        hit = any(set(found.get(label, [])[:3]) & words for label, words in wanted.items())
-        named = set().union(*wanted.values())
-        severity = [w.severity.value if w.severity and w.used and w.used.low > 0 else 0.0 for w in table if w.word in named]
-        result[kind] = {
-            "found": {label: words[:5] for label, words in found.items()},
-            "hit": hit,
-            "alarm": any(set(words) & ANY for words in found.values()),
-            "findings": sum(map(len, found.values())),
-            "severity": round(max(severity, default=0.0), 4),
+        sizes = {
+            w.word: w.severity.value for w in table if w.severity and w.used and w.used.low > 0 and w.word in planted(task)
         }
+        own[kind] = scored(task, ranking(evidence, table), max(sizes.values(), default=0.0))
+        if source.name == "sentences":
+            keywords[kind] = scored(task, *ranked_keywords(evidence, task))
     word = next((w for w in sorted(names(task.x), key=lambda w: w != task.x) if w in source.vocabulary), task.x)
     mended = mend_with(source, head, word, parts.train, explainer)
-    result["mended"] = {method: accuracies(better, source.of.z, parts.test) for method, better in mended.items()}
-    return result
+    own["mended"] = {method: accuracies(better, source.of.z, parts.test) for method, better in mended.items()}
+    return {source.name: own} | ({"keywords": keywords} if keywords else {})
+
+
+def planted(task: Task) -> set[str]:
+    """The words that name what was planted."""
+    return names(task.x) | (names(task.y) if task.y else set())
+
+
+def scored(task: Task, found: dict[str, list[str]], severity: float) -> dict:
+    """A ranking of each class's words against the truth. The two attributes may be named for either class."""
+    return {
+        "found": {label: words[:5] for label, words in found.items()},
+        "hit": any(set(words[:3]) & planted(task) for words in found.values()),
+        "alarm": any(set(words) & ANY for words in found.values()),
+        "findings": sum(map(len, found.values())),
+        "severity": round(severity, 4),
+    }
+
+
+def ranked_keywords(evidence: Evidence, task: Task) -> tuple[dict[str, list[str]], float]:
+    """By class, the words that images called wrong say at least ten points more often; and the planted words' largest gap."""
+    called = evidence.logits.argmax(1)
+    found, largest = {}, 0.0
+    for c, label in enumerate(evidence.classes):
+        wrong, right = (evidence.rates[(evidence.label == c) & same] for same in (called != c, called == c))
+        if min(len(wrong), len(right)) < 3:
+            continue
+        gap = wrong.mean(0) - right.mean(0)
+        own = class_itself(label) | set(WORDS[label].split())
+        order = [i for i in np.argsort(-gap) if evidence.vocabulary[i] not in own]
+        found[label] = [evidence.vocabulary[i] for i in order if gap[i] >= 0.1]
+        largest = max([largest, *(float(gap[i]) for i in order if evidence.vocabulary[i] in planted(task))])
+    return found, largest
 
 
 def summary(records: list[dict], source: str) -> dict:
     """Recall at 90 and 95%, false alarms at 50%, AUROC of severity, and the share of the oracle's gain that mending reaches."""
     told: dict = {}
-    for kind in ("balanced", "biased"):
+    for kind in KINDS:
+        some = [r for r in records if kind in r[source]]
         for agreement in (0.9, 0.95):
-            hits = [r[source][kind]["hit"] for r in records if r["agreement"] == agreement and r["harmful"]]
+            hits = [r[source][kind]["hit"] for r in some if r["agreement"] == agreement and r["harmful"]]
             told[f"recall_{agreement}_{kind}"] = [sum(hits), len(hits)]
-        alarms = [r[source][kind]["alarm"] for r in records if r["agreement"] == 0.5]
+        alarms = [r[source][kind]["alarm"] for r in some if r["agreement"] == 0.5]
         told[f"alarms_0.5_{kind}"] = [sum(alarms), len(alarms)]
-        chosen = [r for r in records if r["agreement"] == 0.5 or r["harmful"]]
+        chosen = [r for r in some if r["agreement"] == 0.5 or r["harmful"]]
         truth = [r["harmful"] for r in chosen]
         if len(set(truth)) == 2:
             told[f"auroc_{kind}"] = round(float(roc_auc_score(truth, [r[source][kind]["severity"] for r in chosen])), 4)
     worst = [r for r in records if r["agreement"] == 0.95 and r["harmful"]]
     for method in ("reweight", "project"):
-        some = [r for r in worst if method in r[source]["mended"]]
+        some = [r for r in worst if method in r[source].get("mended", {})]
         if some:
             gain = np.mean([r[source]["mended"][method]["worst"] - r["worst"] for r in some])
             oracle = np.mean([r["oracle"]["worst"] - r["worst"] for r in some])
