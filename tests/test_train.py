@@ -7,11 +7,10 @@ from PIL import Image
 from doubles import tiny_classifier, tiny_lm
 from wordsight.errors import CaptionError, ModelError, TranslatorError
 from wordsight.explain import Explainer
-from wordsight.sentences.matching import Matching, matching
+from wordsight.sentences.matching import Matching
 from wordsight.train import CaptionSource, Shape, check_writable, train_translator
 from wordsight.translator.checkpoint import load_translator
 from wordsight.translator.classes import class_captions, head_row_features, imagenet_classes
-from wordsight.translator.mlp import Translator
 from wordsight.translator.training import Settings
 
 
@@ -88,6 +87,8 @@ def test_word_rates_are_matched_from_a_translator_that_speaks(source, tmp_path):
     start, out = tmp_path / "start.safetensors", tmp_path / "out.safetensors"
     quick(source, start, settings=Settings(epochs=1))
     options = {"start": start, "match": Matching(images=8, sentences=4)}
+    with pytest.raises(TranslatorError, match=r"by a fresh translator, wanted one that speaks already\. Train one first"):
+        quick(source, out, match=Matching())
     with pytest.raises(CaptionError, match="0 of 36 images have 4 captions or more, with no word that several images share"):
         quick(source, out, dev=0.1, settings=Settings(epochs=1), **options)
     rows = source.captions.read_text().splitlines()
@@ -102,27 +103,13 @@ def test_word_rates_are_matched_from_a_translator_that_speaks(source, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         quick(source, tmp_path / "cut.safetensors", settings=settings, on_progress=cut, save_every=0, **options)
     quick(source, tmp_path / "cut.safetensors", settings=settings, **options)
+    quick(source, tmp_path / "without.safetensors", settings=settings, start=start)
     (whole, card), (again, _) = load_translator(out), load_translator(tmp_path / "cut.safetensors")
     assert card.settings["match"] == {"images": 8, "sentences": 4, "weight": 2.0}
     for name, value in whole.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
-
-
-def test_matching_teaches_the_rates_of_words():
-    """A language model that may say "dog" or "cat": the rates wanted are those that come out."""
-    lm = tiny_lm()
-    torch.manual_seed(0)
-    translator = Translator(4, lm.hidden, hidden=16, prefix_tokens=2, dropout=0.0)
-    views = torch.eye(4)[:2, None].repeat(1, 2, 1)
-    targets = torch.tensor([[0.8, 0.2], [0.1, 0.6]])
-    objective = matching(lm, views, ["dog", "cat"], targets, settings=Matching(2, 32, 1.0), noise=0.0)
-    optimiser = torch.optim.Adam(translator.parameters(), lr=0.01)
-    scores = []
-    for _ in range(150):
-        optimiser.zero_grad()
-        scores.append(objective(translator))
-        optimiser.step()
-    assert sum(scores[-10:]) < 0.3 * sum(scores[:10])
+    without = load_translator(tmp_path / "without.safetensors")[0]
+    assert not torch.equal(whole.to_prefix.weight, without.to_prefix.weight)
 
 
 def test_class_names_need_an_imagenet_head(source, tmp_path):

@@ -81,9 +81,15 @@ def train_translator(
     the photographs do not show. Features are stored (``store``, default in the cache), the training keeps a checkpoint
     beside ``out``: interrupted, it goes on from there and ends with the same result. ``start`` is a translator for the same
     models to go on from (a transferred one, for instance), whose size it keeps, instead of a fresh one; the result is not
-    worse than it on the dev loss. ``data`` is a sentence
-    about the data and its terms for the translator's card.
+    worse than it on the dev loss. ``match`` lowers the distance of sampled sentences' word rates from people's, too (see
+    ``sentences.matching``), on photographs that have at least four captions; it needs ``start`` and trades dev loss for word
+    rates. ``data`` is a sentence about the data and its terms for the translator's card.
     """
+    if match is not None and start is None:
+        raise TranslatorError(
+            "Word rates were to be matched by a fresh translator, wanted one that speaks already. Train one first and give it "
+            "as --start."
+        )
     started = None
     if start is not None:
         started = load_translator(start)
@@ -185,7 +191,7 @@ def _fresh(
 
 
 #: Fewer captions say too little about how often people use a word.
-LEAST_CAPTIONS = 4
+_LEAST_CAPTIONS = 4
 
 
 def _matching(
@@ -197,11 +203,11 @@ def _matching(
     settings: Settings,
 ) -> Callable[[Translator], float]:
     """Targets half of what an image's people wrote, half of what its features let expect of others: less is left to chance."""
-    rows = [i for i, image in enumerate(captions) if len(image) >= LEAST_CAPTIONS]
+    rows = [i for i, image in enumerate(captions) if len(image) >= _LEAST_CAPTIONS]
     vocabulary, rates = word_rates([captions[i] for i in rows])
     if not vocabulary:
         raise CaptionError(
-            f"{len(rows)} of {len(captions)} images have {LEAST_CAPTIONS} captions or more, with no word that several images "
+            f"{len(rows)} of {len(captions)} images have {_LEAST_CAPTIONS} captions or more, with no word that several images "
             "share. Word rates cannot be matched on so few: train without it."
         )
     generator = torch.Generator().manual_seed(settings.seed)

@@ -7,9 +7,11 @@ import torch
 from scipy.stats import norm
 
 from doubles import tiny_lm
-from wordsight.sentences.matching import Words, rate_loss
+from wordsight.sentences import matching as matching_module
+from wordsight.sentences.matching import Matching, WordTokens, cost_later, matching, rate_loss
 from wordsight.sentences.nucleus import Sampling
 from wordsight.sentences.reference import enumerate_sentences
+from wordsight.translator.mlp import Translator
 from wordsight.words.content import content_words
 
 # As in test_rates: "red" is a word unless "fish" follows, words come twice; "cat" is no word of the vocabulary.
@@ -51,48 +53,129 @@ def exact(lm, prefix, targets) -> torch.Tensor:
     return total / len(prefix)
 
 
-def estimates(lm, prefix, targets, *, times: int, sentences: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
-    """Scores (times,) and gradients (times, prefix numbers)."""
-    words, scores, gradients = Words(lm, VOCABULARY), [], []
-    for seed in range(times):
+COPIES = 100
+
+
+def estimates(lm, prefix, targets, *, seeds: int, sentences: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scores and gradients (estimates, numbers of the prefix): every image stands in ``COPIES`` rows of a batch."""
+    tokens, scores, gradients = WordTokens(lm, VOCABULARY), [], []
+    for seed in range(seeds):
         torch.manual_seed(seed)
-        leaf = prefix.clone().requires_grad_(True)
-        scores.append(rate_loss(lm, leaf, words, targets, sentences=sentences, sampling=WHOLE, backward_scale=1.0))
-        assert leaf.grad is not None
-        gradients.append(leaf.grad.flatten())
-    return torch.tensor(scores), torch.stack(gradients)
+        many = prefix.repeat(COPIES, 1, 1).requires_grad_(True)
+        wanted = targets.repeat(COPIES, 1)
+        scores.append(rate_loss(lm, many, tokens, wanted, sentences=sentences, sampling=WHOLE, backward_scale=float(COPIES)))
+        assert many.grad is not None
+        gradients.append(many.grad.unflatten(0, (COPIES, len(prefix))).flatten(1))
+    return torch.tensor(scores), torch.cat(gradients)
 
 
-def test_score_and_gradient_are_unbiased(lm, prefix, targets):
+def deviations(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """How many standard errors the means are off."""
+    return (found.mean(0) - truth) / (found.std(0) / math.sqrt(len(found)))
+
+
+def limit(numbers: int) -> float:
+    return norm.isf(1e-3 / (2 * numbers))
+
+
+@pytest.fixture(scope="module")
+def truth(lm, prefix, targets):
     leaf = prefix.clone().requires_grad_(True)
-    truth = exact(lm, leaf, targets)
-    truth.backward()
+    score = exact(lm, leaf, targets)
+    score.backward()
     assert leaf.grad is not None
-    scores, gradients = estimates(lm, prefix, targets, times=400)
-    off = (scores.mean() - truth.item()) / (scores.std() / math.sqrt(len(scores)))
-    assert abs(off) < norm.isf(1e-3 / 2)
-    error = gradients.std(0) / math.sqrt(len(gradients))
-    off = (gradients.mean(0) - leaf.grad.flatten()) / error
-    assert off.abs().max() < norm.isf(1e-3 / (2 * len(off)))
-    assert torch.nn.functional.cosine_similarity(gradients.mean(0), leaf.grad.flatten(), dim=0) > 0.95
+    return score.item(), leaf.grad.flatten()
 
 
-def test_the_same_test_fails_for_other_targets(lm, prefix, targets):
+@pytest.mark.parametrize("sentences", [2, 6])
+def test_score_and_gradient_are_unbiased(lm, prefix, targets, truth, sentences):
+    score, gradient = truth
+    scores, gradients = estimates(lm, prefix, targets, seeds=60, sentences=sentences)
+    assert abs(float(deviations(scores, torch.tensor(score)))) < limit(1)
+    assert deviations(gradients, gradient).abs().max() < limit(len(gradient))
+
+
+def test_a_baseline_from_the_other_sentences_would_bias_it(lm, prefix, targets, truth, monkeypatch):
+    """Their costs come from this sentence, too: what one would take first to lower the noise fails the same test."""
+
+    def with_baseline(*arguments):
+        later = cost_later(*arguments).unflatten(0, (-1, 6))
+        return ((later - later.mean(1, keepdim=True)) * 6 / 5).flatten(0, 1)
+
+    monkeypatch.setattr(matching_module, "cost_later", with_baseline)
+    _, gradients = estimates(lm, prefix, targets, seeds=60, sentences=6)
+    assert deviations(gradients, truth[1]).abs().max() > limit(gradients.shape[1])
+
+
+def test_what_a_token_is_answerable_for():
+    """Red fish dog red <end>, worked out by hand: "redfish" takes "red" back, and the last "red" is the first for good."""
+    red, redfish, dog = 0, 1, 2
+    word = torch.tensor([[red, redfish, dog, red, -1]])
+    goes_on = torch.tensor([[False, True, False, False, False]])
+    cost = torch.tensor([[0.5, -0.3, 0.2]])
+    first = torch.tensor([[3, 1, 2]])
+    own = [0.5, -0.3 - 0.5, 0.2, 0.5, 0.0]
+    nothing_summed = torch.zeros(1, 5, dtype=torch.bool)
+    later = cost_later(word, goes_on, nothing_summed, cost, first)
+    torch.testing.assert_close(later, torch.tensor([[sum(own[i:]) for i in range(5)]]))
+    summed = torch.tensor([[True, False, True, True, False]])
+    later = cost_later(word, goes_on, summed, cost, first)
+    torch.testing.assert_close(later, torch.tensor([[sum(own[1:]), sum(own[1:]), 0.5, 0.0, 0.0]]))
+
+
+def test_the_score_alone_moves_nothing(lm, prefix, targets):
     leaf = prefix.clone().requires_grad_(True)
-    exact(lm, leaf, targets.flip(0)).backward()
+    assert isinstance(rate_loss(lm, leaf, WordTokens(lm, VOCABULARY), targets, sentences=4, sampling=WHOLE), float)
+    assert leaf.grad is None
+
+
+def test_sentences_of_the_nucleus_pull_words_into_it(lm, prefix):
+    """A word that the nucleus never says but that is wanted gets more probable all the same."""
+    narrow = Sampling(max_tokens=1, top_p=0.01)  # one token: the most probable
+    said = {lm.decode([list(s)])[0] for s in enumerate_sentences(lm, prefix[:1], narrow)}
+    word = next(w for w in ("dog", "red", "cat") if w not in said)
+    leaf = prefix[:1].clone().requires_grad_(True)
+    torch.manual_seed(0)
+    tokens = WordTokens(lm, [word])
+    rate_loss(lm, leaf, tokens, torch.ones(1, 1), sentences=2, sampling=narrow, backward_scale=1.0)
     assert leaf.grad is not None
-    _, gradients = estimates(lm, prefix, targets, times=400)
-    off = (gradients.mean(0) - leaf.grad.flatten()) / (gradients.std(0) / math.sqrt(len(gradients)))
-    assert off.abs().max() > norm.isf(1e-3 / (2 * len(off)))
+
+    def probability(at: torch.Tensor) -> float:
+        return float(lm.model(inputs_embeds=at).logits[0, -1].softmax(-1)[tokens.token].sum())
+
+    assert probability(leaf.detach() - 0.1 * leaf.grad) > probability(leaf.detach())
 
 
-def test_a_sentence_alone_cannot_be_judged(lm, prefix, targets):
-    with pytest.raises(ValueError, match="sentences is 1, wanted at least 2"):
-        rate_loss(lm, prefix, Words(lm, VOCABULARY), targets, sentences=1)
+def test_settings_that_cannot_work_are_refused():
+    for wrong in ({"sentences": 1}, {"images": 0}, {"weight": 0.0}):
+        with pytest.raises(ValueError, match=r"wanted at least 1 image, at least 2 sentences .* and a weight above 0"):
+            Matching(**wrong)
+
+
+def test_targets_of_another_vocabulary_are_refused(lm, targets):
+    with pytest.raises(ValueError, match=r"targets has the shape \(2, 4\), wanted \(2, 1\)"):
+        matching(lm, torch.zeros(2, 1, 4), ["dog"], targets, settings=Matching(), noise=0.0)
+
+
+def test_matching_teaches_the_rates_of_words():
+    """A language model that may say "dog" or "cat": the rates wanted are those that come out."""
+    lm = tiny_lm()
+    torch.manual_seed(0)
+    translator = Translator(4, lm.hidden, hidden=16, prefix_tokens=2, dropout=0.0)
+    views = torch.eye(4)[:2, None].repeat(1, 2, 1)
+    targets = torch.tensor([[0.8, 0.2], [0.1, 0.6]])
+    objective = matching(lm, views, ["dog", "cat"], targets, settings=Matching(2, 32, 1.0), noise=0.0)
+    optimiser = torch.optim.Adam(translator.parameters(), lr=0.01)
+    scores = []
+    for _ in range(150):
+        optimiser.zero_grad()
+        scores.append(objective(translator))
+        optimiser.step()
+    assert sum(scores[-10:]) < 0.3 * sum(scores[:10])
 
 
 def test_words_end_where_no_token_goes_on_with_them(lm):
-    words = Words(lm, VOCABULARY)
+    words = WordTokens(lm, VOCABULARY)
     name = words.lexicon.words
     word, goes_on = words.ends(torch.tensor([[5, 3, 1, 6, 0]]))  # red fish dog . <end>
     assert [name[w] if w >= 0 else None for w in word[0].tolist()] == ["red", "redfish", "dog", None, None]

@@ -21,7 +21,7 @@ from wordsight.tensors import Features
 from wordsight.translator.checkpoint import translator_fingerprint
 from wordsight.translator.language_model import LanguageModel
 from wordsight.translator.mlp import Translator
-from wordsight.translator.training import caption_loss, pack
+from wordsight.translator.packing import caption_loss, pack
 
 
 def sentence_gradients(

@@ -43,8 +43,6 @@ def train(
 
     if len(captions) != len(images):
         raise typer.BadParameter(f"{len(captions)} --captions but {len(images)} --images; give one folder a caption file.")
-    if match and start is None:
-        raise typer.BadParameter("--match goes on from a translator that speaks already; name one with --start.")
     check_writable(out)
     with download_bar() as on_bytes:
         model, language_model = load_models(classifier=classifier, lm=lm, device=device, on_bytes=on_bytes)
@@ -53,7 +51,8 @@ def train(
         def on_progress(progress: Progress) -> None:
             steps.total = progress.steps
             dev_loss = f"{progress.dev_loss:.3f}" if progress.dev_loss is not None else "-"
-            steps.set_postfix_str(f"loss {progress.loss:.3f}, dev {dev_loss}", refresh=False)
+            rates = f", word rates {progress.beside:.3f}" if progress.beside is not None else ""
+            steps.set_postfix_str(f"loss {progress.loss:.3f}, dev {dev_loss}{rates}", refresh=False)
             steps.update(progress.step - steps.n)
 
         trained = train_translator(
@@ -75,7 +74,7 @@ def train(
         json.dumps(
             {
                 "translator": str(trained.translator),
-                "dev_loss": min(trained.dev_losses, default=None),
+                "dev_loss": trained.dev_losses[-1] if match else min(trained.dev_losses, default=None),
                 "images": trained.images,
                 "dev_images": trained.dev_images,
                 "left_out": len(trained.failures),

@@ -1,7 +1,6 @@
 """Training: minimise -log p(caption | T(z)) with everything frozen but T.
 
-The captions of one image are packed behind its prefix in one row; an attention mask keeps them from seeing each other, so the
-prefix is computed once an image. The language model's head runs on caption positions only.
+Features are extracted once; see ``packing`` for how the captions of an image share its prefix.
 """
 
 import hashlib
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
@@ -25,6 +23,7 @@ from wordsight.machine import keep_freed_memory
 from wordsight.tensors import Prefix, Views
 from wordsight.translator.language_model import LanguageModel
 from wordsight.translator.mlp import Translator
+from wordsight.translator.packing import caption_loss, pack
 from wordsight.translator.warm_start import mix_views
 
 logger = logging.getLogger(__name__)
@@ -81,102 +80,17 @@ class Captioned:
 
 @dataclass(frozen=True)
 class Progress:
-    """One report of a running training: steps done of all, loss in nats a token, seconds left."""
+    """One report of a running training: steps done of all, loss in nats a token, seconds left.
+
+    ``beside``: what the objective beside the captions' returned, a running mean; None if there is none.
+    """
 
     step: int
     steps: int
     loss: float
     dev_loss: float | None
     seconds_left: float
-
-
-@dataclass(frozen=True)
-class Packed:
-    """A batch of rows ``prefix, caption 1, caption 2, ...``; predicted tokens are named by row and position."""
-
-    tokens: Tensor  # (rows, width) caption inputs, without the prefix
-    mask: Tensor  # (rows, 1, prefix + width, prefix + width), True where attention is allowed
-    positions: Tensor  # (rows, prefix + width)
-    target_row: Tensor  # (targets,)
-    target_position: Tensor  # (targets,) counted from the last prefix position
-    target: Tensor  # (targets,)
-
-
-def pack(captions: Sequence[Sequence[Sequence[int]]], *, prefix: int) -> Packed:
-    """Pack the captions of each image into one row behind its prefix. Captions end with the end-of-text token."""
-    width = max(sum(len(c) - 1 for c in image) for image in captions)
-    rows = len(captions)
-    tokens = torch.zeros(rows, width, dtype=torch.long)
-    owner = torch.full((rows, prefix + width), -1)
-    owner[:, :prefix] = 0
-    positions = torch.zeros(rows, prefix + width, dtype=torch.long)
-    positions[:, :prefix] = torch.arange(prefix)
-    row_of, position_of, target = [], [], []
-    for row, image in enumerate(captions):
-        start = 0
-        for number, caption in enumerate(image, start=1):
-            length = len(caption) - 1
-            tokens[row, start : start + length] = torch.tensor(caption[:-1], dtype=torch.long)
-            here = slice(prefix + start, prefix + start + length)
-            owner[row, here] = number
-            positions[row, here] = torch.arange(prefix, prefix + length)
-            row_of += [row] * len(caption)
-            position_of += [0, *range(start + 1, start + length + 1)]
-            target += caption
-            start += length
-    same = owner[:, :, None] == owner[:, None, :]
-    to_prefix = (owner == 0)[:, None, :]
-    causal = torch.ones(prefix + width, prefix + width, dtype=torch.bool).tril()
-    mask = causal & (same | to_prefix)  # padding sees the prefix, so that no row of the softmax is empty
-    return Packed(tokens, mask[:, None], positions, *(torch.tensor(t) for t in (row_of, position_of, target)))
-
-
-def caption_loss(lm: LanguageModel, prefix: Prefix, packed: Packed, *, backward_scale: float | None = None) -> float:
-    """Summed -log p of every caption token (end included) given its image's prefix, in nats.
-
-    With ``backward_scale`` the gradient of that many times the loss is added to whatever made ``prefix``.
-    """
-    target = packed.target.to(lm.device)
-
-    def loss(logits: Tensor, part: slice) -> Tensor:
-        return torch.nn.functional.cross_entropy(logits, target[part], reduction="sum")
-
-    return summed_loss(lm, prefix, packed, loss, backward_scale=backward_scale)
-
-
-def summed_loss(
-    lm: LanguageModel,
-    prefix: Prefix,
-    packed: Packed,
-    loss: Callable[[Float[Tensor, "targets vocabulary"], slice], Tensor],
-    *,
-    backward_scale: float | None = None,
-) -> float:
-    """Sum of ``loss(logits, part)`` over the logits that predict ``packed.target[part]``, part by part.
-
-    With ``backward_scale`` the gradient of that many times the sum is added to whatever made ``prefix``. The head runs over
-    a few hundred positions at a time and its gradient is taken at once: logits of a whole batch would take gigabytes.
-    """
-    device, length = lm.device, prefix.shape[1]
-    inputs = torch.cat([prefix.to(lm.dtype), lm.model.get_input_embeddings()(packed.tokens.to(device))], dim=1)
-    allowed = packed.mask.to(device)
-    mask = torch.zeros(allowed.shape, dtype=lm.dtype, device=device).masked_fill_(~allowed, torch.finfo(lm.dtype).min)
-    hidden = lm.hidden_states(inputs_embeds=inputs, attention_mask=mask, position_ids=packed.positions.to(device))
-    picked = hidden[packed.target_row.to(device), packed.target_position.to(device) + length - 1]
-    leaf = picked.detach().requires_grad_(backward_scale is not None)
-    total = 0.0
-    for start in range(0, len(leaf), _HEAD_ROWS):
-        part = slice(start, start + _HEAD_ROWS)
-        one = loss(lm.logits(leaf[part]).float(), part)
-        total += one.item()
-        if backward_scale is not None:
-            (one * backward_scale).backward()
-    if backward_scale is not None:
-        picked.backward(leaf.grad)
-    return total
-
-
-_HEAD_ROWS = 256
+    beside: float | None = None
 
 
 def train(
@@ -194,8 +108,9 @@ def train(
 ) -> list[float]:
     """Train ``translator`` in place and leave it with the weights of the lowest dev loss. Returns the dev losses.
 
-    ``beside`` adds the gradient of another objective at every step, drawing only on torch's own random numbers. The dev loss
-    is then no judge of the whole, so the training runs to its end and keeps the last weights.
+    ``beside`` adds the gradient of another objective at every step, drawing only on torch's own random numbers, and returns
+    its value. The dev loss is then no judge of the whole: the training runs to its end and leaves the last weights (their
+    running mean, with ``memory``).
 
     Every random choice of a step follows from the seed and the step's number, so a training that goes on from its checkpoint
     reaches the same result as one that was never interrupted. Losses are in nats a token; the first is that before training.
@@ -215,7 +130,7 @@ def train(
     per_epoch = math.ceil(len(data.views) / settings.batch)
     steps = settings.epochs * per_epoch
     evaluate_every = max(1, per_epoch // settings.evaluations_an_epoch)
-    step, history, best = 0, [], {k: v.clone() for k, v in translator.state_dict().items()}
+    step, history, kept = 0, [], {k: v.clone() for k, v in translator.state_dict().items()}
     identity = {
         "settings": asdict(settings),
         "data": data.fingerprint(),
@@ -225,7 +140,7 @@ def train(
         "shapes": {name: list(value.shape) for name, value in translator.state_dict().items()},
     }
     if checkpoint is not None and checkpoint.exists():
-        step, history, best = _resume(checkpoint, translator, mean, optimiser, identity)
+        step, history, kept = _resume(checkpoint, translator, mean, optimiser, identity)
         logger.info("going on from step %d of %d", step, steps)
     else:
         history.append(dev_loss(translator, lm, dev, batch=settings.batch))
@@ -234,30 +149,31 @@ def train(
         return beside is None and _should_stop(losses, settings.patience)
 
     saved = started = time.monotonic()
-    first, running = step, float("nan")
+    first, running, beside_running = step, float("nan"), float("nan")
     with torch.random.fork_rng():
         while step < steps and not stops(history):
             for rows in _batches(data, settings, epoch=step // per_epoch, skip=step % per_epoch):
                 torch.manual_seed(settings.seed * 1_000_003 + step)
                 _set_rates(optimiser, step, steps, settings.warm_up)
-                loss = _step(translator, lm, data, rows, settings.noise, optimiser, beside)
+                loss, value = _step(translator, lm, data, rows, settings.noise, optimiser, beside)
                 mean.update_parameters(translator)
-                running = loss if math.isnan(running) else 0.95 * running + 0.05 * loss
+                running, beside_running = _smoothed(running, loss), _smoothed(beside_running, value)
                 step += 1
                 if step % evaluate_every == 0 or step == steps:
                     history.append(dev_loss(averaged, lm, dev, batch=settings.batch))
                     if beside is not None or history[-1] == min(history):
-                        best = {k: v.clone() for k, v in averaged.state_dict().items()}
+                        kept = {k: v.clone() for k, v in averaged.state_dict().items()}
                 left = (time.monotonic() - started) / (step - first) * (steps - step)
-                on_progress(Progress(step, steps, running, history[-1] if history else None, left))
+                told = None if beside is None else beside_running
+                on_progress(Progress(step, steps, running, history[-1] if history else None, left, told))
                 if checkpoint is not None and time.monotonic() - saved > save_every:
-                    _save(checkpoint, translator, mean, optimiser, identity, step, history, best)
+                    _save(checkpoint, translator, mean, optimiser, identity, step, history, kept)
                     saved = time.monotonic()
                 if stops(history):
                     break
     if checkpoint is not None:
-        _save(checkpoint, translator, mean, optimiser, identity, step, history, best)
-    translator.load_state_dict(best)
+        _save(checkpoint, translator, mean, optimiser, identity, step, history, kept)
+    translator.load_state_dict(kept)
     translator.eval()
     return history
 
@@ -286,17 +202,21 @@ def dev_loss(translator: Translator, lm: LanguageModel, dev: Captioned, *, batch
     return total / max(1, count)
 
 
-def _step(translator, lm, data, rows, noise, optimiser, beside) -> float:
+def _smoothed(before: float, now: float) -> float:
+    return now if math.isnan(before) else 0.95 * before + 0.05 * now
+
+
+def _step(translator, lm, data, rows, noise, optimiser, beside) -> tuple[float, float]:
+    """The loss in nats a token, and what ``beside`` returned."""
     translator.train()
     packed = pack([data.captions[r] for r in rows.tolist()], prefix=translator.prefix_tokens)
     prefix = noisy_prefix(translator, data.views[rows], noise)
     optimiser.zero_grad()
     loss = caption_loss(lm, prefix, packed, backward_scale=1 / len(packed.target))
-    if beside is not None:
-        beside(translator)
+    value = float("nan") if beside is None else beside(translator)
     torch.nn.utils.clip_grad_norm_(translator.parameters(), 1.0)
     optimiser.step()
-    return loss / len(packed.target)
+    return loss / len(packed.target), value
 
 
 def noisy_prefix(translator: Translator, views: Views, noise: float) -> Prefix:
@@ -328,8 +248,8 @@ def _should_stop(history: list[float], patience: int) -> bool:
     return len(history) > patience and min(history[-patience:]) >= min(history[:-patience])
 
 
-def _save(path: Path, translator, mean, optimiser, identity: dict, step: int, history: list[float], best: dict) -> None:
-    state = {"identity": identity, "step": step, "history": history, "best": best}
+def _save(path: Path, translator, mean, optimiser, identity: dict, step: int, history: list[float], kept: dict) -> None:
+    state = {"identity": identity, "step": step, "history": history, "kept": kept}
     state |= {"translator": translator.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict()}
     with replacing(path) as partial:
         torch.save(state, partial)
@@ -352,4 +272,4 @@ def _resume(path: Path, translator, mean, optimiser, identity: dict) -> tuple[in
     translator.load_state_dict(state["translator"])
     mean.load_state_dict(state["mean"])
     optimiser.load_state_dict(state["optimiser"])
-    return state["step"], state["history"], state["best"]
+    return state["step"], state["history"], state["kept"]
