@@ -9,9 +9,10 @@ an interrupted run goes on.
 
 Sources of words: "sentences" are wordsight's; "ridge" and "knn" are what needs no language model (ridge regression from
 features to words, captions of the 60 nearest features; both cross-fitted, so that no image's own captions are used).
-"keywords" ranks the words of the sentences as Bias-to-Text does (Kim et al. 2024), without CLIP: what a class's images that are
-called wrong say more often than those called right. Heads are mended with the planted word. Audits are made of balanced images,
-of images as biased as the training, and of balanced ones that the translator never saw.
+"keywords" is a baseline after Bias-to-Text (Kim et al. 2024), which has a captioner's words ranked by CLIP: here they are words
+of wordsight's sentences, ranked by how much more often a class's images that are called wrong say them than those called right.
+Heads are mended with the planted word. Audits are made of balanced images, of images as biased as the training, and of balanced
+ones that had no part in making the translator.
 """
 
 import argparse
@@ -49,6 +50,9 @@ KINDS = ("balanced", "biased", "unseen")
 NAMES = ("sentences", "keywords", "ridge", "knn")
 #: A worst group this much below the unbiased head's is harm.
 HARM = 0.1
+#: Photographs of dev by whose loss the starter's weights were chosen.
+_CHOSEN_BY = 200
+_LEAST_TRAINING = 25
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Photographs:
     """All photographs with features and captions; everything else names them by row."""
 
     files: list[Path]
-    seen: np.ndarray  # by the translator, while it was trained
+    seen: np.ndarray  # trained on by the translator, or chosen by
     z: torch.Tensor
     captions: list[list[str]]
 
@@ -87,7 +91,7 @@ def photographs(shared: Path, explainer: Explainer) -> Photographs:
     found = extract_stored(explainer.classifier, files, cache_folder() / "features")
     assert not found.failures, found.failures
     z = found.views.mean(1)
-    seen = np.arange(len(files)) < len(train)
+    seen = np.arange(len(files)) < len(train) + _CHOSEN_BY
     return Photographs(files, seen, z, [captions[f.name] for f in files])
 
 
@@ -110,20 +114,30 @@ class Split:
 
 
 def split(rows: list[np.ndarray], agreement: float, seed: int, seen: np.ndarray) -> Split:
-    """Draw them: at least 25 test images a group, at most 400 training images a class; audits prefer unseen images."""
+    """Draw them: 25 to 60 test images a group, at most 400 training images a class, as many at every agreement."""
     draw = np.random.default_rng(seed)
     rows = [draw.permutation(group) for group in rows]
     held = min(60, max(25, min(map(len, rows)) // 4))
-    test = [g[:held] for g in rows]
-    rows = [g[held:][seen[g[held:]].argsort(kind="stable")] for g in rows]
-    audit, rest = [g[:held] for g in rows], [g[held:] for g in rows]
-    fewest = min(int((~seen[g]).sum()) for g in audit)
-    most = min(400, 2 * min(map(len, rest)))
-    shares = [agreement, 1 - agreement, 1 - agreement, agreement]
+    fewest = min(held, *(int((~seen[g]).sum()) for g in rows))
+    unseen = [g[~seen[g]][:fewest] for g in rows] if fewest >= 10 else None
+    if unseen is not None:
+        rows = [g[~np.isin(g, u)] for g, u in zip(rows, unseen, strict=True)]
+    test, audit, rest = ([g[:held] for g in rows], [g[held : 2 * held] for g in rows], [g[2 * held :] for g in rows])
+    fitting = min(_fitting(rest, (max(AGREEMENTS), 0.5, 0.5, max(AGREEMENTS))))
+    assert min(map(len, test)) >= 25, "too few test images"
+    assert fitting >= _LEAST_TRAINING, f"only {fitting} training images a class"
+    most = min(400, max(_LEAST_TRAINING, round(0.6 * fitting)))  # the others make the biased audit as large
+    shares = (agreement, 1 - agreement, 1 - agreement, agreement)
     train = [g[: round(most * share)] for g, share in zip(rest, shares, strict=True)]
     spare = [np.concatenate([a, g[len(t) :]]) for a, g, t in zip(audit, rest, train, strict=True)]
-    biased = [g[: round(2 * held * share)] for g, share in zip(spare, shares, strict=True)]
-    return Split(train, test, audit, biased, [g[:fewest] for g in audit] if fewest >= 10 else None)
+    many = min(200, *_fitting(spare, shares))
+    biased = [g[: round(many * share)] for g, share in zip(spare, shares, strict=True)]
+    return Split(train, test, audit, biased, unseen)
+
+
+def _fitting(groups: list[np.ndarray], shares: tuple[float, ...]) -> list[int]:
+    """How many images a class could have, by each group."""
+    return [int(len(group) / share) for group, share in zip(groups, shares, strict=True)]
 
 
 def labels_of(rows: list[np.ndarray]) -> tuple[np.ndarray, torch.Tensor, torch.Tensor]:
@@ -315,7 +329,7 @@ def scored(task: Task, found: dict[str, list[str]], severity: float) -> dict:
     return {
         "found": {label: words[:5] for label, words in found.items()},
         "hit": any(set(words[:3]) & planted(task) for words in found.values()),
-        "alarm": any(set(words) & ANY for words in found.values()),
+        "alarm": any(set(words[:3]) & ANY for words in found.values()),
         "findings": sum(map(len, found.values())),
         "severity": round(severity, 4),
     }
@@ -324,14 +338,15 @@ def scored(task: Task, found: dict[str, list[str]], severity: float) -> dict:
 def ranked_keywords(evidence: Evidence, task: Task) -> tuple[dict[str, list[str]], float]:
     """By class, the words that images called wrong say at least ten points more often; and the planted words' largest gap."""
     called = evidence.logits.argmax(1)
+    # Images that are called the other class say its name.
+    names_of_classes = set().union(*(class_itself(c) | set(WORDS[c].split()) for c in evidence.classes))
     found, largest = {}, 0.0
     for c, label in enumerate(evidence.classes):
         wrong, right = (evidence.rates[(evidence.label == c) & same] for same in (called != c, called == c))
         if min(len(wrong), len(right)) < 3:
             continue
         gap = wrong.mean(0) - right.mean(0)
-        own = class_itself(label) | set(WORDS[label].split())
-        order = [i for i in np.argsort(-gap) if evidence.vocabulary[i] not in own]
+        order = [i for i in np.argsort(-gap) if evidence.vocabulary[i] not in names_of_classes]
         found[label] = [evidence.vocabulary[i] for i in order if gap[i] >= 0.1]
         largest = max([largest, *(float(gap[i]) for i in order if evidence.vocabulary[i] in planted(task))])
     return found, largest
@@ -347,6 +362,8 @@ def summary(records: list[dict], source: str) -> dict:
             told[f"recall_{agreement}_{kind}"] = [sum(hits), len(hits)]
         alarms = [r[source][kind]["alarm"] for r in some if r["agreement"] == 0.5]
         told[f"alarms_0.5_{kind}"] = [sum(alarms), len(alarms)]
+        anything = [r[source][kind]["findings"] > 0 for r in some if r["agreement"] == 0.5]
+        told[f"any_finding_0.5_{kind}"] = [sum(anything), len(anything)]
         chosen = [r for r in some if r["agreement"] == 0.5 or r["harmful"]]
         truth = [r["harmful"] for r in chosen]
         if len(set(truth)) == 2:
