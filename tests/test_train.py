@@ -7,7 +7,6 @@ from PIL import Image
 from doubles import tiny_classifier, tiny_lm
 from wordsight.errors import CaptionError, ModelError, TranslatorError
 from wordsight.explain import Explainer
-from wordsight.sentences.matching import Matching
 from wordsight.train import CaptionSource, Shape, check_writable, train_translator
 from wordsight.translator.checkpoint import load_translator
 from wordsight.translator.classes import class_captions, head_row_features, imagenet_classes
@@ -81,35 +80,6 @@ def test_an_interrupted_training_goes_on(source, tmp_path):
     whole, cut_ = (load_translator(tmp_path / f"{n}.safetensors")[0].state_dict() for n in ("whole", "cut"))
     for name, value in whole.items():
         assert torch.equal(value, cut_[name]), name
-
-
-def test_word_rates_are_matched_from_a_translator_that_speaks(source, tmp_path):
-    start, out = tmp_path / "start.safetensors", tmp_path / "out.safetensors"
-    quick(source, start, settings=Settings(epochs=1))
-    options = {"start": start, "match": Matching(images=8, sentences=4)}
-    with pytest.raises(TranslatorError, match=r"by a fresh translator, wanted one that speaks already\. Train one first"):
-        quick(source, out, match=Matching())
-    with pytest.raises(CaptionError, match="0 of 36 images have 4 captions or more, with no word that several images share"):
-        quick(source, out, dev=0.1, settings=Settings(epochs=1), **options)
-    rows = source.captions.read_text().splitlines()
-    source.captions.write_text("\n".join([rows[0], *rows[1:] * 4]))
-
-    def cut(progress):
-        if progress.step == 12:
-            raise KeyboardInterrupt
-
-    settings = Settings(epochs=2, batch=4)
-    quick(source, out, settings=settings, **options)
-    with pytest.raises(KeyboardInterrupt):
-        quick(source, tmp_path / "cut.safetensors", settings=settings, on_progress=cut, save_every=0, **options)
-    quick(source, tmp_path / "cut.safetensors", settings=settings, **options)
-    quick(source, tmp_path / "without.safetensors", settings=settings, start=start)
-    (whole, card), (again, _) = load_translator(out), load_translator(tmp_path / "cut.safetensors")
-    assert card.settings["match"] == {"images": 8, "sentences": 4, "weight": 2.0}
-    for name, value in whole.state_dict().items():
-        assert torch.equal(value, again.state_dict()[name]), name
-    without = load_translator(tmp_path / "without.safetensors")[0]
-    assert not torch.equal(whole.to_prefix.weight, without.to_prefix.weight)
 
 
 def test_class_names_need_an_imagenet_head(source, tmp_path):

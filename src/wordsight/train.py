@@ -15,7 +15,6 @@ from wordsight.features.classifier import Classifier
 from wordsight.features.extraction import extract_stored
 from wordsight.fetch import cache_folder
 from wordsight.images.files import find_images
-from wordsight.sentences.matching import Matching, matching
 from wordsight.tensors import Views
 from wordsight.translator.captions import match_captions, read_captions
 from wordsight.translator.checkpoint import TranslatorCard, check_fits, load_translator, save_translator, translator_fingerprint
@@ -23,7 +22,7 @@ from wordsight.translator.classes import class_captions, head_row_features, imag
 from wordsight.translator.language_model import LanguageModel
 from wordsight.translator.mlp import Translator
 from wordsight.translator.training import Captioned, Progress, Settings, train
-from wordsight.translator.warm_start import cross_fitted_rates, warm_start, word_rates
+from wordsight.translator.warm_start import warm_start
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +65,6 @@ def train_translator(
     class_draws: int = 0,
     settings: Settings = Settings(),  # noqa: B008 (frozen)
     shape: Shape = Shape(),
-    match: Matching | None = None,
     start: Path | None = None,
     data: str = "",
     store: Path | None = None,
@@ -81,15 +79,9 @@ def train_translator(
     the photographs do not show. Features are stored (``store``, default in the cache), the training keeps a checkpoint
     beside ``out``: interrupted, it goes on from there and ends with the same result. ``start`` is a translator for the same
     models to go on from (a transferred one, for instance), whose size it keeps, instead of a fresh one; the result is not
-    worse than it on the dev loss. ``match`` lowers the distance of sampled sentences' word rates from people's, too (see
-    ``sentences.matching``), on photographs that have at least four captions; it needs ``start`` and trades dev loss for word
-    rates. ``data`` is a sentence about the data and its terms for the translator's card.
+    worse than it on the dev loss. ``data`` is a sentence
+    about the data and its terms for the translator's card.
     """
-    if match is not None and start is None:
-        raise TranslatorError(
-            "Word rates were to be matched by a fresh translator, wanted one that speaks already. Train one first and give it "
-            "as --start."
-        )
     started = None
     if start is not None:
         started = load_translator(start)
@@ -121,18 +113,13 @@ def train_translator(
             translator = _fresh(classifier, lm, shape, photographs, weight, train_views, train_captions, generator)
     translator.set_dropout(shape.dropout)
     translator.to(lm.device)
-    beside = None
-    if match is not None:
-        own = [captions[i] for i in kept]
-        beside = _matching(lm, photographs, own, translator.to_prefix.in_features, match, settings)
     history = train(
         translator,
         lm,
         Captioned(train_views, _tokens(lm, train_captions)),
         Captioned(own_views(views[sorted(held)]), _tokens(lm, [captions[i] for i in sorted(held)])),
         settings=settings,
-        beside=beside,
-        origin=f"{origin}, dropout {shape.dropout}, {match}",
+        origin=f"{origin}, dropout {shape.dropout}",
         checkpoint=out.with_name(out.name + ".checkpoint"),
         save_every=save_every,
         on_progress=on_progress,
@@ -155,8 +142,8 @@ def train_translator(
             "class_draws": class_draws,
             **({} if started is None else {"from": started[1].data}),
         },
-        figures={"dev_loss_nats_a_token": history[-1] if match else min(history), "dev_images": len(held)} if history else {},
-        settings={**asdict(settings), **asdict(shape), **({} if match is None else {"match": asdict(match)})},
+        figures={"dev_loss_nats_a_token": min(history), "dev_images": len(held)} if history else {},
+        settings=asdict(settings) | asdict(shape),
     )
     save_translator(out, translator, card)
     out.with_name(out.name + ".checkpoint").unlink(missing_ok=True)
@@ -188,33 +175,6 @@ def _fresh(
         own_views(photographs).mean(1),
     )
     return translator
-
-
-#: Fewer captions say too little about how often people use a word.
-_LEAST_CAPTIONS = 4
-
-
-def _matching(
-    lm: LanguageModel,
-    views: Views,
-    captions: Sequence[Sequence[str]],
-    hidden: int,
-    match: Matching,
-    settings: Settings,
-) -> Callable[[Translator], float]:
-    """Targets half of what an image's people wrote, half of what its features let expect of others: less is left to chance."""
-    rows = [i for i, image in enumerate(captions) if len(image) >= _LEAST_CAPTIONS]
-    vocabulary, rates = word_rates([captions[i] for i in rows])
-    if not vocabulary:
-        raise CaptionError(
-            f"{len(rows)} of {len(captions)} images have {_LEAST_CAPTIONS} captions or more, with no word that several images "
-            "share. Word rates cannot be matched on so few: train without it."
-        )
-    generator = torch.Generator().manual_seed(settings.seed)
-    with torch.random.fork_rng():
-        torch.manual_seed(settings.seed)
-        expected = cross_fitted_rates(views[rows], rates, hidden=hidden, generator=generator)
-    return matching(lm, views[rows], vocabulary, (rates + expected) / 2, settings=match, noise=settings.noise)
 
 
 def own_views(views: Views) -> Float[Tensor, "images own features"]:

@@ -30,14 +30,10 @@ def train(
         int, typer.Option(min=0, help="Features made from each row of an ImageNet head, with the class's name as caption.")
     ] = 0,
     start: Annotated[Path | None, typer.Option(help="Go on from this translator, a transferred one for instance.")] = None,
-    match: Annotated[
-        bool, typer.Option("--match", help="Match the word rates of sampled sentences with the captions', too; with --start.")
-    ] = False,
     data: Annotated[str, typer.Option(help="A sentence on the data and its terms, for the translator's card.")] = "",
 ) -> None:
     """Train a translator for a classifier and a language model from captioned images. Interrupted, it goes on."""
     from wordsight.explain import load_models
-    from wordsight.sentences.matching import Matching
     from wordsight.train import CaptionSource, Shape, check_writable, train_translator
     from wordsight.translator.training import Progress, Settings
 
@@ -51,8 +47,7 @@ def train(
         def on_progress(progress: Progress) -> None:
             steps.total = progress.steps
             dev_loss = f"{progress.dev_loss:.3f}" if progress.dev_loss is not None else "-"
-            rates = f", word rates {progress.beside:.3f}" if progress.beside is not None else ""
-            steps.set_postfix_str(f"loss {progress.loss:.3f}, dev {dev_loss}{rates}", refresh=False)
+            steps.set_postfix_str(f"loss {progress.loss:.3f}, dev {dev_loss}", refresh=False)
             steps.update(progress.step - steps.n)
 
         trained = train_translator(
@@ -64,7 +59,6 @@ def train(
             class_draws=class_draws,
             settings=Settings(epochs=epochs, batch=batch, learning_rate=learning_rate, seed=seed),
             shape=Shape(hidden=hidden, prefix_tokens=prefix_tokens),
-            match=Matching() if match else None,
             start=start,
             data=data,
             on_images=on_images,
@@ -74,7 +68,7 @@ def train(
         json.dumps(
             {
                 "translator": str(trained.translator),
-                "dev_loss": trained.dev_losses[-1] if match else min(trained.dev_losses, default=None),
+                "dev_loss": min(trained.dev_losses, default=None),
                 "images": trained.images,
                 "dev_images": trained.dev_images,
                 "left_out": len(trained.failures),

@@ -57,13 +57,6 @@ class Lexicon:
             self._word_of_run = torch.cat([self._word_of_run, torch.tensor(fresh, dtype=torch.long)])
         return result, self._word_of_run[result], goes_on
 
-    def whole_words(self) -> tuple[Tensor, Tensor]:
-        """The tokens that begin a word and are a content word by themselves, and their words' numbers."""
-        tokens = torch.arange(len(self._known))
-        _, word, _ = self.after(torch.zeros_like(tokens), tokens)
-        tokens = tokens[(word >= 0) & ~self._continues]
-        return tokens, word[tokens]
-
     def _lengthen(self, run: int, token: int) -> int:
         key = (run, token)
         if key not in self._longer:

@@ -4,11 +4,10 @@ They stand behind it in one row; an attention mask keeps them from seeing each o
 image. The language model's head runs on caption positions only.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from wordsight.tensors import Prefix
@@ -59,27 +58,7 @@ def pack(captions: Sequence[Sequence[Sequence[int]]], *, prefix: int) -> Packed:
 def caption_loss(lm: LanguageModel, prefix: Prefix, packed: Packed, *, backward_scale: float | None = None) -> float:
     """Summed -log p of every caption token (end included) given its image's prefix, in nats.
 
-    With ``backward_scale`` the gradient of that many times the loss is added to whatever made ``prefix``.
-    """
-    target = packed.target.to(lm.device)
-
-    def loss(logits: Tensor, part: slice) -> Tensor:
-        return torch.nn.functional.cross_entropy(logits, target[part], reduction="sum")
-
-    return summed_loss(lm, prefix, packed, loss, backward_scale=backward_scale)
-
-
-def summed_loss(
-    lm: LanguageModel,
-    prefix: Prefix,
-    packed: Packed,
-    loss: Callable[[Float[Tensor, "targets vocabulary"], slice], Tensor],
-    *,
-    backward_scale: float | None = None,
-) -> float:
-    """Sum of ``loss(logits, part)`` over the logits that predict ``packed.target[part]``, part by part.
-
-    With ``backward_scale`` the gradient of that many times the sum is added to whatever made ``prefix``. The head runs over
+    With ``backward_scale`` the gradient of that many times the loss is added to whatever made ``prefix``. The head runs over
     a few hundred positions at a time and its gradient is taken at once: logits of a whole batch would take gigabytes.
     """
     device, length = lm.device, prefix.shape[1]
@@ -90,12 +69,11 @@ def summed_loss(
     picked = hidden[packed.target_row.to(device), packed.target_position.to(device) + length - 1]
     leaf = picked.detach().requires_grad_(backward_scale is not None)
     total = 0.0
-    for start in range(0, len(leaf), _HEAD_ROWS):
-        part = slice(start, start + _HEAD_ROWS)
-        one = loss(lm.logits(leaf[part]).float(), part)
-        total += one.item()
+    for rows, targets in zip(leaf.split(_HEAD_ROWS), packed.target.to(device).split(_HEAD_ROWS), strict=True):
+        loss = torch.nn.functional.cross_entropy(lm.logits(rows).float(), targets, reduction="sum")
+        total += loss.item()
         if backward_scale is not None:
-            (one * backward_scale).backward()
+            (loss * backward_scale).backward()
     if backward_scale is not None:
         picked.backward(leaf.grad)
     return total

@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 from wordsight.errors import FeatureError, TranslatorError
 from wordsight.files import replacing
 from wordsight.machine import keep_freed_memory
-from wordsight.tensors import Prefix, Views
+from wordsight.tensors import Views
 from wordsight.translator.language_model import LanguageModel
 from wordsight.translator.mlp import Translator
 from wordsight.translator.packing import caption_loss, pack
@@ -80,17 +80,13 @@ class Captioned:
 
 @dataclass(frozen=True)
 class Progress:
-    """One report of a running training: steps done of all, loss in nats a token, seconds left.
-
-    ``beside``: what the objective beside the captions' returned, a running mean; None if there is none.
-    """
+    """One report of a running training: steps done of all, loss in nats a token, seconds left."""
 
     step: int
     steps: int
     loss: float
     dev_loss: float | None
     seconds_left: float
-    beside: float | None = None
 
 
 def train(
@@ -100,17 +96,12 @@ def train(
     dev: Captioned,
     *,
     settings: Settings,
-    beside: Callable[[Translator], float] | None = None,
     origin: str = "",
     checkpoint: Path | None = None,
     save_every: float = 180,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> list[float]:
     """Train ``translator`` in place and leave it with the weights of the lowest dev loss. Returns the dev losses.
-
-    ``beside`` adds the gradient of another objective at every step, drawing only on torch's own random numbers, and returns
-    its value. The dev loss is then no judge of the whole: the training runs to its end and leaves the last weights (their
-    running mean, with ``memory``).
 
     Every random choice of a step follows from the seed and the step's number, so a training that goes on from its checkpoint
     reaches the same result as one that was never interrupted. Losses are in nats a token; the first is that before training.
@@ -130,7 +121,7 @@ def train(
     per_epoch = math.ceil(len(data.views) / settings.batch)
     steps = settings.epochs * per_epoch
     evaluate_every = max(1, per_epoch // settings.evaluations_an_epoch)
-    step, history, kept = 0, [], {k: v.clone() for k, v in translator.state_dict().items()}
+    step, history, best = 0, [], {k: v.clone() for k, v in translator.state_dict().items()}
     identity = {
         "settings": asdict(settings),
         "data": data.fingerprint(),
@@ -140,40 +131,35 @@ def train(
         "shapes": {name: list(value.shape) for name, value in translator.state_dict().items()},
     }
     if checkpoint is not None and checkpoint.exists():
-        step, history, kept = _resume(checkpoint, translator, mean, optimiser, identity)
+        step, history, best = _resume(checkpoint, translator, mean, optimiser, identity)
         logger.info("going on from step %d of %d", step, steps)
     else:
         history.append(dev_loss(translator, lm, dev, batch=settings.batch))
-
-    def stops(losses: list[float]) -> bool:
-        return beside is None and _should_stop(losses, settings.patience)
-
     saved = started = time.monotonic()
-    first, running, beside_running = step, float("nan"), float("nan")
+    first, running = step, float("nan")
     with torch.random.fork_rng():
-        while step < steps and not stops(history):
+        while step < steps and not _should_stop(history, settings.patience):
             for rows in _batches(data, settings, epoch=step // per_epoch, skip=step % per_epoch):
                 torch.manual_seed(settings.seed * 1_000_003 + step)
                 _set_rates(optimiser, step, steps, settings.warm_up)
-                loss, value = _step(translator, lm, data, rows, settings.noise, optimiser, beside)
+                loss = _step(translator, lm, data, rows, settings.noise, optimiser)
                 mean.update_parameters(translator)
-                running, beside_running = _smoothed(running, loss), _smoothed(beside_running, value)
+                running = loss if math.isnan(running) else 0.95 * running + 0.05 * loss
                 step += 1
                 if step % evaluate_every == 0 or step == steps:
                     history.append(dev_loss(averaged, lm, dev, batch=settings.batch))
-                    if beside is not None or history[-1] == min(history):
-                        kept = {k: v.clone() for k, v in averaged.state_dict().items()}
+                    if history[-1] == min(history):
+                        best = {k: v.clone() for k, v in averaged.state_dict().items()}
                 left = (time.monotonic() - started) / (step - first) * (steps - step)
-                told = None if beside is None else beside_running
-                on_progress(Progress(step, steps, running, history[-1] if history else None, left, told))
+                on_progress(Progress(step, steps, running, history[-1] if history else None, left))
                 if checkpoint is not None and time.monotonic() - saved > save_every:
-                    _save(checkpoint, translator, mean, optimiser, identity, step, history, kept)
+                    _save(checkpoint, translator, mean, optimiser, identity, step, history, best)
                     saved = time.monotonic()
-                if stops(history):
+                if _should_stop(history, settings.patience):
                     break
     if checkpoint is not None:
-        _save(checkpoint, translator, mean, optimiser, identity, step, history, kept)
-    translator.load_state_dict(kept)
+        _save(checkpoint, translator, mean, optimiser, identity, step, history, best)
+    translator.load_state_dict(best)
     translator.eval()
     return history
 
@@ -202,27 +188,16 @@ def dev_loss(translator: Translator, lm: LanguageModel, dev: Captioned, *, batch
     return total / max(1, count)
 
 
-def _smoothed(before: float, now: float) -> float:
-    return now if math.isnan(before) else 0.95 * before + 0.05 * now
-
-
-def _step(translator, lm, data, rows, noise, optimiser, beside) -> tuple[float, float]:
-    """The loss in nats a token, and what ``beside`` returned."""
+def _step(translator, lm, data, rows, noise, optimiser) -> float:
     translator.train()
     packed = pack([data.captions[r] for r in rows.tolist()], prefix=translator.prefix_tokens)
-    prefix = noisy_prefix(translator, data.views[rows], noise)
+    z = mix_views(data.views[rows]).to(lm.device)
+    z = z + noise * translator.spread * torch.randn_like(z)
     optimiser.zero_grad()
-    loss = caption_loss(lm, prefix, packed, backward_scale=1 / len(packed.target))
-    value = float("nan") if beside is None else beside(translator)
+    loss = caption_loss(lm, translator(z), packed, backward_scale=1 / len(packed.target))
     torch.nn.utils.clip_grad_norm_(translator.parameters(), 1.0)
     optimiser.step()
-    return loss / len(packed.target), value
-
-
-def noisy_prefix(translator: Translator, views: Views, noise: float) -> Prefix:
-    """Prefixes as training sees them: of a random mix of each image's views, with noise in units of the features' spread."""
-    z = mix_views(views).to(translator.spread.device)
-    return translator(z + noise * translator.spread * torch.randn_like(z))
+    return loss / len(packed.target)
 
 
 def _batches(data: Captioned, settings: Settings, *, epoch: int, skip: int) -> Iterator[Tensor]:
@@ -248,8 +223,8 @@ def _should_stop(history: list[float], patience: int) -> bool:
     return len(history) > patience and min(history[-patience:]) >= min(history[:-patience])
 
 
-def _save(path: Path, translator, mean, optimiser, identity: dict, step: int, history: list[float], kept: dict) -> None:
-    state = {"identity": identity, "step": step, "history": history, "kept": kept}
+def _save(path: Path, translator, mean, optimiser, identity: dict, step: int, history: list[float], best: dict) -> None:
+    state = {"identity": identity, "step": step, "history": history, "best": best}
     state |= {"translator": translator.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict()}
     with replacing(path) as partial:
         torch.save(state, partial)
@@ -272,4 +247,4 @@ def _resume(path: Path, translator, mean, optimiser, identity: dict) -> tuple[in
     translator.load_state_dict(state["translator"])
     mean.load_state_dict(state["mean"])
     optimiser.load_state_dict(state["optimiser"])
-    return state["step"], state["history"], state["kept"]
+    return state["step"], state["history"], state["best"]

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from wordsight.tensors import Views
@@ -32,50 +31,24 @@ def word_rates(captions: Sequence[Sequence[str]], *, least: int = 4) -> tuple[li
 
 
 def warm_start(
-    translator: Translator, views: Views, captions: Sequence[Sequence[str]], *, generator: torch.Generator
-) -> tuple[list[str], Tensor]:
-    """Train ``translator.trunk`` in place as a word probe. Returns its vocabulary and output weights (words, hidden)."""
-    vocabulary, rates = word_rates(captions)
-    if not vocabulary:
-        return [], torch.zeros(0, translator.to_prefix.in_features)
-    return vocabulary, fit_probe(translator, views, rates, generator=generator).weight.detach()
-
-
-def cross_fitted_rates(
-    views: Views, rates: Float[Tensor, "images words"], *, hidden: int, folds: int = 5, generator: torch.Generator
-) -> Float[Tensor, "images words"]:
-    """What word probes that never saw an image expect of it: each fold's rates, by a probe of the other folds' images.
-
-    People's own captions of one image are five draws; this is what its features tell about what others would write.
-    """
-    expected = torch.zeros_like(rates)
-    order = torch.randperm(len(views), generator=generator)
-    for held in [order[i::folds] for i in range(min(folds, len(order)))]:
-        rest = torch.ones(len(views), dtype=torch.bool).index_fill(0, held, False)
-        probe_of = Translator(views.shape[2], 1, hidden=hidden, prefix_tokens=1, dropout=0.7)
-        probe_of.learn_scale(views[rest])
-        probe = fit_probe(probe_of, views[rest], rates[rest], generator=generator)
-        with torch.no_grad():
-            expected[held] = probe(probe_of.eval().trunk(probe_of.standardise(views[held].mean(1)))).sigmoid()
-    return expected
-
-
-def fit_probe(
     translator: Translator,
     views: Views,
-    rates: Float[Tensor, "images words"],
+    captions: Sequence[Sequence[str]],
     *,
     epochs: int = 20,
     learning_rate: float = 1e-3,
     batch: int = 128,
     noise: float = 0.5,
     generator: torch.Generator,
-) -> nn.Linear:
-    """Train ``translator.trunk`` in place, and the layer behind it that is returned, to tell word rates from features.
+) -> tuple[list[str], Tensor]:
+    """Train ``translator.trunk`` in place as a word probe. Returns its vocabulary and output weights (words, hidden).
 
     ``noise`` is in units of the features' spread.
     """
-    probe = nn.Linear(translator.to_prefix.in_features, rates.shape[1])
+    vocabulary, rates = word_rates(captions)
+    if not vocabulary:
+        return [], torch.zeros(0, translator.to_prefix.in_features)
+    probe = nn.Linear(translator.to_prefix.in_features, len(vocabulary))
     prior = rates.mean(0).clamp(1e-4, 1 - 1e-4)
     probe.bias.data = torch.log(prior / (1 - prior))
     parameters = [*translator.trunk.parameters(), *probe.parameters()]
@@ -94,7 +67,7 @@ def fit_probe(
             loss.backward()
             optimiser.step()
             schedule.step()
-    return probe
+    return vocabulary, probe.weight.detach()
 
 
 def mix_views(views: Views, generator: torch.Generator | None = None) -> Tensor:
