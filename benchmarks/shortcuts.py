@@ -307,12 +307,13 @@ def judged(source: Words, task: Task, head: Head, parts: Split, explainer: Expla
         if rows is None:
             continue
         evidence, table = source.audit(head, task, rows, limits)
-        sizes = {
-            w.word: w.severity.value for w in table if w.severity and w.used and w.used.low > 0 and w.word in planted(task)
-        }
-        own[kind] = scored(task, ranking(evidence, table), max(sizes.values(), default=0.0))
+        sizes = [w.severity.value for w in table if w.severity and w.used and w.used.low > 0 and w.word in planted(task)]
+        named = {task.a: names(task.x)} | ({task.b: names(task.y)} if task.y else {})
+        own[kind] = against_truth(ranking(evidence, table), named, max(sizes, default=0.0))
         if source.name == "sentences":
-            keywords[kind] = scored(task, *ranked_keywords(evidence, task))
+            found, largest = ranked_keywords(evidence, task)
+            # What wrong images of a class have is the other class's attribute: either may be named for either class.
+            keywords[kind] = against_truth(found, dict.fromkeys((task.a, task.b), planted(task)), largest)
     word = next((w for w in sorted(names(task.x), key=lambda w: w != task.x) if w in source.vocabulary), task.x)
     mended = mend_with(source, head, word, parts.train, explainer)
     own["mended"] = {method: accuracies(better, source.of.z, parts.test) for method, better in mended.items()}
@@ -324,11 +325,11 @@ def planted(task: Task) -> set[str]:
     return names(task.x) | (names(task.y) if task.y else set())
 
 
-def scored(task: Task, found: dict[str, list[str]], severity: float) -> dict:
-    """A ranking of each class's words against the truth. The two attributes may be named for either class."""
+def against_truth(found: dict[str, list[str]], named: dict[str, set[str]], severity: float) -> dict:
+    """A ranking of each class's words against those that name what was planted, by class."""
     return {
         "found": {label: words[:5] for label, words in found.items()},
-        "hit": any(set(words[:3]) & planted(task) for words in found.values()),
+        "hit": any(set(found.get(label, [])[:3]) & words for label, words in named.items()),
         "alarm": any(set(words[:3]) & ANY for words in found.values()),
         "findings": sum(map(len, found.values())),
         "severity": round(severity, 4),
@@ -337,7 +338,7 @@ def scored(task: Task, found: dict[str, list[str]], severity: float) -> dict:
 
 def ranked_keywords(evidence: Evidence, task: Task) -> tuple[dict[str, list[str]], float]:
     """By class, the words that images called wrong say at least ten points more often; and the planted words' largest gap."""
-    called = evidence.logits.argmax(1)
+    called = evidence.called
     # Images that are called the other class say its name.
     names_of_classes = set().union(*(class_itself(c) | set(WORDS[c].split()) for c in evidence.classes))
     found, largest = {}, 0.0

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from wordsight.audit.compare import usual_words
+from wordsight.audit.compare import rates_of, usual_words
 from wordsight.audit.findings import Evidence, Limits, class_words, findings, mean_estimate
 from wordsight.audit.kinds import class_itself
 from wordsight.audit.result import Audit, AuditedImage
@@ -283,13 +283,9 @@ def _choose(sentences: Counter[str], most: int, draw: random.Random) -> list[str
 
 def rate_matrix(said: Sequence[Sampled], *, least: int) -> tuple[tuple[str, ...], np.ndarray]:
     """Words that at least ``least`` images say in one sentence of ten, and each image's rate of each (images, words)."""
-    vocabulary = usual_words(({word: rate.rate for word, rate in one.rates.words.items()} for one in said), least=least)
-    rates = np.zeros((len(said), len(vocabulary)), dtype=np.float32)
-    column = {word: i for i, word in enumerate(vocabulary)}
-    for row, one in enumerate(said):
-        for word in one.rates.words.keys() & column.keys():
-            rates[row, column[word]] = one.rates.words[word].rate
-    return vocabulary, rates
+    words = [{word: rate.rate for word, rate in one.rates.words.items()} for one in said]
+    vocabulary = usual_words(words, least=least)
+    return vocabulary, rates_of(words, vocabulary).astype(np.float32)
 
 
 def fitting(classifier: Classifier, labels: Sequence[str], class_map: Path | None = None) -> Classifier:

@@ -10,7 +10,7 @@ from scipy.special import stdtrit
 from scipy.stats import false_discovery_control, mannwhitneyu
 
 from wordsight.audit.findings import LEAST_LEVEL
-from wordsight.audit.result import Audit, AuditedImage
+from wordsight.audit.result import Audit
 from wordsight.audit.statistics import Z95, Estimate, separation
 
 
@@ -90,7 +90,7 @@ def right_against_wrong(audit: Audit, *, least: int = 5) -> list[RightWrong]:
         images = [image for image in audit.images if label in (None, image.label)]
         right = np.array([image.right for image in images], dtype=bool)
         if min(right.sum(), (~right).sum()) >= max(2, least):
-            words = compare(vocabulary, rates_of(images, vocabulary), right)
+            words = compare(vocabulary, rates_of([image.words for image in images], vocabulary), right)
             found.append(RightWrong(label, int(right.sum()), int((~right).sum()), words))
     return found
 
@@ -101,11 +101,13 @@ def usual_words(images: Iterable[Mapping[str, float]], *, least: int) -> tuple[s
     return tuple(sorted(word for word, number in often.items() if number >= least))
 
 
-def rates_of(images: Sequence[AuditedImage], vocabulary: Sequence[str]) -> Float[np.ndarray, "images words"]:
-    """Each image's rate of each word, in [0, 1]; 0 for a word that is not among the image's."""
+def rates_of(images: Sequence[Mapping[str, float]], vocabulary: Sequence[str]) -> Float[np.ndarray, "images words"]:
+    """Each image's rate of each word, in [0, 1]; 0 for a word that is not among the image's. ``images`` are their rates."""
     rates = np.zeros((len(images), len(vocabulary)))
-    for row, image in enumerate(images):
-        rates[row] = [image.words.get(word, 0.0) for word in vocabulary]
+    column = {word: i for i, word in enumerate(vocabulary)}
+    for row, words in enumerate(images):
+        for word in words.keys() & column.keys():
+            rates[row, column[word]] = words[word]
     return rates
 
 

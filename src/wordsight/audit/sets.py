@@ -90,13 +90,14 @@ def compare_sets(
             )
     both = [*first, *second]
     least = min(least, len(first), len(second))
-    vocabulary = usual_words((image.words for image in both), least=least)
+    rates = [image.words for image in both]
+    vocabulary = usual_words(rates, least=least)
     if not vocabulary:
         raise LabelError(
             f"There is nothing to compare: no word is said in one sentence of ten about {least} of the {len(both)} images, or "
             "more. Choose larger sets."
         )
-    words = compare(vocabulary, rates_of(both, vocabulary), np.arange(len(both)) < len(first))
+    words = compare(vocabulary, rates_of(rates, vocabulary), np.arange(len(both)) < len(first))
     return SetComparison(chosen, others, len(first), len(second), words)
 
 
