@@ -50,6 +50,41 @@ def test_an_honest_classifier_gives_no_findings():
     assert [found(evidence(shortcut=0, seed=seed)) for seed in range(10)] == [[]] * 10
 
 
+def test_words_that_go_along_with_a_clear_picture_of_the_class_are_no_shortcut():
+    """Some dogs are hard to see: their score is low, and the sentences say neither "dog" nor "brown"."""
+    random = np.random.default_rng(0)
+    words = ("dog", "person", "brown", *(f"word{i}" for i in range(20)))
+    label = np.arange(400) % 2
+    clear = random.random(400)
+    rates = random.beta(0.5, 4, size=(400, len(words)))
+    for column, share in ((0, np.where(label == 0, clear, 0.0)), (1, np.where(label == 1, clear, 0.0))):
+        rates[:, column] = np.clip(share + random.normal(0.1, 0.03, 400), 0, 1)
+    rates[:, 2] = np.clip(np.where(label == 0, 0.8 * clear, 0.0) + random.normal(0.1, 0.05, 400), 0, 1)
+    margin = np.where(label == 0, 1.0, -1.0) * (4 * clear - 1) + random.normal(0, 0.5, 400)
+    some = Evidence(words, rates, label, np.stack([margin / 2, -margin / 2], 1), ("dog", "person"))
+
+    def findings_of(own):
+        always = [Estimate(0.3, 0.2, 0.4)]
+        return findings(some, class_words(some, lambda c, those: always * len(those), own, Limits()))
+
+    assert findings_of(OWN) == []
+    assert [f.about.word for f in findings_of([frozenset()] * 2)][:1] != []  # without the classes' own words it looks like one
+
+
+def test_a_word_that_the_other_class_has_by_nature_is_encoded_if_the_score_rises_with_it():
+    """Grass goes with dogs everywhere, and yet the classifier calls what stands on grass "person"."""
+    random = np.random.default_rng(0)
+    label = np.arange(300) % 2
+    grass = random.random(300) < np.where(label == 0, 0.6, 0.3)
+    rates = np.clip(random.beta(0.5, 4, size=(300, len(WORDS))), 0, 1)
+    rates[:, 1] = np.clip(0.6 * grass + random.normal(0.1, 0.05, 300), 0, 1)
+    margin = np.where(label == 0, 3.0, -3.0) - 2.5 * grass + random.normal(0, 1, 300)
+    some = Evidence(WORDS, rates, label, np.stack([margin / 2, -margin / 2], 1), ("dog", "person"))
+    table = {(w.label, w.word): w for w in class_words(some, used, OWN, Limits())}
+    assert table["person", "grass"].encoded.high < 0.5
+    assert table["person", "grass"].verdict == "harmful"
+
+
 def test_the_class_itself_is_set_apart():
     table = class_words(evidence(shortcut=4), used, OWN, Limits())
     verdicts = {(w.label, w.word): w.verdict for w in table}

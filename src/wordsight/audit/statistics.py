@@ -57,13 +57,16 @@ class Associations:
         for one in np.unique(stratum):
             rows = np.flatnonzero(stratum == one)
             if len(rows) > 2:
-                ranks = rankdata(rates[rows], axis=0)
-                ranks -= ranks.mean(0)
+                ranks = _centred_ranks(rates[rows])
                 length = np.sqrt((ranks**2).sum(0))
                 self._strata[int(one)] = rows, np.divide(ranks, length, out=np.zeros_like(ranks), where=length > 0)
 
     def __call__(
-        self, score: Float[np.ndarray, " images"], strata: Iterable[int] | None = None
+        self,
+        score: Float[np.ndarray, " images"],
+        strata: Iterable[int] | None = None,
+        *,
+        given: Float[np.ndarray, "images others"] | None = None,
     ) -> tuple[Float[np.ndarray, " words"], Float[np.ndarray, " words"]]:
         """For each word, a standard normal number if there is no association, and on how many degrees of freedom it rests.
 
@@ -71,17 +74,29 @@ class Associations:
         an association, and whatever the distributions, a correlation has mean 0 and variance 1 / (size - 1), so the sum
         divided by the root of all degrees of freedom has mean 0 and variance 1. Strata in which the word or the score does not
         vary say nothing and count nothing.
+
+        ``given`` is what else is known of each image: of the score's ranks only what the ranks of these leave unexplained
+        (least squares in each stratum) is looked at, which costs as many degrees of freedom as they are independent.
         """
         total, freedom = np.zeros(self._words), np.zeros(self._words)
         for one in self._strata.keys() if strata is None else self._strata.keys() & set(strata):
             rows, ranks = self._strata[one]
-            own = rankdata(score[rows])
-            own -= own.mean()
+            own, left = _centred_ranks(score[rows]), len(rows) - 1
+            if given is not None:
+                known = _centred_ranks(given[rows])
+                weights, _, rank, _ = np.linalg.lstsq(known, own, rcond=None)
+                # A score that the others explain exactly leaves rounding errors, not ranks.
+                own, left = np.where(np.abs(rest := own - known @ weights) > 1e-9 * len(rows), rest, 0.0), left - int(rank)
             length = np.sqrt((own**2).sum())
-            if length > 0:
-                total += (own / length) @ ranks * (len(rows) - 1)
-                freedom += ranks.any(0) * (len(rows) - 1)
+            if length > 0 and left > 0:
+                total += (own / length) @ ranks * left
+                freedom += ranks.any(0) * left
         return np.divide(total, np.sqrt(freedom), out=np.zeros_like(total), where=freedom > 0), freedom
+
+
+def _centred_ranks(values: Float[np.ndarray, "images *others"]) -> Float[np.ndarray, "images *others"]:
+    ranks = rankdata(values, axis=0)
+    return ranks - ranks.mean(0)
 
 
 def difference(with_: Sequence[tuple[int, int]], without: Sequence[tuple[int, int]], *, least: int = 1) -> Estimate | None:
