@@ -83,7 +83,7 @@ def audit(
     ] = None,
     false_discovery: Annotated[float, typer.Option(min=0, max=1, help="Benjamini-Hochberg rate of each step.")] = 0.05,
     least_used: Annotated[float, typer.Option(min=0, max=1, help="Least mean cosine of a word that counts as used.")] = 0.05,
-    least_severity: Annotated[float, typer.Option(min=0, max=1, help="Least gap between shares of errors of a finding.")] = 0.12,
+    least_severity: Annotated[float, typer.Option(min=0, max=1, help="Least gap between error shares of a finding.")] = 0.12,
     fail_on: Annotated[float | None, typer.Option(min=0, max=1, help="Exit with 1 if a finding is as severe as this.")] = None,
     memory: Memory = 1024,
     device: Device = "cpu",
