@@ -28,7 +28,7 @@ from sklearn.metrics import roc_auc_score
 
 from shortcut_tasks import CLASSES, TASKS, WORDS, Task, names
 from starter_data import lines
-from wordsight.audit.findings import ClassWord, Evidence, Limits, class_words, findings, presence_level
+from wordsight.audit.findings import ClassWord, Evidence, Finding, Limits, class_words, findings, presence_level
 from wordsight.audit.kinds import class_itself
 from wordsight.audit.statistics import Estimate
 from wordsight.audits import Said, Uses, rate_matrix
@@ -112,6 +112,10 @@ class Split:
     biased: list[np.ndarray]
     unseen: list[np.ndarray] | None  # balanced, none of it seen by the translator; None if a group has fewer than ten
 
+    def audited(self) -> list[np.ndarray]:
+        """Rows of all audits."""
+        return self.balanced + self.biased + (self.unseen or [])
+
 
 def split(rows: list[np.ndarray], agreement: float, seed: int, seen: np.ndarray) -> Split:
     """Draw them: 25 to 60 test images a group, at most 400 training images a class, as many at every agreement."""
@@ -126,7 +130,7 @@ def split(rows: list[np.ndarray], agreement: float, seed: int, seen: np.ndarray)
     fitting = min(_fitting(rest, (max(AGREEMENTS), 0.5, 0.5, max(AGREEMENTS))))
     assert min(map(len, test)) >= 25, "too few test images"
     assert fitting >= _LEAST_TRAINING, f"only {fitting} training images a class"
-    most = min(400, max(_LEAST_TRAINING, round(0.6 * fitting)))  # the others make the biased audit as large
+    most = min(400, fitting)
     shares = (agreement, 1 - agreement, 1 - agreement, agreement)
     train = [g[: round(most * share)] for g, share in zip(rest, shares, strict=True)]
     spare = [np.concatenate([a, g[len(t) :]]) for a, g, t in zip(audit, rest, train, strict=True)]
@@ -155,20 +159,23 @@ def accuracies(head: Head, z: torch.Tensor, rows: list[np.ndarray]) -> dict[str,
 class Words:
     """A source of words: rates of all photographs, and how much a head uses each word."""
 
-    def __init__(self, name: str, of: Photographs, explainer: Explainer, sentences: int) -> None:
+    def __init__(self, name: str, of: Photographs, explainer: Explainer, sentences: int, needed: np.ndarray) -> None:
         self.name, self.of, self.explainer = name, of, explainer
         if name in ("ridge", "knn"):
             self.vocabulary, self.rates, self.directions = cheap_words(of, name)
         else:
-            self.sampled = sample_stored(
+            sampled = sample_stored(
                 explainer.lm,
-                explainer.prefix(of.z),
+                explainer.prefix(of.z[needed]),
                 cache_folder() / "sentences",
                 sentences=sentences,
-                seeds=[image_seed(0, f.name) for f in of.files],
+                seeds=[image_seed(0, of.files[row].name) for row in needed],
                 on_images=lambda done, total: print(f"\rsentences {done}/{total}", end="", flush=True),
             )
-            self.vocabulary, self.rates = rate_matrix(self.sampled, least=10)
+            self.sampled = dict(zip(needed.tolist(), sampled, strict=True))
+            self.vocabulary, rates = rate_matrix(sampled, least=10)
+            self.rates = np.zeros((len(of.files), len(self.vocabulary)))
+            self.rates[needed] = rates
 
     def audit(self, head: Head, task: Task, rows: list[np.ndarray], limits: Limits) -> tuple[Evidence, list[ClassWord]]:
         """Every word of both classes, on these images, and what it rests on."""
@@ -192,9 +199,8 @@ class Words:
         own = Explainer(classifier, explainer.lm, explainer.translator, explainer.card)
         paths = [self.of.files[i] for i in here]
         images = LabelledImages(paths, [head.labels[int(c)] for c in label])
-        said = Said(
-            images, [path.name for path in paths], label, self.of.z[here], [self.sampled[i] for i in here], {}, cache_folder()
-        )
+        sampled = [self.sampled[row] for row in here.tolist()]
+        said = Said(images, [path.name for path in paths], label, self.of.z[here], sampled, {}, cache_folder())
         return Uses(own, said, evidence, seed=0)
 
 
@@ -234,12 +240,12 @@ def cheap_words(of: Photographs, name: str) -> tuple[tuple[str, ...], np.ndarray
     return vocabulary, rates, torch.from_numpy(ridge(np.ones(len(x), dtype=bool)) / spread[:, None]).float()
 
 
-def ranking(evidence: Evidence, table: list[ClassWord]) -> dict[str, list[str]]:
+def ranking(found: list[Finding]) -> dict[str, list[str]]:
     """The findings' words of each class, the first first."""
-    found = defaultdict(list)
-    for finding in findings(evidence, table):
-        found[finding.about.label].append(finding.about.word)
-    return dict(found)
+    words = defaultdict(list)
+    for finding in found:
+        words[finding.about.label].append(finding.about.word)
+    return dict(words)
 
 
 def mend_with(source: Words, head: Head, word: str, rows: list[np.ndarray], explainer: Explainer) -> dict[str, Head]:
@@ -268,14 +274,19 @@ def main() -> None:
     options = parser.parse_args()
     explainer = Explainer.starter()
     of = photographs(options.shared, explainer)
-    sources = [Words(name, of, explainer, options.sentences) for name in options.sources.split(",")]
-    limits, records = Limits(), []
+    splits: dict[tuple[Task, int, float], Split] = {}
     for task in TASKS:
         rows = groups(of, task)
         for seed in range(options.seeds):
+            splits |= {(task, seed, agreement): split(rows, agreement, seed, of.seen) for agreement in AGREEMENTS}
+    needed = np.unique(np.concatenate([rows for parts in splits.values() for rows in parts.train + parts.audited()]))
+    sources = [Words(name, of, explainer, options.sentences, needed) for name in options.sources.split(",")]
+    limits, records = Limits(), []
+    for task in TASKS:
+        for seed in range(options.seeds):
             honest = None
             for agreement in AGREEMENTS:
-                parts = split(rows, agreement, seed, of.seen)
+                parts = splits[task, seed, agreement]
                 here, label, group = labels_of(parts.train)
                 head = fit_head(of.z[here], label, (task.a, task.b), explainer.classifier)
                 scored = accuracies(head, of.z, parts.test)
@@ -307,13 +318,13 @@ def judged(source: Words, task: Task, head: Head, parts: Split, explainer: Expla
         if rows is None:
             continue
         evidence, table = source.audit(head, task, rows, limits)
-        sizes = [w.severity.value for w in table if w.severity and w.used and w.used.low > 0 and w.word in planted(task)]
-        named = {task.a: names(task.x)} | ({task.b: names(task.y)} if task.y else {})
-        own[kind] = against_truth(ranking(evidence, table), named, max(sizes, default=0.0))
+        found, named = findings(evidence, table), {task.a: names(task.x)} | ({task.b: names(task.y)} if task.y else {})
+        sizes = [one.severity.value for one in found if one.about.word in planted(task)]
+        own[kind] = against_truth(ranking(found), named, max(sizes, default=0.0))
         if source.name == "sentences":
-            found, largest = ranked_keywords(evidence, task)
+            words, largest = ranked_keywords(evidence, task)
             # What wrong images of a class have is the other class's attribute: either may be named for either class.
-            keywords[kind] = against_truth(found, dict.fromkeys((task.a, task.b), planted(task)), largest)
+            keywords[kind] = against_truth(words, dict.fromkeys((task.a, task.b), planted(task)), largest)
     word = next((w for w in sorted(names(task.x), key=lambda w: w != task.x) if w in source.vocabulary), task.x)
     mended = mend_with(source, head, word, parts.train, explainer)
     own["mended"] = {method: accuracies(better, source.of.z, parts.test) for method, better in mended.items()}

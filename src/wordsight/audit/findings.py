@@ -142,91 +142,105 @@ def class_words(evidence: Evidence, used_of: UsedOf, own_words: Sequence[Set[str
     ``own_words`` has, for each class, the words that name it or its kinds; these are set apart. Each step's false-discovery
     rate is held over all classes and words that are tested in it.
     """
-    present, called = evidence.present(), evidence.called
-    usual = (present.sum(0) >= limits.images) & ((~present).sum(0) >= limits.images)
-    words = usual.nonzero()[0]
-    names = [evidence.vocabulary[w] for w in words.tolist()]
-    rates, present = evidence.rates[:, words], present[:, words]
-    sizes = np.bincount(called, minlength=len(evidence.classes))
-    classes = [
-        c
-        for c, own in enumerate(np.bincount(evidence.label, minlength=len(evidence.classes)).tolist())
-        if min(sizes[c], len(called) - sizes[c]) >= limits.images and 0 < own < len(called)
-    ]
+    present = evidence.present()
+    words = ((present.sum(0) >= limits.images) & ((~present).sum(0) >= limits.images)).nonzero()[0]
+    classes = _classes_to_judge(evidence, limits.images)
     if not classes or not len(words):
         return []
     own = np.array([[is_own(word, some) for word in evidence.vocabulary] for some in own_words])
+    measured = _measured(evidence, words, classes, own)
     apart = own[np.ix_(classes, words)]
 
+    encoded = _discovered(np.stack([m.p_encoded for m in measured]), ~apart, limits.false_discovery)
+    asked = [row.nonzero()[0].tolist() for row in encoded | apart]
+    used = [
+        dict(zip(some, used_of(m.c, [int(words[i]) for i in some]), strict=True))
+        for m, some in zip(measured, asked, strict=True)
+    ]
+    changes = [
+        {i: gaps(present[:, words[i]], evidence.called == m.c, evidence.label, m.c, least=limits.images) for i in some}
+        for m, some in zip(measured, asked, strict=True)
+    ]
+    risen = _discovered(np.stack([norm.sf(m.strength) for m in measured]), encoded, limits.false_discovery)
+
+    found: list[ClassWord] = []
+    for row, m in enumerate(measured):
+        here = evidence.label == m.c
+        rates, names = evidence.rates[:, words], [evidence.vocabulary[w] for w in words.tolist()]
+        lifts = lift(_counts(names, rates[here]), _counts(names, rates[~here]))
+        table = []
+        for i, name in enumerate(names):
+            use, (missed, mistaken) = used[row].get(i), changes[row].get(i, (None, None))
+            if i not in changes[row] and rates[here, i].mean() < LEAST_RATE:
+                continue
+            uses = encoded[row, i] and use is not None and use.low > 0 and use.value >= limits.used
+            # The calls have to change on a side on which the score rises, too.
+            change = any(
+                gap is not None and gap.value >= limits.severity and z[i] >= Z95_ONE_SIDED
+                for gap, z in zip((missed, mistaken), m.sides, strict=True)
+            )
+            steps = int(encoded[row, i]) + uses + (uses and risen[row, i] and change)
+            table.append(
+                ClassWord(
+                    label=evidence.classes[m.c],
+                    word=name,
+                    images_with=int(present[here, words[i]].sum()),
+                    rate=mean_estimate(rates[here, i], low=0, high=1),
+                    lift=lifts[name].log_odds,
+                    encoded=Estimate.around(m.area[i], Z95 * m.error[i], low=0.0, high=1.0),
+                    used=use,
+                    missed=missed,
+                    mistaken=mistaken,
+                    strength=float(m.strength[i]),
+                    verdict="class" if apart[row, i] else VERDICTS[1 + steps],
+                )
+            )
+        found += sorted(table, key=lambda word: (-VERDICTS.index(word.verdict), -_rank(word), word.word))
+    return found
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What rates and scores say about all words of class ``c``. ``sides``: how the score rises with each word beyond the
+    classes' own words, among the class's images and among the others, in standard errors; ``strength``: both together.
+    """
+
+    c: int
+    area: Float[np.ndarray, " words"]
+    error: Float[np.ndarray, " words"]
+    p_encoded: Float[np.ndarray, " words"]
+    sides: tuple[np.ndarray, np.ndarray]
+    strength: Float[np.ndarray, " words"]
+
+
+def _classes_to_judge(evidence: Evidence, least: int) -> list[int]:
+    """Classes that enough images are called and enough are not, and that have images of their own among others."""
+    count = len(evidence.label)
+    called, own = (np.bincount(some, minlength=len(evidence.classes)) for some in (evidence.called, evidence.label))
+    judged = (np.minimum(called, count - called) >= least) & (own > 0) & (own < count)
+    return judged.nonzero()[0].tolist()
+
+
+def _measured(
+    evidence: Evidence,
+    words: Int[np.ndarray, " usual"],
+    classes: Sequence[int],
+    own: Bool[np.ndarray, "classes words"],
+) -> list[_Measured]:
+    rates = evidence.rates[:, words]
     margins = evidence.logits - _log_sum_of_others(evidence.logits)
     clear = evidence.rates @ own.T  # how much each image says each class's own words
     associations = Associations(rates, evidence.label)
     everyone = set(np.unique(evidence.label).tolist())
-
-    def both_sides(c: int, *, given: np.ndarray | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
-        return [associations(margins[:, c], some, given=given) for some in ({c}, everyone - {c})]
-
-    areas = [separation(rates, called == c) for c in classes]
-    p_encoded = np.stack([_encoded(rates, called == c, _together(both_sides(c))) for c in classes])
-    encoded = _discovered(p_encoded, ~apart, limits.false_discovery)
-
-    asked = encoded | apart
-    used: list[dict[int, Estimate | None]] = []
-    for row, c in enumerate(classes):
-        some = asked[row].nonzero()[0].tolist()
-        used.append(dict(zip(some, used_of(c, [int(words[i]) for i in some]), strict=True)))
-    uses = np.array(
-        [
-            [(u := used[row].get(i)) is not None and u.low > 0 and u.value >= limits.used for i in range(len(words))]
-            for row in range(len(classes))
-        ]
-    )
-
-    sides = [both_sides(c, given=np.stack([clear[:, c], clear.sum(1) - clear[:, c]], 1)) for c in classes]
-    strength = np.stack([_together(both) for both in sides])
-    changes = [
-        {i: gaps(present[:, i], called == c, evidence.label, c, least=limits.images) for i in asked[row].nonzero()[0].tolist()}
-        for row, c in enumerate(classes)
-    ]
-    # The calls have to change on a side on which the score rises, too.
-    change = np.array(
-        [
-            [
-                any(
-                    gap is not None and gap.value >= limits.severity and z[i] >= Z95_ONE_SIDED
-                    for gap, (z, _) in zip(changes[row].get(i, (None, None)), sides[row], strict=True)
-                )
-                for i in range(len(words))
-            ]
-            for row in range(len(classes))
-        ]
-    )
-    harmful = _discovered(norm.sf(strength), encoded, limits.false_discovery) & uses & change
-
-    steps = encoded.astype(int) + (encoded & uses) + harmful
-    found: list[ClassWord] = []
-    for row, c in enumerate(classes):
-        here = evidence.label == c
-        lifts = lift(_counts(names, rates[here]), _counts(names, rates[~here]))
-        area, error = areas[row]
-        table = [
-            ClassWord(
-                label=evidence.classes[c],
-                word=names[i],
-                images_with=int(present[here, i].sum()),
-                rate=mean_estimate(rates[here, i], low=0, high=1),
-                lift=lifts[names[i]].log_odds,
-                encoded=Estimate.around(area[i], Z95 * error[i], low=0.0, high=1.0),
-                used=used[row].get(i),
-                missed=changes[row].get(i, (None, None))[0],
-                mistaken=changes[row].get(i, (None, None))[1],
-                strength=float(strength[row, i]),
-                verdict="class" if apart[row, i] else VERDICTS[1 + steps[row, i]],
-            )
-            for i in range(len(words))
-            if asked[row, i] or rates[here, i].mean() >= LEAST_RATE
-        ]
-        found += sorted(table, key=lambda word: (-VERDICTS.index(word.verdict), -_rank(word), word.word))
+    found = []
+    for c in classes:
+        score, strata = margins[:, c], ({c}, everyone - {c})
+        area, error = separation(rates, evidence.called == c)
+        within = _together([associations(score, some) for some in strata])
+        given = np.stack([clear[:, c], clear.sum(1) - clear[:, c]], 1)
+        beyond = [associations(score, some, given=given) for some in strata]
+        p_encoded = _encoded(rates, evidence.called == c, within)
+        found.append(_Measured(c, area, error, p_encoded, (beyond[0][0], beyond[1][0]), _together(beyond)))
     return found
 
 
