@@ -32,17 +32,21 @@ from wordsight.audit.findings import ClassWord, Evidence, Finding, Limits, class
 from wordsight.audit.kinds import class_itself
 from wordsight.audit.statistics import Estimate
 from wordsight.audits import Said, Uses, rate_matrix
+from wordsight.errors import WordsightError
 from wordsight.explain import Explainer, image_seed
 from wordsight.features.extraction import extract_stored
 from wordsight.features.head import Head, fit_head, with_head
 from wordsight.fetch import cache_folder
 from wordsight.images.labelled import LabelledImages
+from wordsight.mending import word_direction
 from wordsight.mitigation.heads import groups_of, project, reweight
 from wordsight.sentences.store import sample_stored
 from wordsight.translator.captions import read_captions
 from wordsight.words.content import content_words
 
 AGREEMENTS = (0.5, 0.7, 0.8, 0.9, 0.95)
+#: Heads that are audited; the others only show how harm grows.
+AUDITED = (0.5, 0.9, 0.95)
 #: Naming any task's attribute where none is planted is a false alarm.
 ANY = set().union(*(names(a) for task in TASKS for a in (task.x, task.y) if a))
 #: What audits look at, and who says the words.
@@ -186,7 +190,6 @@ class Words:
         return evidence, class_words(evidence, self._used(head, evidence, here, label), own, limits)
 
     def _used(self, head: Head, evidence: Evidence, here: np.ndarray, label: torch.Tensor):
-        explainer = self.explainer
         if self.name in ("ridge", "knn"):
             direction = head.weight - head.weight.mean(0)
 
@@ -195,13 +198,27 @@ class Words:
                 return [Estimate(value, value - 1e-3, value + 1e-3) for value in cosine.tolist()]
 
             return used
-        classifier = with_head(explainer.classifier, head)
-        own = Explainer(classifier, explainer.lm, explainer.translator, explainer.card)
+        own, said = self._said(head, here, label)
+        return Uses(own, said, evidence, seed=0)
+
+    def direction(
+        self, head: Head, word: str, here: np.ndarray, label: torch.Tensor, present: torch.Tensor
+    ) -> torch.Tensor | None:
+        """Where the features go if the word is said more, by images that say it; None if that cannot be known."""
+        if self.name in ("ridge", "knn"):
+            return self.directions[:, self.vocabulary.index(word)]
+        try:
+            return word_direction(*self._said(head, here, label), word, present.nonzero()[:, 0].tolist(), seed=0)
+        except WordsightError:
+            return None
+
+    def _said(self, head: Head, here: np.ndarray, label: torch.Tensor) -> tuple[Explainer, Said]:
+        explainer = self.explainer
+        own = Explainer(with_head(explainer.classifier, head), explainer.lm, explainer.translator, explainer.card)
         paths = [self.of.files[i] for i in here]
         images = LabelledImages(paths, [head.labels[int(c)] for c in label])
         sampled = [self.sampled[row] for row in here.tolist()]
-        said = Said(images, [path.name for path in paths], label, self.of.z[here], sampled, {}, cache_folder())
-        return Uses(own, said, evidence, seed=0)
+        return own, Said(images, [path.name for path in paths], label, self.of.z[here], sampled, {}, cache_folder())
 
 
 def cheap_words(of: Photographs, name: str) -> tuple[tuple[str, ...], np.ndarray, torch.Tensor]:
@@ -257,10 +274,12 @@ def mend_with(source: Words, head: Head, word: str, rows: list[np.ndarray], expl
     rate = source.rates[here, source.vocabulary.index(word)]
     present = torch.from_numpy(rate >= presence_level(rate[:, None])[0])
     z = source.of.z[here]
-    mended = {"reweight": reweight(z, label, groups_of(label, present), classifier)}
-    if source.name in ("ridge", "knn"):
-        direction = source.directions[:, source.vocabulary.index(word)]
+    better = reweight(z, label, groups_of(label, present), classifier)
+    mended = {"reweight": better}
+    direction = source.direction(head, word, here, label, present)
+    if direction is not None:
         mended["project"] = project(head.weight, head.bias, [direction], z, classifier)
+        mended["reweight+project"] = project(better.weight, better.bias, [direction], z, classifier)
     return mended
 
 
@@ -272,37 +291,22 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=24)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/shortcuts.json"))
     options = parser.parse_args()
+    names_of_sources = options.sources.split(",")
     explainer = Explainer.starter()
     of = photographs(options.shared, explainer)
-    splits: dict[tuple[Task, int, float], Split] = {}
-    for task in TASKS:
-        rows = groups(of, task)
-        for seed in range(options.seeds):
-            splits |= {(task, seed, agreement): split(rows, agreement, seed, of.seen) for agreement in AGREEMENTS}
-    needed = np.unique(np.concatenate([rows for parts in splits.values() for rows in parts.train + parts.audited()]))
-    sources = [Words(name, of, explainer, options.sentences, needed) for name in options.sources.split(",")]
-    limits, records = Limits(), []
-    for task in TASKS:
-        for seed in range(options.seeds):
-            honest = None
-            for agreement in AGREEMENTS:
-                parts = splits[task, seed, agreement]
-                here, label, group = labels_of(parts.train)
-                head = fit_head(of.z[here], label, (task.a, task.b), explainer.classifier)
-                scored = accuracies(head, of.z, parts.test)
-                honest = honest or scored
-                record = {"task": task.name, "seed": seed, "agreement": agreement, **scored, "test": len(parts.test[0])}
-                record["harmful"] = honest["worst"] - scored["worst"] >= HARM
-                classifier = with_head(explainer.classifier, head)
-                record["oracle"] = accuracies(reweight(of.z[here], label, group, classifier), of.z, parts.test)
-                for source in sources:
-                    record |= judged(source, task, head, parts, explainer, limits)
-                records.append(record)
-            print(task.name, seed, [round(r["worst"], 2) for r in records[-len(AGREEMENTS) :]], flush=True)
+    trained = [t for task in TASKS for seed in range(options.seeds) for t in train_heads(task, seed, of, explainer)]
+    audited = [t for t in trained if t.record["agreement"] in AUDITED]
+    needed = [rows for t in audited for rows in t.parts.audited() + (t.parts.train if t.to_mend else [])]
+    sources = [Words(name, of, explainer, options.sentences, np.unique(np.concatenate(needed))) for name in names_of_sources]
+    for number, one in enumerate(audited, start=1):
+        for source in sources:
+            one.record.update(judged(source, one, explainer, Limits()))
+        print(f"{number}/{len(audited)} {one.task.name}", one.record["agreement"], round(one.record["worst"], 2), flush=True)
+    records = [t.record for t in trained]
     told = {"machine": f"{platform.machine()}, 2 threads", "translator": explainer.fingerprint[:12], "tasks": len(TASKS)}
     told |= {
         "sentences": options.sentences,
-        "summary": {name: summary(records, name) for name in NAMES if name in records[0]},
+        "summary": {name: summary(records, name) for name in NAMES if any(name in r for r in records)},
         "records": records,
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -310,8 +314,41 @@ def main() -> None:
     print(json.dumps(told["summary"], indent=2))
 
 
-def judged(source: Words, task: Task, head: Head, parts: Split, explainer: Explainer, limits: Limits) -> dict[str, dict]:
+@dataclass(frozen=True)
+class Trained:
+    """A head with a shortcut planted or not, and what is known of it."""
+
+    task: Task
+    parts: Split
+    head: Head
+    record: dict
+
+    @property
+    def to_mend(self) -> bool:
+        """Whether it is bad enough."""
+        return self.record["harmful"] and self.record["agreement"] == max(AGREEMENTS)
+
+
+def train_heads(task: Task, seed: int, of: Photographs, explainer: Explainer) -> list[Trained]:
+    """A head for each agreement; the first, without shortcut, is what the others are compared with."""
+    rows, trained, honest = groups(of, task), [], None
+    for agreement in AGREEMENTS:
+        parts = split(rows, agreement, seed, of.seen)
+        here, label, group = labels_of(parts.train)
+        head = fit_head(of.z[here], label, (task.a, task.b), explainer.classifier)
+        scored = accuracies(head, of.z, parts.test)
+        honest = honest or scored
+        record = {"task": task.name, "seed": seed, "agreement": agreement, **scored, "test": len(parts.test[0])}
+        record["harmful"] = honest["worst"] - scored["worst"] >= HARM
+        oracle = reweight(of.z[here], label, group, with_head(explainer.classifier, head))
+        record["oracle"] = accuracies(oracle, of.z, parts.test)
+        trained.append(Trained(task, parts, head, record))
+    return trained
+
+
+def judged(source: Words, of: Trained, explainer: Explainer, limits: Limits) -> dict[str, dict]:
     """What a source's words say about a head, and what mending by the planted word gives; for sentences the keywords, too."""
+    task, head, parts = of.task, of.head, of.parts
     own, keywords = {}, {}
     for kind in KINDS:
         rows = getattr(parts, kind)
@@ -326,7 +363,7 @@ def judged(source: Words, task: Task, head: Head, parts: Split, explainer: Expla
             # What wrong images of a class have is the other class's attribute: either may be named for either class.
             keywords[kind] = against_truth(words, dict.fromkeys((task.a, task.b), planted(task)), largest)
     word = next((w for w in sorted(names(task.x), key=lambda w: w != task.x) if w in source.vocabulary), task.x)
-    mended = mend_with(source, head, word, parts.train, explainer)
+    mended = mend_with(source, head, word, parts.train, explainer) if of.to_mend else {}
     own["mended"] = {method: accuracies(better, source.of.z, parts.test) for method, better in mended.items()}
     return {source.name: own} | ({"keywords": keywords} if keywords else {})
 
@@ -367,6 +404,7 @@ def ranked_keywords(evidence: Evidence, task: Task) -> tuple[dict[str, list[str]
 def summary(records: list[dict], source: str) -> dict:
     """Recall at 90 and 95%, false alarms at 50%, AUROC of severity, and the share of the oracle's gain that mending reaches."""
     told: dict = {}
+    records = [r for r in records if r["agreement"] in AUDITED]
     for kind in KINDS:
         some = [r for r in records if kind in r[source]]
         for agreement in (0.9, 0.95):
@@ -381,7 +419,7 @@ def summary(records: list[dict], source: str) -> dict:
         if len(set(truth)) == 2:
             told[f"auroc_{kind}"] = round(float(roc_auc_score(truth, [r[source][kind]["severity"] for r in chosen])), 4)
     worst = [r for r in records if r["agreement"] == 0.95 and r["harmful"]]
-    for method in ("reweight", "project"):
+    for method in ("reweight", "project", "reweight+project"):
         some = [r for r in worst if method in r[source].get("mended", {})]
         if some:
             gain = np.mean([r[source]["mended"][method]["worst"] - r["worst"] for r in some])

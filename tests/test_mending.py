@@ -96,6 +96,20 @@ def test_projecting_takes_out_what_the_words_gradient_says(tmp_path, monkeypatch
     assert result.method == "project"
 
 
+def test_a_retrained_head_can_be_projected_too(tmp_path, monkeypatch):
+    direction = torch.tensor([1.0, 2.0, 0.0, 0.0, 0.0, 0.0])
+    monkeypatch.setattr(mending, "word_direction", lambda *_args, **_options: direction)
+    mended(tmp_path, monkeypatch)
+    plain = load_head(tmp_path / "head.safetensors")
+    result, _ = mended(tmp_path, monkeypatch, method="reweight+project")
+    both = load_head(tmp_path / "head.safetensors")
+    torch.testing.assert_close(both.weight @ direction, torch.zeros(2), atol=1e-5, rtol=0)
+    across = torch.eye(6) - direction[:, None] * direction / 5
+    torch.testing.assert_close(both.weight, plain.weight @ across, atol=1e-5, rtol=1e-4)
+    assert result.method == "reweight+project"
+    assert "penalty" in both.figures
+
+
 def test_masking_hides_the_words_region_in_training_images_and_retrains(tmp_path, monkeypatch):
     """The pictures are real here, and so is a classifier that sees places."""
     torch.manual_seed(0)
@@ -136,7 +150,11 @@ def test_not_better_is_said(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"method": "wish"}, WordsightError, "Unknown method 'wish'; wanted one of reweight, mask, project"),
+        (
+            {"method": "wish"},
+            WordsightError,
+            "Unknown method 'wish'; wanted one of reweight, mask, project, reweight\\+project",
+        ),
         ({"word": "cow"}, WordsightError, "0 of 1500 images say 'cow'; wanted some that do and some that do not"),
     ],
 )

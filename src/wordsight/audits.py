@@ -264,7 +264,10 @@ def gradients_at(
     """
     draw = random.Random(seed)
     rows = sorted(draw.sample(list(rows), min(most, len(rows))))
-    chosen = [_choose(said.sampled[row].sentences, GRADIENT_SENTENCES, draw) for row in rows]
+    # The same sentences of an image in every audit, so that stored gradients serve again.
+    chosen = [
+        _choose(said.sampled[row].sentences, GRADIENT_SENTENCES, random.Random(f"{seed} {said.names[row]}")) for row in rows
+    ]
     sizes = [len(some) for some in chosen]
     z = torch.repeat_interleave(said.z[rows], torch.tensor(sizes, dtype=torch.long), dim=0)
     flat = [sentence for some in chosen for sentence in some]

@@ -26,7 +26,7 @@ from wordsight.sentences.nucleus import Sampling
 from wordsight.sentences.sampler import MEMORY
 from wordsight.tensors import Features
 
-METHODS = ("reweight", "mask", "project")
+METHODS = ("reweight", "mask", "project", "reweight+project")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def mend(
 
     ``reweight`` retrains the last layer with each label weighing the same with and without the word; ``mask`` hides the
     word's region in the training images that say it (written to a folder beside ``out``), extracts their features again and
-    retrains; ``project`` takes the word's direction out of the head. No group labels are used; where the data has some, they
+    retrains; ``project`` takes the word's direction out of the head; ``reweight+project`` does one after the other. No group
+    labels are used; where the data has some, they
     only score. Images of a split "train" are trained on and those of "test" (else "val") held out; without splits a random
     share ``held_out`` is. The head is written even when it is no better: see ``Mended.better``.
     """
@@ -127,16 +128,18 @@ def mend(
             "train a head for the data's classes with 'wordsight head'."
         )
     rows = (present & train).nonzero().flatten().tolist()
-    if method == "reweight":
-        after = reweight(said.z[train], said.label[train], group[train], classifier, seed=seed)
-    elif method == "mask":
+    after = before
+    if method == "mask":
         z = said.z.clone()
         folder = out.with_name(out.stem + "-masked")
         z[rows] = _masked_features(explainer, said, suspect.word, rows, folder, seed=seed, on_images=on_images)
         after = reweight(z[train], said.label[train], said.label[train], classifier, seed=seed)
-    else:
-        direction = _direction(explainer, said, suspect.word, rows, seed=seed)
-        after = project(before.weight, before.bias, [direction], said.z[train], classifier)
+    if method in ("reweight", "reweight+project"):
+        after = reweight(said.z[train], said.label[train], group[train], classifier, seed=seed)
+    if method in ("project", "reweight+project"):
+        direction = word_direction(explainer, said, suspect.word, rows, seed=seed)
+        projected = project(after.weight, after.bias, [direction], said.z[train], classifier)
+        after = replace(projected, figures=after.figures)
     c = list(classifier.labels).index(suspect.label)
     names, number = _true_groups(said.images, said.label, classifier.labels) if said.images.groups else (None, group)
     scored = [_score(head, said, held, train, number, names, present, c) for head in (before, after)]
@@ -210,7 +213,9 @@ def _score(
     )
 
 
-def _direction(explainer: Explainer, said: Said, word: str, rows: Sequence[int], *, seed: int) -> Float[Tensor, " features"]:
+def word_direction(
+    explainer: Explainer, said: Said, word: str, rows: Sequence[int], *, seed: int
+) -> Float[Tensor, " features"]:
     """The mean direction of the word's gradient at images that say it."""
     return _mean_direction(word, gradients_at(rows, said, explainer, seed=seed)[1])
 
