@@ -268,13 +268,9 @@ def gradients_at(
     chosen = [
         _choose(said.sampled[row].sentences, GRADIENT_SENTENCES, random.Random(f"{seed} {said.names[row]}")) for row in rows
     ]
-    sizes = [len(some) for some in chosen]
-    z = torch.repeat_interleave(said.z[rows], torch.tensor(sizes, dtype=torch.long), dim=0)
-    flat = [sentence for some in chosen for sentence in some]
-    gradients = sentence_gradients_stored(explainer.lm, explainer.translator, z, flat, said.store / "gradients")
+    gradients = sentence_gradients_stored(explainer.lm, explainer.translator, said.z[rows], chosen, said.store / "gradients")
     return rows, [
-        word_gradients(own, [content_words(sentence) for sentence in some])
-        for own, some in zip(gradients.split(sizes), chosen, strict=True)
+        word_gradients(own, [content_words(sentence) for sentence in some]) for own, some in zip(gradients, chosen, strict=True)
     ]
 
 

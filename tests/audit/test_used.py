@@ -39,17 +39,28 @@ def test_no_sentence_has_no_gradient(parts):
     assert sentence_gradients(*parts, torch.zeros(0, 6), []).shape == (0, 6)
 
 
-def test_gradients_are_kept_and_a_damaged_file_is_made_anew(parts, tmp_path, monkeypatch):
+def test_gradients_are_kept_by_image_and_a_damaged_file_is_made_anew(parts, tmp_path, monkeypatch):
     z = torch.linspace(-1, 1, 18).view(3, 6)
-    first = sentence_gradients_stored(*parts, z, SENTENCES, tmp_path)
-    (file,) = tmp_path.iterdir()
+    sentences = [SENTENCES[:2], [], SENTENCES]
+    first = sentence_gradients_stored(*parts, z, sentences, tmp_path, at_once=2)
+    assert [len(gradients) for gradients in first] == [2, 0, 3]
+    each = sentence_gradients(*parts, z[2:].expand(3, -1), SENTENCES)
+    torch.testing.assert_close(first[2], each, atol=1e-3, rtol=1e-2)  # kept in half precision
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 3
+
+    def same(found) -> bool:
+        return all(torch.equal(a, b) for a, b in zip(found, first, strict=True))
+
     with monkeypatch.context() as patch:
         patch.setattr("wordsight.audit.used.sentence_gradients", None)  # a second call must not compute
-        assert torch.equal(sentence_gradients_stored(*parts, z, SENTENCES, tmp_path), first)
-    file.write_bytes(b"broken")
-    assert torch.equal(sentence_gradients_stored(*parts, z, SENTENCES, tmp_path), first)
-    sentence_gradients_stored(*parts, z + 1, SENTENCES, tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2
+        assert same(sentence_gradients_stored(*parts, z, sentences, tmp_path))
+        alone = sentence_gradients_stored(*parts, z[2:], sentences[2:], tmp_path)  # nor one for some of the images
+        assert torch.equal(alone[0], first[2])
+    files[0].write_bytes(b"broken")
+    assert same(sentence_gradients_stored(*parts, z, sentences, tmp_path))
+    sentence_gradients_stored(*parts, z[:1] + 1, sentences[:1], tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_word_gradients_by_hand():

@@ -39,18 +39,36 @@ def sentence_gradients(
 
 
 def sentence_gradients_stored(
-    lm: LanguageModel, translator: Translator, z: Features, sentences: Sequence[str], store: Path
-) -> Features:
-    """Like ``sentence_gradients``, kept in ``store`` under everything that decides it; half precision."""
-    about = f"{lm.fingerprint} {lm.dtype} {translator_fingerprint(translator)} {json.dumps(sentences)}"
-    digest = hashlib.sha256(about.encode() + z.contiguous().float().numpy().tobytes())
-    file = store / f"{digest.hexdigest()[:32]}.safetensors"
-    gradients = read_kept(file, lambda kept: load_file(kept)["gradients"])
-    if gradients is None:
-        gradients = sentence_gradients(lm, translator, z, sentences).half()
-        with replacing(file) as partial:
-            save_file({"gradients": gradients}, partial)
-    return gradients.float()
+    lm: LanguageModel,
+    translator: Translator,
+    z: Features,
+    sentences: Sequence[Sequence[str]],
+    store: Path,
+    *,
+    at_once: int = 32,
+) -> list[Tensor]:
+    """Like ``sentence_gradients``, for several sentences of each image (one row of ``z``): (sentences, features) an image.
+
+    Each image's are kept in ``store`` under everything that decides them, in half precision; ``at_once`` images are computed
+    and written together.
+    """
+    about = f"{lm.fingerprint} {lm.dtype} {translator_fingerprint(translator)}".encode()
+    files = []
+    for row, some in zip(z.contiguous().float(), sentences, strict=True):
+        digest = hashlib.sha256(about + json.dumps(some).encode() + row.numpy().tobytes())
+        files.append(store / f"{digest.hexdigest()[:32]}.safetensors")
+    found = [read_kept(file, lambda kept: load_file(kept)["gradients"]) for file in files]
+    missing = [i for i, gradients in enumerate(found) if gradients is None]
+    for start in range(0, len(missing), at_once):
+        rows = missing[start : start + at_once]
+        sizes = [len(sentences[i]) for i in rows]
+        each = z[rows].repeat_interleave(torch.tensor(sizes), dim=0)
+        made = sentence_gradients(lm, translator, each, [s for i in rows for s in sentences[i]]).half()
+        for i, gradients in zip(rows, made.split(sizes), strict=True):
+            found[i] = gradients.clone()
+            with replacing(files[i]) as partial:
+                save_file({"gradients": found[i]}, partial)
+    return [gradients.float() for gradients in found if gradients is not None]
 
 
 def word_gradients(gradients: Features, words: Sequence[Set[str]]) -> dict[str, Float[Tensor, " features"]]:
