@@ -1,14 +1,17 @@
 """An audit from labelled images to findings, on tiny models."""
 
+import dataclasses
 import json
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from doubles import TinyNet, prepare, tiny_classifier, tiny_lm, tiny_translator
+from wordsight import audits
 from wordsight.audit.findings import Limits
 from wordsight.audit.result import read_images
 from wordsight.audits import audit_images, fitting, label_numbers, own_names, rate_matrix, write_audit
@@ -60,6 +63,37 @@ def test_an_audit_looks_at_every_readable_image(setting):
     assert not any(word.word == "red" and word.label == "red" and word.verdict != "class" for word in audit.words)
     frame = audit.to_dataframe()
     assert len(frame) == len(audit.words)
+
+
+def test_places_are_looked_at_once(setting, monkeypatch, tmp_path):
+    """Half of the maps have their heat in one corner, the others anywhere."""
+    images, explainer = setting
+    random, asked = np.random.default_rng(0), []
+
+    def located(_classifier, path, direction, **_options):
+        asked.append(Path(path).name)
+        heat = random.random((14, 14)) * 0.1
+        if int(Path(path).stem) % 2:
+            heat[12:, 12:] = 1.0
+        else:
+            y, x = random.integers(0, 12, 2)
+            heat[y : y + 2, x : x + 2] = 1.0
+        return heat
+
+    explainer.classifier = dataclasses.replace(explainer.classifier, locate=lambda pixels, direction: pixels)
+    monkeypatch.setattr(audits, "locate", located)
+    monkeypatch.setattr(audits, "_heat_maps", lambda *_args, **_options: {})
+    audit = audit_images(images, explainer, sentences=10, limits=Limits(images=2))
+    found = {place.label: place for place in audit.places}
+    assert set(found) == {word.label for word in audit.words}
+    assert found["red"].agreement.value > 0.5 > found["green"].agreement.value
+    assert found["red"].remarkable
+    assert not found["green"].remarkable
+    told = json.loads(audit.to_json())["places"]
+    assert [one["remarkable"] for one in told if one["label"] == "red"] == [True]
+    asked.clear()
+    assert audit_images(images, explainer, sentences=10, limits=Limits(images=2)).places == audit.places
+    assert asked == []
 
 
 def test_a_second_audit_samples_and_differentiates_nothing(setting, monkeypatch):

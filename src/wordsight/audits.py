@@ -1,22 +1,25 @@
 """Audit labelled images: what does a classifier go by, and where does that lead it wrong?"""
 
+import hashlib
 import json
 import logging
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from wordsight.audit.compare import rates_of, usual_words
 from wordsight.audit.findings import Evidence, Limits, class_words, findings, mean_estimate
 from wordsight.audit.kinds import class_itself
+from wordsight.audit.places import Place, places
 from wordsight.audit.result import Audit, AuditedImage
 from wordsight.audit.statistics import Estimate
 from wordsight.audit.used import cosines, logit_gradients, sentence_gradients_stored, word_gradients
@@ -26,7 +29,7 @@ from wordsight.features.classifier import Classifier
 from wordsight.features.coarse import NINE, coarse, read_class_map
 from wordsight.features.extraction import extract_stored
 from wordsight.fetch import cache_folder
-from wordsight.files import replacing
+from wordsight.files import read_kept, replacing
 from wordsight.images.labelled import LabelledImages
 from wordsight.locating import locate
 from wordsight.report.html import render_report
@@ -45,6 +48,8 @@ SENTENCES = 32
 #: Images a class, and sentences an image, that gradients are taken of.
 GRADIENT_IMAGES, GRADIENT_SENTENCES = 32, 16
 
+#: Images called a class whose heat maps are compared, and images of all classes together.
+PLACE_IMAGES, ALL_PLACE_IMAGES = 20, 500
 #: The first findings get heat maps, on this many images of each kind.
 _MAPPED_FINDINGS, _MAPPED_IMAGES = 6, 6
 
@@ -181,7 +186,43 @@ def audit_images(
     }
     audited = _audited(said, logits, classifier.labels)
     found = Audit(list(classifier.labels), audited, words, findings(evidence, words), said.failures, settings)
-    return replace(found, heat_maps=_heat_maps(found, said, explainer, seed=seed, on_maps=on_maps))
+    seen = _places({word.label for word in words}, said, evidence.called, classifier, seed=seed)
+    return replace(found, heat_maps=_heat_maps(found, said, explainer, seed=seed, on_maps=on_maps), places=seen)
+
+
+def _places(
+    labels: Set[str], said: Said, called: Int[np.ndarray, " images"], classifier: Classifier, *, seed: int
+) -> list[Place]:
+    """Whether the classifier looks at one place, for each class; nothing without a map of places, or for very many classes."""
+    weight, most = classifier.head_weight, min(PLACE_IMAGES, ALL_PLACE_IMAGES // len(labels))
+    if classifier.locate is None or weight is None or most < 5:
+        return []
+    draw, maps = random.Random(seed), {}
+    for c in (c for c, label in enumerate(classifier.labels) if label in labels):
+        rows = np.flatnonzero(called == c).tolist()
+        rows = sorted(draw.sample(rows, min(most, len(rows))))
+        try:
+            maps[classifier.labels[c]] = _class_maps(
+                classifier, [said.images.paths[row] for row in rows], weight[c] - weight.mean(0), said.store / "places"
+            )
+        except WordsightError as error:  # no places in the classifier, a file gone: the findings stand without
+            logger.warning("Whether '%s' is decided at one place is not known: %s", classifier.labels[c], error)
+    return places(maps)
+
+
+def _class_maps(
+    classifier: Classifier, paths: Sequence[Path], direction: Float[Tensor, " features"], store: Path
+) -> Float[np.ndarray, "images rows columns"]:
+    """Grad-CAM of a class on several pictures, kept in ``store``."""
+    about = [classifier.fingerprint, *(f"{path.resolve()} {path.stat().st_mtime_ns}" for path in paths)]
+    digest = hashlib.sha256(json.dumps(about).encode() + direction.contiguous().float().cpu().numpy().tobytes())
+    file = store / f"{digest.hexdigest()[:32]}.safetensors"
+    kept = read_kept(file, lambda kept: load_file(kept)["maps"])
+    if kept is None:
+        kept = np.stack([locate(classifier, path, direction, square=True, side=14) for path in paths]).astype(np.float32)
+        with replacing(file) as partial:
+            save_file({"maps": kept}, partial)
+    return kept
 
 
 def _heat_maps(

@@ -1,6 +1,7 @@
 """The report as text: what it says, and that nothing in it can break out of its place. No browser needed."""
 
 import base64
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 from reporting import HOSTILE, a_mitigation, an_audit, heat_maps
+from wordsight.audit.places import Place
 from wordsight.audit.result import Audit
+from wordsight.audit.statistics import Estimate
 from wordsight.report.data import chosen_images, script_json, shown_words
 from wordsight.report.html import LIBRARIES, render_report
 from wordsight.report.page import percent, points
@@ -102,6 +105,25 @@ def test_how_far_to_trust_it(audit):
     assert "Loss on held-out captions (nats a token; lower is better) 2.346" in words
     assert re.search(r"duck 16 62% 2 1 water 0\.30 few images", words)
     assert re.search(r"hen 8 100% 1 0 grass 0\.02 few images, low word use", words)
+
+
+def test_a_class_decided_at_one_place_is_said(audit):
+    corner = np.zeros((14, 14))
+    corner[12, 1] = 1.0
+    places = [
+        Place("duck", 16, Estimate(0.52, 0.41, 0.63), True, corner),
+        Place("hen", 8, Estimate(-0.1, -0.2, 0.0), False, np.full((14, 14), 1 / 196)),
+    ]
+    html = render_report(dataclasses.replace(audit, places=places))
+    page = Page(html)
+    assert "Whatever the words say: duck is decided at the same place of every image" in page.words
+    assert (
+        "The heat maps of 16 images called duck agree with each other: mean correlation 0.52 (95% interval 0.41 to 0.63), in "
+        "other classes \N{MINUS SIGN}0.10 to \N{MINUS SIGN}0.10." in page.words
+    )
+    assert html.count('<rect x="1" y="12" width="1" height="1" opacity="1.0"/>') == 1
+    assert re.search(r"duck 16 62% 2 1 water 0\.30 few images, decided at one place", page.words)
+    assert "decided at" not in Page(render_report(audit)).words
 
 
 def test_settings_and_versions(audit):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wordsight.audit.findings import LEAST_LEVEL, ClassWord, Finding
+from wordsight.audit.places import Place
 from wordsight.audit.statistics import Estimate
 from wordsight.errors import LabelError
 
@@ -43,7 +44,8 @@ class AuditedImage:
 class Audit:
     """What an audit found: ``words`` of every class, ``findings`` (the worst first), the images, and what it was made with.
 
-    ``heat_maps``: by image and word, where in the picture's middle square the word comes from, in [0, 1].
+    ``heat_maps``: by image and word, where in the picture's middle square the word comes from, in [0, 1]. ``places``: whether
+    the classifier looks at the same place in all images called a class.
     """
 
     classes: list[str]
@@ -53,6 +55,7 @@ class Audit:
     failures: dict[str, str]
     settings: dict[str, object] = field(default_factory=dict)
     heat_maps: dict[tuple[str, str], np.ndarray] = field(default_factory=dict, compare=False, repr=False)
+    places: list[Place] = field(default_factory=list)
 
     @property
     def accuracy(self) -> float:
@@ -75,6 +78,7 @@ class Audit:
                     {**_flat(f.about), "groups": [asdict(g) for g in f.groups], "examples": self.examples(f)}
                     for f in self.findings
                 ],
+                "places": [_place(place) for place in self.places],
                 "failures": self.failures,
                 "settings": self.settings,
             },
@@ -111,6 +115,11 @@ def _flat(word: ClassWord) -> dict[str, object]:
     for name in ("rate", "encoded", "used", "missed", "mistaken", "severity"):
         flat |= estimate_columns(name, getattr(word, name))
     return flat
+
+
+def _place(place: Place) -> dict[str, object]:
+    told: dict[str, object] = {"label": place.label, "images": place.images, "remarkable": place.remarkable}
+    return told | estimate_columns("agreement", place.agreement) | {"heat": np.round(place.heat, 4).tolist()}
 
 
 def estimate_columns(name: str, estimate: Estimate | None) -> dict[str, float | None]:

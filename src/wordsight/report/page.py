@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from wordsight.audit.findings import ClassWord, Finding
+from wordsight.audit.places import Place
 from wordsight.audit.result import Audit, AuditedImage
 from wordsight.audit.statistics import Estimate
 from wordsight.mitigation.result import Accuracies, Mended
@@ -61,6 +62,16 @@ class ClassLine:
     most_used: str
     use: float | None
     remark: str
+    place: "PlaceNote | None"
+
+
+@dataclass(frozen=True)
+class PlaceNote:
+    """That a class is decided at one place. ``cells``: column, row and opacity in the mean heat map of ``side`` x ``side``."""
+
+    text: str
+    side: int
+    cells: list[tuple[int, int, float]]
 
 
 @dataclass(frozen=True)
@@ -107,6 +118,8 @@ def _interval(estimate: Estimate) -> str:
 def summary(audit: Audit) -> list[str]:
     """What came out, in a few sentences: the findings, or plainly that there are none, and what that means."""
     tried = {word.label for word in audit.words}
+    stuck = [place.label for place in audit.places if place.remarkable]
+    places = [_stuck(stuck)] if stuck else []
     if audit.findings:
         hit = {finding.about.label for finding in audit.findings}
         many = len(audit.findings) > 1
@@ -114,10 +127,11 @@ def summary(audit: Audit) -> list[str]:
             f"{f'{len(audit.findings)} words go' if many else 'One word goes'} with wrong decisions, in {len(hit)} of "
             f"{len(tried)} {'classes' if len(tried) != 1 else 'class'}.",
             "For each, three things hold: errors are markedly more frequent without the word, or on other classes with it; the "
-            "class's score follows the word among images of one true class; and the classifier's own gradient points that way. "
-            "The findings are ranked by the strength of that evidence.",
+            "class's score follows the word among images of one true class, beyond what the classes' own words explain; and "
+            "the classifier's own gradient points that way. The findings are ranked by the strength of that evidence.",
             "Words that occur together are found together: read several words of one class as one shortcut first, and look at "
             "the examples before you act.",
+            *places,
         ]
     return [
         "No word was found that the classifier's decisions hang on to their harm.",
@@ -125,6 +139,7 @@ def summary(audit: Audit) -> list[str]:
         "class, used by the class's score and clearly tied to errors. It does not mean that there is no shortcut: one that has "
         "no name in everyday captions, that every image of a class shares, or that shows in few of these images would not be "
         "found.",
+        *places,
     ]
 
 
@@ -166,8 +181,8 @@ def _card(number: int, finding: Finding, settings: Mapping[str, object]) -> Card
         f"{about.used.value:.2f} (95% interval {about.used.low:.2f} to {about.used.high:.2f}; 0 is no use).".replace(
             "-", "\N{MINUS SIGN}"
         ),
-        strength=f"Among images of one true class, {about.label}'s score rises with “{about.word}”: "
-        f"{about.strength:.1f} standard errors.",
+        strength=f"Among images of one true class, {about.label}'s score rises with “{about.word}” beyond what the classes' "
+        f"own words explain: {about.strength:.1f} standard errors.",
         command=_command(about, settings),
     )
 
@@ -205,6 +220,7 @@ def _command(about: ClassWord, settings: Mapping[str, object]) -> str:
 
 def class_lines(audit: Audit) -> list[ClassLine]:
     """How much each class's part of the audit rests on, and whether words explain its decisions at all."""
+    seen = {place.label: place for place in audit.places}
     limits = audit.settings.get("limits")
     least = limits.get("used", 0.05) if isinstance(limits, Mapping) else 0.05
     images_of, words_of = _by_label(audit.images), _by_label(audit.words)
@@ -220,6 +236,9 @@ def class_lines(audit: Audit) -> list[ClassLine]:
             remarks.append("too few for any word")
         elif use is None or use < least:
             remarks.append("low word use")
+        place = seen.get(label)
+        if place is not None and place.remarkable:
+            remarks.append("decided at one place")
         lines.append(
             ClassLine(
                 label=label,
@@ -230,9 +249,32 @@ def class_lines(audit: Audit) -> list[ClassLine]:
                 most_used="" if used is None else used.word,
                 use=use,
                 remark=", ".join(remarks),
+                place=_place_note(place, audit.places) if place is not None and place.remarkable else None,
             )
         )
     return lines
+
+
+def _stuck(labels: Sequence[str]) -> str:
+    return (
+        f"Whatever the words say: {', '.join(labels)} {'is' if len(labels) == 1 else 'are'} decided at the same place of every "
+        "image, as if by a stamp. See the section of the class."
+    )
+
+
+def _place_note(place: Place, everywhere: Sequence[Place]) -> PlaceNote:
+    others = [other.agreement.value for other in everywhere if other.label != place.label]
+    numbers = (place.agreement.value, place.agreement.low, place.agreement.high, min(others), max(others))
+    agreement, low, high, least, most = (f"{number:.2f}".replace("-", "\N{MINUS SIGN}") for number in numbers)
+    rows = place.heat / place.heat.max()
+    return PlaceNote(
+        text=f"The heat maps of {place.images} images called {place.label} agree with each other: mean correlation {agreement} "
+        f"(95% interval {low} to {high}), in other classes {least} to {most}. So the classifier looks at the same place in all of "
+        "them, whatever stands there. A stamp or a line of text would look like this, and captions have no word for it: look "
+        "at the images there.",
+        side=len(rows),
+        cells=[(x, y, round(float(value), 2)) for y, row in enumerate(rows) for x, value in enumerate(row) if value >= 0.01],
+    )
 
 
 def _by_label(labelled: Iterable[Labelled]) -> dict[str, list[Labelled]]:
