@@ -139,6 +139,12 @@ def _as_text(found: "Audit") -> str:
         lines.append(f"  severity {gap.value:.0%} ({gap.low:.0%} to {gap.high:.0%}), rate {about.rate.value:.0%}")
         groups = [f"{g.label} {'with' if g.present else 'without'} it {g.accuracy:.0%} of {g.images}" for g in finding.groups]
         lines.append("  right: " + "; ".join(groups))
+    for place in found.places:
+        if place.remarkable:
+            lines.append(
+                f"{place.label}: decided at the same place of every image (heat maps agree to {place.agreement.value:.2f}), as "
+                "if by a stamp; see the report"
+            )
     return "\n".join(lines)
 
 

@@ -269,9 +269,9 @@ def _place_note(place: Place, everywhere: Sequence[Place]) -> PlaceNote:
     rows = place.heat / place.heat.max()
     return PlaceNote(
         text=f"The heat maps of {place.images} images called {place.label} agree with each other: mean correlation {agreement} "
-        f"(95% interval {low} to {high}), in other classes {least} to {most}. So the classifier looks at the same place in all of "
-        "them, whatever stands there. A stamp or a line of text would look like this, and captions have no word for it: look "
-        "at the images there.",
+        f"(95% interval {low} to {high}), in other classes {least} to {most}. So the classifier looks at the same place in all "
+        "of them, whatever stands there. A stamp or a line of text would look like this, and captions have no word for it: "
+        "look at the images there.",
         side=len(rows),
         cells=[(x, y, round(float(value), 2)) for y, row in enumerate(rows) for x, value in enumerate(row) if value >= 0.01],
     )
