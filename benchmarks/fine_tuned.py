@@ -1,0 +1,134 @@
+"""A shortcut in the features themselves: the last stage fine-tuned on a biased set, a transferred translator, and an audit.
+
+    python benchmarks/fine_tuned.py SHARED [--task 0] [--agreement 0.95] [--unlabelled 3000] [--sentences 24]
+
+SHARED holds flickr8k/. On the task's training set (see shortcuts.py) the last stage of EfficientNet-Lite0 and a new last layer
+are trained; the starter's translator is transferred to the new features by ridge regression on photographs without captions; audits
+look at a balanced and a biased set, and the same is done for a head on the starter's own features. Writes
+benchmarks/results/fine_tuned.json.
+"""
+
+import argparse
+import copy
+import json
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from shortcut_tasks import TASKS, Task, names
+from shortcuts import HARM, Photographs, Split, groups, labels_of, photographs, planted, ranking, split
+from starter_data import lines
+from wordsight.audit.findings import Limits
+from wordsight.audits import audit_images
+from wordsight.explain import Explainer
+from wordsight.features.classifier import Classifier, from_timm_model
+from wordsight.features.extraction import extract_stored, read_picture
+from wordsight.features.head import fit_head, with_head
+from wordsight.fetch import cache_folder
+from wordsight.images.labelled import LabelledImages
+from wordsight.starter import CROPS, starter_model
+from wordsight.transfer import transfer_translator
+from wordsight.translator.checkpoint import load_translator
+
+
+def fine_tuned(of: Photographs, parts: Split, task: Task, explainer: Explainer, *, epochs: int = 20) -> Classifier:
+    """EfficientNet-Lite0 with two classes, its last stage and last layer trained; what comes before stays as it is."""
+    torch.manual_seed(0)
+    model: Any = starter_model()
+    model.classifier = nn.Linear(model.classifier.in_features, 2)
+    here, label, _ = labels_of(parts.train)
+    views = torch.stack([explainer.classifier.prepare(read_picture(of.files[row])) for row in here])
+    count = views.shape[1]
+    with torch.inference_mode():
+        before = torch.cat([model.blocks[:-1](model.bn1(model.conv_stem(some))) for some in views.flatten(0, 1).split(16)])
+    before, label = before.clone(), label.repeat_interleave(count)
+    stage = nn.Sequential(model.blocks[-1], model.conv_head, model.bn2, model.global_pool, model.classifier).eval()
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": [p for part in stage[:-1] for p in part.parameters()], "lr": 2e-4},
+            {"params": model.classifier.parameters(), "lr": 2e-3},
+        ],
+        weight_decay=1e-3,
+    )
+    for _ in range(epochs):
+        for rows in torch.randperm(len(before)).split(32):
+            loss = nn.functional.cross_entropy(stage(before[rows]), label[rows])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    return from_timm_model(model, name="fine-tuned", crops=CROPS, labels=[task.a, task.b], device="cpu")
+
+
+def accuracies(classifier: Classifier, of: Photographs, rows: list[np.ndarray]) -> dict[str, float]:
+    """Worst group and average over balanced groups."""
+    right = []
+    for number, group in enumerate(rows):
+        z = extract_stored(classifier, [of.files[row] for row in group], cache_folder() / "features").views.mean(1)
+        right.append(float((classifier.logits(z).argmax(1) == number // 2).float().mean()))
+    return {"worst": min(right), "average": float(np.mean(right))}
+
+
+def audited(explainer: Explainer, of: Photographs, parts: Split, task: Task, sentences: int) -> dict:
+    """What audits of both kinds find, and whether that is what was planted."""
+    named = {task.a: names(task.x)} | ({task.b: names(task.y)} if task.y else {})
+    told = {}
+    for kind in ("balanced", "biased"):
+        rows, label, _ = labels_of(getattr(parts, kind))
+        images = LabelledImages([of.files[row] for row in rows], [(task.a, task.b)[int(c)] for c in label])
+        audit = audit_images(images, explainer, sentences=sentences, limits=Limits())
+        found = ranking(audit.findings)
+        told[kind] = {
+            "images": len(rows),
+            "found": {name: words[:5] for name, words in found.items()},
+            "hit": any(set(found.get(name, [])[:3]) & words for name, words in named.items()),
+            "severity": max((f.severity.value for f in audit.findings if f.about.word in planted(task)), default=0.0),
+        }
+    return told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("shared", type=Path)
+    parser.add_argument("--task", type=int, default=0, help="number in shortcut_tasks.py")
+    parser.add_argument("--agreement", type=float, default=0.95)
+    parser.add_argument("--unlabelled", type=int, default=3000)
+    parser.add_argument("--sentences", type=int, default=24)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/fine_tuned.json"))
+    options = parser.parse_args()
+    task, starter, started = TASKS[options.task], Explainer.starter(), time.time()
+    of = photographs(options.shared, starter)
+    flickr = options.shared / "flickr8k"
+    unlabelled = [flickr / "images" / name for name in lines(flickr / "train.txt")[: options.unlabelled]]
+    told: dict = {"machine": f"{platform.machine()}, 2 threads", "task": task.name, "unlabelled": len(unlabelled)}
+    for agreement in (0.5, options.agreement):
+        parts = split(groups(of, task), agreement, 0, of.seen)
+        here, label, _ = labels_of(parts.train)
+        head = fit_head(of.z[here], label, (task.a, task.b), starter.classifier)
+        own = copy.copy(starter)
+        own.classifier = with_head(starter.classifier, head)
+        tuned = fine_tuned(of, parts, task, starter)
+        file = Path("runs") / "fine_tuned" / f"{agreement}.safetensors"
+        moved = transfer_translator(starter.translator, starter.card, starter.classifier, tuned, starter.lm, unlabelled, file)
+        told[str(agreement)] = {
+            "training_images": len(here),
+            "head": accuracies(own.classifier, of, parts.test) | audited(own, of, parts, task, options.sentences),
+            "fine_tuned": accuracies(tuned, of, parts.test)
+            | {"transfer_r2": round(moved.r2, 4)}
+            | audited(Explainer(tuned, starter.lm, *load_translator(file)), of, parts, task, options.sentences),
+        }
+        print(json.dumps(told[str(agreement)], indent=1), flush=True)
+    for name in ("head", "fine_tuned"):
+        lost = told["0.5"][name]["worst"] - told[str(options.agreement)][name]["worst"]
+        told[f"{name}_lost"], told[f"{name}_harmful"] = round(lost, 4), lost >= HARM
+    told["seconds"] = round(time.time() - started)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(told, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
