@@ -3,8 +3,8 @@
     python benchmarks/fine_tuned.py SHARED [--task 0] [--agreement 0.95] [--unlabelled 3000] [--sentences 24]
 
 SHARED holds flickr8k/. On the task's training set (see shortcuts.py) the last stage of EfficientNet-Lite0 and a new last layer
-are trained; the starter's translator is transferred to the new features by ridge regression on photographs without captions; audits
-look at a balanced and a biased set, and the same is done for a head on the starter's own features. Writes
+are trained; the starter's translator is transferred to the new features by ridge regression on photographs without captions;
+audits look at a balanced and a biased set, and the same is done for a head on the starter's own features. Writes
 benchmarks/results/fine_tuned.json.
 """
 
@@ -50,7 +50,7 @@ def fine_tuned(of: Photographs, parts: Split, task: Task, explainer: Explainer, 
     stage = nn.Sequential(model.blocks[-1], model.conv_head, model.bn2, model.global_pool, model.classifier).eval()
     optimiser = torch.optim.AdamW(
         [
-            {"params": [p for part in stage[:-1] for p in part.parameters()], "lr": 2e-4},
+            {"params": [p for part in list(stage)[:-1] for p in part.parameters()], "lr": 2e-4},
             {"params": model.classifier.parameters(), "lr": 2e-3},
         ],
         weight_decay=1e-3,
