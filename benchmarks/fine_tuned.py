@@ -39,7 +39,7 @@ from wordsight.translator.checkpoint import load_translator
 def fine_tuned(of: Photographs, parts: Split, task: Task, explainer: Explainer, *, epochs: int = 20) -> Classifier:
     """EfficientNet-Lite0 with two classes, its last stage and last layer trained; what comes before stays as it is."""
     torch.manual_seed(0)
-    model: Any = starter_model()
+    model: Any = starter_model().eval()  # training mode would change the statistics of what is to stay
     model.classifier = nn.Linear(model.classifier.in_features, 2)
     here, label, _ = labels_of(parts.train)
     views = torch.stack([explainer.classifier.prepare(read_picture(of.files[row])) for row in here])
@@ -103,10 +103,12 @@ def main() -> None:
     task, starter, started = TASKS[options.task], Explainer.starter(), time.time()
     of = photographs(options.shared, starter)
     flickr = options.shared / "flickr8k"
-    unlabelled = [flickr / "images" / name for name in lines(flickr / "train.txt")[: options.unlabelled]]
-    told: dict = {"machine": f"{platform.machine()}, 2 threads", "task": task.name, "unlabelled": len(unlabelled)}
+    told: dict = {"machine": f"{platform.machine()}, 2 threads", "task": task.name, "unlabelled": options.unlabelled}
     for agreement in (0.5, options.agreement):
         parts = split(groups(of, task), agreement, 0, of.seen)
+        measured = {of.files[row].name for rows in parts.test + parts.audited() for row in rows}
+        names_left = [name for name in lines(flickr / "train.txt") if name not in measured]
+        unlabelled = [flickr / "images" / name for name in names_left[: options.unlabelled]]
         here, label, _ = labels_of(parts.train)
         head = fit_head(of.z[here], label, (task.a, task.b), starter.classifier)
         own = copy.copy(starter)

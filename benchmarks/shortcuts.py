@@ -186,8 +186,9 @@ class Words:
         here, label, _ = labels_of(rows)
         z = self.of.z[here]
         evidence = Evidence(self.vocabulary, self.rates[here], label.numpy(), head.logits(z).double().numpy(), head.labels)
-        own = [class_itself(task.a) | set(WORDS[task.a].split()), class_itself(task.b) | set(WORDS[task.b].split())]
-        return evidence, class_words(evidence, self._used(head, evidence, here, label), own, limits)
+        own = [class_itself(task.a), class_itself(task.b)]
+        apart = set(f"{WORDS[task.a]} {WORDS[task.b]}".split())  # what a user would give as --apart
+        return evidence, class_words(evidence, self._used(head, evidence, here, label), own, limits, apart=apart)
 
     def _used(self, head: Head, evidence: Evidence, here: np.ndarray, label: torch.Tensor):
         if self.name in ("ridge", "knn"):
@@ -420,12 +421,15 @@ def summary(records: list[dict], source: str) -> dict:
             told[f"auroc_{kind}"] = round(float(roc_auc_score(truth, [r[source][kind]["severity"] for r in chosen])), 4)
     worst = [r for r in records if r["agreement"] == 0.95 and r["harmful"]]
     for method in ("reweight", "project", "reweight+project"):
-        some = [r for r in worst if method in r[source].get("mended", {})]
-        if some:
-            gain = np.mean([r[source]["mended"][method]["worst"] - r["worst"] for r in some])
-            oracle = np.mean([r["oracle"]["worst"] - r["worst"] for r in some])
-            average = np.mean([r[source]["mended"][method]["average"] - r["average"] for r in some])
+        able = [method in r[source].get("mended", {}) for r in worst]
+        if any(able):
+            # A head that cannot be mended stays as it is.
+            after = [r[source]["mended"].get(method, r) for r in worst]
+            gain = np.mean([a["worst"] - r["worst"] for a, r in zip(after, worst, strict=True)])
+            oracle = np.mean([r["oracle"]["worst"] - r["worst"] for r in worst])
+            average = np.mean([a["average"] - r["average"] for a, r in zip(after, worst, strict=True)])
             told[method] = {k: round(float(v), 4) for k, v in (("gain", gain), ("oracle", oracle), ("average", average))}
+            told[method]["heads"] = [sum(able), len(able)]
     return told
 
 

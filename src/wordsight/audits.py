@@ -48,8 +48,8 @@ SENTENCES = 32
 #: Images a class, and sentences an image, that gradients are taken of.
 GRADIENT_IMAGES, GRADIENT_SENTENCES = 32, 16
 
-#: Images called a class whose heat maps are compared, and images of all classes together.
-PLACE_IMAGES, ALL_PLACE_IMAGES = 20, 500
+#: Images called a class whose heat maps are compared: most, least, and those of all classes together.
+PLACE_IMAGES, LEAST_PLACE_IMAGES, ALL_PLACE_IMAGES = 20, 10, 500
 #: The first findings get heat maps, on this many images of each kind.
 _MAPPED_FINDINGS, _MAPPED_IMAGES = 6, 6
 
@@ -162,8 +162,8 @@ def audit_images(
     vocabulary, rates = rate_matrix(said.sampled, least=limits.images)
     evidence = Evidence(vocabulary, rates, said.label.numpy(), logits.double().numpy(), tuple(classifier.labels))
     set_apart = {word for given in apart for word in content_words(given)}
-    own = [class_itself(name) | set_apart for name in classifier.labels]
-    words = class_words(evidence, Uses(explainer, said, evidence, seed=seed), own, limits)
+    own = [class_itself(name) for name in classifier.labels]
+    words = class_words(evidence, Uses(explainer, said, evidence, seed=seed), own, limits, apart=set_apart)
     if not words:
         called = np.bincount(evidence.called, minlength=len(classifier.labels))
         raise LabelError(
@@ -195,17 +195,20 @@ def _places(
 ) -> list[Place]:
     """Whether the classifier looks at one place, for each class; nothing without a map of places, or for very many classes."""
     weight, most = classifier.head_weight, min(PLACE_IMAGES, ALL_PLACE_IMAGES // len(labels))
-    if classifier.locate is None or weight is None or most < 5:
+    if classifier.locate is None or weight is None or most < LEAST_PLACE_IMAGES:
         return []
-    draw, maps = random.Random(seed), {}
+    maps = {}
     for c in (c for c, label in enumerate(classifier.labels) if label in labels):
         rows = np.flatnonzero(called == c).tolist()
+        if len(rows) < LEAST_PLACE_IMAGES:
+            continue
+        draw = random.Random(f"{seed} {classifier.labels[c]}")  # the same images in every audit of the same data
         rows = sorted(draw.sample(rows, min(most, len(rows))))
         try:
             maps[classifier.labels[c]] = _class_maps(
                 classifier, [said.images.paths[row] for row in rows], weight[c] - weight.mean(0), said.store / "places"
             )
-        except WordsightError as error:  # no places in the classifier, a file gone: the findings stand without
+        except (WordsightError, OSError) as error:  # no places in the classifier, a file gone: the findings stand without
             logger.warning("Whether '%s' is decided at one place is not known: %s", classifier.labels[c], error)
     return places(maps)
 

@@ -16,6 +16,7 @@ that is no shortcut.
 
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
+from functools import partial
 from math import sqrt
 
 import numpy as np
@@ -85,7 +86,8 @@ class ClassWord:
     called this has a higher rate than one called otherwise. ``used``: mean cosine. ``missed``: share of the class's images
     got wrong without the word less that with it. ``mistaken``: share of other images called this with the word less that
     without it, within true classes. Both are None for words that are not encoded. ``strength``: how the score rises
-    with the rate within true classes, in standard errors. ``verdict`` is the last step passed.
+    with the rate within true classes beyond what the classes' own words explain, in standard errors (or less: see
+    ``Associations``). ``verdict`` is the last step passed.
     """
 
     label: str
@@ -106,6 +108,8 @@ class ClassWord:
         return worse_gap((self.missed, self.mistaken))
 
 
+#: Words that may name a class count towards how clear it is from this area under the ROC curve on.
+TYPICAL = 0.6
 #: Words that tell nothing apart are listed from this mean rate on.
 LEAST_RATE = 0.02
 #: Standard errors that one chance in twenty exceeds.
@@ -136,11 +140,19 @@ class Finding:
     groups: list[Group] = field(default_factory=list)
 
 
-def class_words(evidence: Evidence, used_of: UsedOf, own_words: Sequence[Set[str]], limits: Limits) -> list[ClassWord]:
+def class_words(
+    evidence: Evidence,
+    used_of: UsedOf,
+    own_words: Sequence[Set[str]],
+    limits: Limits,
+    *,
+    apart: Set[str] = frozenset(),
+) -> list[ClassWord]:
     """Every word of every class that has enough images, classes in order, the strongest words first.
 
-    ``own_words`` has, for each class, the words that name it or its kinds; these are set apart. Each step's false-discovery
-    rate is held over all classes and words that are tested in it.
+    ``own_words`` has, for each class, the words that name it or its kinds. These are set apart, and so are those in ``apart``,
+    for every class; where they tell a class's images apart, they count as its own words in the third step. Each step's
+    false-discovery rate is held over all classes and words that are tested in it.
     """
     present = evidence.present()
     words = ((present.sum(0) >= limits.images) & ((~present).sum(0) >= limits.images)).nonzero()[0]
@@ -148,11 +160,12 @@ def class_words(evidence: Evidence, used_of: UsedOf, own_words: Sequence[Set[str
     if not classes or not len(words):
         return []
     own = np.array([[is_own(word, some) for word in evidence.vocabulary] for some in own_words])
-    measured = _measured(evidence, words, classes, own)
-    apart = own[np.ix_(classes, words)]
+    naming = own | np.array([is_own(word, apart) for word in evidence.vocabulary])
+    measured = _measured(evidence, words, classes, naming)
+    of_class = naming[np.ix_(classes, words)]
 
-    encoded = _discovered(np.stack([m.p_encoded for m in measured]), ~apart, limits.false_discovery)
-    asked = [row.nonzero()[0].tolist() for row in encoded | apart]
+    encoded = _discovered(np.stack([m.p_encoded for m in measured]), ~of_class, limits.false_discovery)
+    asked = [row.nonzero()[0].tolist() for row in encoded | of_class]
     used = [
         dict(zip(some, used_of(m.c, [int(words[i]) for i in some]), strict=True))
         for m, some in zip(measured, asked, strict=True)
@@ -192,7 +205,7 @@ def class_words(evidence: Evidence, used_of: UsedOf, own_words: Sequence[Set[str
                     missed=missed,
                     mistaken=mistaken,
                     strength=float(m.strength[i]),
-                    verdict="class" if apart[row, i] else VERDICTS[1 + steps],
+                    verdict="class" if of_class[row, i] else VERDICTS[1 + steps],
                 )
             )
         found += sorted(table, key=lambda word: (-VERDICTS.index(word.verdict), -_rank(word), word.word))
@@ -221,15 +234,38 @@ def _classes_to_judge(evidence: Evidence, least: int) -> list[int]:
     return judged.nonzero()[0].tolist()
 
 
+def _clarity(evidence: Evidence, naming: Bool[np.ndarray, "classes words"]) -> Float[np.ndarray, "images classes"]:
+    """How much each image says each class: the rates, added up, of the words that may name it and do tell its images apart.
+
+    WordNet has "white" as a kind of person, and a user may set words apart for other reasons: such words say nothing about how
+    clear a person is unless persons are called so more than others are.
+    """
+    clear = np.zeros((len(evidence.rates), len(naming)))
+    for c, words in enumerate(naming):
+        here, some = evidence.label == c, words.nonzero()[0]
+        if len(some) and here.any() and not here.all():
+            typical = some[separation(evidence.rates[:, some], here)[0] >= TYPICAL]
+            clear[:, c] = evidence.rates[:, typical].sum(1)
+    return clear
+
+
+def _held(clear: Float[np.ndarray, "images classes"], c: int, k: int) -> Float[np.ndarray, "images 2"]:
+    """What is held fixed among images of class ``k`` when the score of ``c`` is looked at: how much they say c, and how much
+    they say k (among c's own images: whichever other class they say most).
+    """
+    other = clear[:, k] if k != c else np.delete(clear, c, axis=1).max(1)
+    return np.stack([clear[:, c], other], 1)
+
+
 def _measured(
     evidence: Evidence,
     words: Int[np.ndarray, " usual"],
     classes: Sequence[int],
-    own: Bool[np.ndarray, "classes words"],
+    naming: Bool[np.ndarray, "classes words"],
 ) -> list[_Measured]:
     rates = evidence.rates[:, words]
     margins = evidence.logits - _log_sum_of_others(evidence.logits)
-    clear = evidence.rates @ own.T  # how much each image says each class's own words
+    clear = _clarity(evidence, naming)
     associations = Associations(rates, evidence.label)
     everyone = set(np.unique(evidence.label).tolist())
     found = []
@@ -237,8 +273,7 @@ def _measured(
         score, strata = margins[:, c], ({c}, everyone - {c})
         area, error = separation(rates, evidence.called == c)
         within = _together([associations(score, some) for some in strata])
-        given = np.stack([clear[:, c], clear.sum(1) - clear[:, c]], 1)
-        beyond = [associations(score, some, given=given) for some in strata]
+        beyond = [associations(score, some, given=partial(_held, clear, c)) for some in strata]
         p_encoded = _encoded(rates, evidence.called == c, within)
         found.append(_Measured(c, area, error, p_encoded, (beyond[0][0], beyond[1][0]), _together(beyond)))
     return found

@@ -1,6 +1,6 @@
 """The audit's statistics, for every word at once. Rates are (images, words)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
@@ -66,7 +66,7 @@ class Associations:
         score: Float[np.ndarray, " images"],
         strata: Iterable[int] | None = None,
         *,
-        given: Float[np.ndarray, "images others"] | None = None,
+        given: Callable[[int], Float[np.ndarray, "images others"]] | None = None,
     ) -> tuple[Float[np.ndarray, " words"], Float[np.ndarray, " words"]]:
         """For each word, a standard normal number if there is no association, and on how many degrees of freedom it rests.
 
@@ -75,15 +75,18 @@ class Associations:
         divided by the root of all degrees of freedom has mean 0 and variance 1. Strata in which the word or the score does not
         vary say nothing and count nothing.
 
-        ``given`` is what else is known of each image: of the score's ranks only what the ranks of these leave unexplained
-        (least squares in each stratum) is looked at, which costs as many degrees of freedom as they are independent.
+        ``given`` says what else is known of all images, for use in one stratum: of the score's ranks only what the ranks of
+        these leave unexplained (least squares) is looked at, which costs as many degrees of freedom as they are independent.
+        The words' ranks stay as they are, so that the number varies less than a standard normal one for words that go along
+        with ``given``: it errs on the quiet side. (The partial correlation does not, but ranks are not linear in each other,
+        and what is left of that passes for an association of two words that both go along with ``given``.)
         """
         total, freedom = np.zeros(self._words), np.zeros(self._words)
         for one in self._strata.keys() if strata is None else self._strata.keys() & set(strata):
             rows, ranks = self._strata[one]
             own, left = _centred_ranks(score[rows]), len(rows) - 1
             if given is not None:
-                known = _centred_ranks(given[rows])
+                known = _centred_ranks(given(one)[rows])
                 weights, _, rank, _ = np.linalg.lstsq(known, own, rcond=None)
                 # A score that the others explain exactly leaves rounding errors, not ranks.
                 own, left = np.where(np.abs(rest := own - known @ weights) > 1e-9 * len(rows), rest, 0.0), left - int(rank)
