@@ -96,6 +96,19 @@ def test_places_are_looked_at_once(setting, monkeypatch, tmp_path):
     assert asked == []
 
 
+def test_a_picture_that_is_gone_leaves_the_findings_without_places(setting, monkeypatch, caplog):
+    images, explainer = setting
+
+    def gone(*_args, **_options):
+        raise FileNotFoundError("0.png")
+
+    explainer.classifier = dataclasses.replace(explainer.classifier, locate=lambda pixels, direction: pixels)
+    monkeypatch.setattr(audits, "locate", gone)
+    monkeypatch.setattr(audits, "_heat_maps", lambda *_args, **_options: {})
+    assert audit_images(images, explainer, sentences=10, limits=Limits(images=2)).places == []
+    assert "Whether 'red' is decided at one place is not known: 0.png" in caplog.text
+
+
 def test_a_second_audit_samples_and_differentiates_nothing(setting, monkeypatch):
     images, explainer = setting
     limits = Limits(images=2, false_discovery=1.0)

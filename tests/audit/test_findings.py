@@ -50,7 +50,7 @@ def test_an_honest_classifier_gives_no_findings():
     assert [found(evidence(shortcut=0, seed=seed)) for seed in range(10)] == [[]] * 10
 
 
-def test_words_that_go_along_with_a_clear_picture_of_the_class_are_no_shortcut():
+def clear_and_poor_pictures() -> Evidence:
     """Some dogs are hard to see: their score is low, and the sentences say neither "dog" nor "brown"."""
     random = np.random.default_rng(0)
     words = ("dog", "person", "brown", *(f"word{i}" for i in range(20)))
@@ -61,14 +61,32 @@ def test_words_that_go_along_with_a_clear_picture_of_the_class_are_no_shortcut()
         rates[:, column] = np.clip(share + random.normal(0.1, 0.03, 400), 0, 1)
     rates[:, 2] = np.clip(np.where(label == 0, 0.8 * clear, 0.0) + random.normal(0.1, 0.05, 400), 0, 1)
     margin = np.where(label == 0, 1.0, -1.0) * (4 * clear - 1) + random.normal(0, 0.5, 400)
-    some = Evidence(words, rates, label, np.stack([margin / 2, -margin / 2], 1), ("dog", "person"))
+    return Evidence(words, rates, label, np.stack([margin / 2, -margin / 2], 1), ("dog", "person"))
 
-    def findings_of(own):
-        always = [Estimate(0.3, 0.2, 0.4)]
-        return findings(some, class_words(some, lambda c, those: always * len(those), own, Limits()))
 
-    assert findings_of(OWN) == []
-    assert [f.about.word for f in findings_of([frozenset()] * 2)][:1] != []  # without the classes' own words it looks like one
+def words_found(some: Evidence, own, **options) -> list[str]:
+    """Words of the findings if every word is used."""
+    always = [Estimate(0.3, 0.2, 0.4)]
+    return [f.about.word for f in findings(some, class_words(some, lambda _, w: always * len(w), own, Limits(), **options))]
+
+
+def test_words_that_go_along_with_a_clear_picture_of_the_class_are_no_shortcut():
+    some, none = clear_and_poor_pictures(), [frozenset()] * 2
+    assert words_found(some, OWN) == []
+    assert "brown" in words_found(some, none)  # without the classes' own words it looks like one
+    # A user can name them; words set apart that tell no class from the others change nothing.
+    assert words_found(some, none, apart={"dog", "person"}) == []
+    assert words_found(some, OWN, apart={f"word{i}" for i in range(5)}) == []
+
+
+def test_a_word_that_a_class_without_images_owns_is_found_all_the_same():
+    some = evidence(shortcut=4)
+    wider = Evidence(
+        some.vocabulary, some.rates, some.label, np.column_stack([some.logits, np.full(200, -50.0)]), ("dog", "person", "lake")
+    )
+    for own in ([*OWN, frozenset({"lake", "water"})], [OWN[0], frozenset({"person", "water"}), frozenset({"lake"})]):
+        found = findings(wider, class_words(wider, used, own, Limits()))
+        assert ("dog", "water") in {(f.about.label, f.about.word) for f in found}
 
 
 def test_a_word_that_the_other_class_has_by_nature_is_encoded_if_the_score_rises_with_it():

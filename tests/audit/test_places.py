@@ -49,6 +49,21 @@ def test_a_stamp_is_remarkable_and_objects_anywhere_are_not():
     assert found["dog"].heat.sum() == pytest.approx(1)
 
 
+def test_several_classes_may_be_decided_at_one_place():
+    maps = {"church": spots(20, stamp=True, seed=0), "dog": spots(20, stamp=True, seed=1)[:, ::-1, ::-1]}
+    assert [one.remarkable for one in places(maps)] == [True, True]
+    assert [one.remarkable for one in places(maps | {"fish": spots(20, stamp=False, seed=2)})] == [True, True, False]
+
+
+def test_agreement_that_may_be_chance_is_not_remarkable():
+    random = np.random.default_rng(0)
+    remarked = 0
+    for seed in range(60):
+        maps = {str(i): spots(10, stamp=False, seed=int(random.integers(1e9)) + seed) for i in range(5)}
+        remarked += sum(one.remarkable for one in places(maps))
+    assert remarked <= 3  # of 300 classes
+
+
 def test_what_cannot_be_compared_is_left_out():
     maps = {"dog": spots(20, stamp=False, seed=0), "cat": spots(2, stamp=False, seed=1)}
     assert places(maps) == []
