@@ -142,8 +142,8 @@ def _as_text(found: "Audit") -> str:
     for place in found.places:
         if place.remarkable:
             lines.append(
-                f"{place.label}: decided at the same place of every image (heat maps agree to {place.agreement.value:.2f}), as "
-                "if by a stamp; see the report"
+                f"{place.label}: the heat maps lie at one place (they agree to {place.agreement.value:.2f}, more than in other "
+                "classes), as if there were a stamp; see the report"
             )
     return "\n".join(lines)
 

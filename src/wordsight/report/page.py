@@ -135,8 +135,8 @@ def summary(audit: Audit) -> list[str]:
         ]
     return [
         "No word was found that the classifier's decisions hang on to their harm.",
-        "That means: among the words that the descriptions of these images use often enough, none is at once typical of a "
-        "class, used by the class's score and clearly tied to errors. It does not mean that there is no shortcut: one that has "
+        "That means: among the words that the descriptions of these images use often enough, none at once goes along with a "
+        "class, is used by its score and clearly tied to errors. It does not mean that there is no shortcut: one that has "
         "no name in everyday captions, that every image of a class shares, or that shows in few of these images would not be "
         "found.",
         *places,
@@ -174,7 +174,8 @@ def _card(number: int, finding: Finding, settings: Mapping[str, object]) -> Card
             for g in finding.groups
         ],
         encoded=f"In {about.encoded.value:.0%} of pairs, an image called {about.label} says “{about.word}” more than one that "
-        f"is not (95% interval {about.encoded.low:.0%} to {about.encoded.high:.0%}; chance is 50%).",
+        f"is not (95% interval {about.encoded.low:.0%} to {about.encoded.high:.0%}; chance is 50%)."
+        + ("" if about.encoded.low > 0.5 else " It counts since the score rises with it among images of one true class."),
         used="Not measured."
         if about.used is None
         else f"The gradient of “{about.word}” and the direction that raises {about.label}'s score have a cosine of "
@@ -238,7 +239,7 @@ def class_lines(audit: Audit) -> list[ClassLine]:
             remarks.append("low word use")
         place = seen.get(label)
         if place is not None and place.remarkable:
-            remarks.append("decided at one place")
+            remarks.append("looks at one place")
         lines.append(
             ClassLine(
                 label=label,
@@ -257,8 +258,8 @@ def class_lines(audit: Audit) -> list[ClassLine]:
 
 def _stuck(labels: Sequence[str]) -> str:
     return (
-        f"Whatever the words say: {', '.join(labels)} {'is' if len(labels) == 1 else 'are'} decided at the same place of every "
-        "image, as if by a stamp. See the section of the class."
+        f"Whatever the words say: the heat maps of {', '.join(labels)} lie at one place of the pictures more than those of "
+        "other classes do, as if there were a stamp. See the section of the class."
     )
 
 
@@ -269,9 +270,9 @@ def _place_note(place: Place, everywhere: Sequence[Place]) -> PlaceNote:
     rows = place.heat / place.heat.max()
     return PlaceNote(
         text=f"The heat maps of {place.images} images called {place.label} agree with each other: mean correlation {agreement} "
-        f"(95% interval {low} to {high}), in other classes {least} to {most}. So the classifier looks at the same place in all "
-        "of them, whatever stands there. A stamp or a line of text would look like this, and captions have no word for it: "
-        "look at the images there.",
+        f"(95% interval {low} to {high}), in other classes {least} to {most}. So the classifier looks at one place of the "
+        "picture more than it does elsewhere. A stamp or a line of text would look like this, and captions have no word for "
+        "it; so would objects that are always photographed in the middle: look at the images there.",
         side=len(rows),
         cells=[(x, y, round(float(value), 2)) for y, row in enumerate(rows) for x, value in enumerate(row) if value >= 0.01],
     )
