@@ -37,6 +37,7 @@ from wordsight.explain import Explainer, image_seed
 from wordsight.features.extraction import extract_stored
 from wordsight.features.head import Head, fit_head, with_head
 from wordsight.fetch import cache_folder
+from wordsight.files import replacing
 from wordsight.images.labelled import LabelledImages
 from wordsight.mending import word_direction
 from wordsight.mitigation.heads import groups_of, project, reweight
@@ -299,19 +300,23 @@ def main() -> None:
     audited = [t for t in trained if t.record["agreement"] in AUDITED]
     needed = [rows for t in audited for rows in t.parts.audited() + (t.parts.train if t.to_mend else [])]
     sources = [Words(name, of, explainer, options.sentences, np.unique(np.concatenate(needed))) for name in names_of_sources]
+    told: dict = {"machine": f"{platform.machine()}, 2 threads", "translator": explainer.fingerprint[:12]}
+    told |= {"sentences": options.sentences, "seeds": options.seeds}
     for number, one in enumerate(audited, start=1):
         for source in sources:
             one.record.update(judged(source, one, explainer, Limits()))
         print(f"{number}/{len(audited)} {one.task.name}", one.record["agreement"], round(one.record["worst"], 2), flush=True)
-    records = [t.record for t in trained]
-    told = {"machine": f"{platform.machine()}, 2 threads", "translator": explainer.fingerprint[:12], "tasks": len(TASKS)}
-    told |= {
-        "sentences": options.sentences,
-        "summary": {name: summary(records, name) for name in NAMES if any(name in r for r in records)},
-        "records": records,
-    }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(told, indent=1) + "\n")
+        # Written as it goes: what is done so far stands if the rest is never run.
+        records = [t.record for t in audited[:number]]
+        told |= {
+            "heads_done": [number, len(audited)],
+            "tasks": len({record["task"] for record in records}),
+            "summary": {name: summary(records, name) for name in NAMES if any(name in r for r in records)},
+            "records": records,
+            "worst_by_agreement": [[r["task"], r["seed"], r["agreement"], r["worst"]] for r in (t.record for t in trained)],
+        }
+        with replacing(options.out) as partial:
+            partial.write_text(json.dumps(told, indent=1) + "\n")
     print(json.dumps(told["summary"], indent=2))
 
 
@@ -405,7 +410,6 @@ def ranked_keywords(evidence: Evidence, task: Task) -> tuple[dict[str, list[str]
 def summary(records: list[dict], source: str) -> dict:
     """Recall at 90 and 95%, false alarms at 50%, AUROC of severity, and the share of the oracle's gain that mending reaches."""
     told: dict = {}
-    records = [r for r in records if r["agreement"] in AUDITED]
     for kind in KINDS:
         some = [r for r in records if kind in r[source]]
         for agreement in (0.9, 0.95):
