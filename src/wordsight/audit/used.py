@@ -65,9 +65,9 @@ def sentence_gradients_stored(
         each = z[rows].repeat_interleave(torch.tensor(sizes), dim=0)
         made = sentence_gradients(lm, translator, each, [s for i in rows for s in sentences[i]]).half()
         for i, gradients in zip(rows, made.split(sizes), strict=True):
-            found[i] = gradients.clone()
+            found[i] = own = gradients.clone()
             with replacing(files[i]) as partial:
-                save_file({"gradients": found[i]}, partial)
+                save_file({"gradients": own}, partial)
     return [gradients.float() for gradients in found if gradients is not None]
 
 
