@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from shortcut_tasks import TASKS, Task, names
-from shortcuts import HARM, Photographs, Split, groups, labels_of, photographs, planted, ranking, split
+from shortcut_tasks import TASKS, Task
+from shortcuts import HARM, Photographs, Split, accuracies, groups, judged_findings, labels_of, photographs, split
 from starter_data import lines
 from wordsight.audit.findings import Limits
 from wordsight.audits import audit_images
@@ -64,30 +64,21 @@ def fine_tuned(of: Photographs, parts: Split, task: Task, explainer: Explainer, 
     return from_timm_model(model, name="fine-tuned", crops=CROPS, labels=[task.a, task.b], device="cpu")
 
 
-def accuracies(classifier: Classifier, of: Photographs, rows: list[np.ndarray]) -> dict[str, float]:
+def tested(classifier: Classifier, of: Photographs, rows: list[np.ndarray]) -> dict[str, float]:
     """Worst group and average over balanced groups."""
-    right = []
-    for number, group in enumerate(rows):
-        z = extract_stored(classifier, [of.files[row] for row in group], cache_folder() / "features").views.mean(1)
-        right.append(float((classifier.logits(z).argmax(1) == number // 2).float().mean()))
-    return {"worst": min(right), "average": float(np.mean(right))}
+    found = extract_stored(classifier, [of.files[row] for row in np.concatenate(rows)], cache_folder() / "features")
+    places = np.split(np.arange(len(found.views)), np.cumsum([len(group) for group in rows])[:-1])
+    return accuracies(classifier, found.views.mean(1), places)
 
 
 def audited(explainer: Explainer, of: Photographs, parts: Split, task: Task, sentences: int) -> dict:
     """What audits of both kinds find, and whether that is what was planted."""
-    named = {task.a: names(task.x)} | ({task.b: names(task.y)} if task.y else {})
     told = {}
     for kind in ("balanced", "biased"):
         rows, label, _ = labels_of(getattr(parts, kind))
         images = LabelledImages([of.files[row] for row in rows], [(task.a, task.b)[int(c)] for c in label])
         audit = audit_images(images, explainer, sentences=sentences, limits=Limits())
-        found = ranking(audit.findings)
-        told[kind] = {
-            "images": len(rows),
-            "found": {name: words[:5] for name, words in found.items()},
-            "hit": any(set(found.get(name, [])[:3]) & words for name, words in named.items()),
-            "severity": max((f.severity.value for f in audit.findings if f.about.word in planted(task)), default=0.0),
-        }
+        told[kind] = {"images": len(rows)} | judged_findings(audit.findings, task)
     return told
 
 
@@ -118,8 +109,8 @@ def main() -> None:
         moved = transfer_translator(starter.translator, starter.card, starter.classifier, tuned, starter.lm, unlabelled, file)
         told[str(agreement)] = {
             "training_images": len(here),
-            "head": accuracies(own.classifier, of, parts.test) | audited(own, of, parts, task, options.sentences),
-            "fine_tuned": accuracies(tuned, of, parts.test)
+            "head": tested(own.classifier, of, parts.test) | audited(own, of, parts, task, options.sentences),
+            "fine_tuned": tested(tuned, of, parts.test)
             | {"transfer_r2": round(moved.r2, 4)}
             | audited(Explainer(tuned, starter.lm, *load_translator(file)), of, parts, task, options.sentences),
         }

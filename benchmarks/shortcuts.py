@@ -34,6 +34,7 @@ from wordsight.audit.statistics import Estimate
 from wordsight.audits import Said, Uses, rate_matrix
 from wordsight.errors import WordsightError
 from wordsight.explain import Explainer, image_seed
+from wordsight.features.classifier import Classifier
 from wordsight.features.extraction import extract_stored
 from wordsight.features.head import Head, fit_head, with_head
 from wordsight.fetch import cache_folder
@@ -155,7 +156,7 @@ def labels_of(rows: list[np.ndarray]) -> tuple[np.ndarray, torch.Tensor, torch.T
     return np.concatenate(rows), group // 2, group
 
 
-def accuracies(head: Head, z: torch.Tensor, rows: list[np.ndarray]) -> dict[str, float]:
+def accuracies(head: Head | Classifier, z: torch.Tensor, rows: list[np.ndarray]) -> dict[str, float]:
     """Worst group and average over balanced groups."""
     right = [float((head.logits(z[g]).argmax(1) == i // 2).float().mean()) for i, g in enumerate(rows)]
     return {"worst": min(right), "average": float(np.mean(right))}
@@ -361,9 +362,7 @@ def judged(source: Words, of: Trained, explainer: Explainer, limits: Limits) -> 
         if rows is None:
             continue
         evidence, table = source.audit(head, task, rows, limits)
-        found, named = findings(evidence, table), {task.a: names(task.x)} | ({task.b: names(task.y)} if task.y else {})
-        sizes = [one.severity.value for one in found if one.about.word in planted(task)]
-        own[kind] = against_truth(ranking(found), named, max(sizes, default=0.0))
+        own[kind] = judged_findings(findings(evidence, table), task)
         if source.name == "sentences":
             words, largest = ranked_keywords(evidence, task)
             # What wrong images of a class have is the other class's attribute: either may be named for either class.
@@ -377,6 +376,13 @@ def judged(source: Words, of: Trained, explainer: Explainer, limits: Limits) -> 
 def planted(task: Task) -> set[str]:
     """The words that name what was planted."""
     return names(task.x) | (names(task.y) if task.y else set())
+
+
+def judged_findings(found: list[Finding], task: Task) -> dict:
+    """An audit's findings against what was planted; its severity is that of the findings that name it."""
+    named = {task.a: names(task.x)} | ({task.b: names(task.y)} if task.y else {})
+    sizes = [one.severity.value for one in found if one.about.word in planted(task)]
+    return against_truth(ranking(found), named, max(sizes, default=0.0))
 
 
 def against_truth(found: dict[str, list[str]], named: dict[str, set[str]], severity: float) -> dict:

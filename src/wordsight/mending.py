@@ -83,9 +83,9 @@ def mend(
     ``reweight`` retrains the last layer with each label weighing the same with and without the word; ``mask`` hides the
     word's region in the training images that say it (written to a folder beside ``out``), extracts their features again and
     retrains; ``project`` takes the word's direction out of the head; ``reweight+project`` does one after the other. No group
-    labels are used; where the data has some, they
-    only score. Images of a split "train" are trained on and those of "test" (else "val") held out; without splits a random
-    share ``held_out`` is. The head is written even when it is no better: see ``Mended.better``.
+    labels are used; where the data has some, they only score. Images of a split "train" are trained on and those of "test"
+    (else "val") held out; without splits a random share ``held_out`` is. The head is written even when it is no better: see
+    ``Mended.better``.
     """
     if method not in METHODS:
         raise WordsightError(f"Unknown method '{method}'; wanted one of {', '.join(METHODS)}.")

@@ -1,6 +1,6 @@
 """Words of labelled images and a classifier's decisions -> what each class's decisions hang on.
 
-For class c and word w, in this order (each step looks only at what the one before left):
+For class c and word w, in this order:
 
 1. *encoded*: images called c have a higher rate of w than the rest (Mann-Whitney), or the score of c rises with the rate of w
    among images of one true class (false-discovery rate held over both);
@@ -154,7 +154,7 @@ def class_words(
     for every class; where they tell a class's images apart, they count as its own words in the third step. Each step's
     false-discovery rate is held over all classes and words that are tested in it.
     """
-    present = evidence.present()
+    present, called = evidence.present(), evidence.called
     words = ((present.sum(0) >= limits.images) & ((~present).sum(0) >= limits.images)).nonzero()[0]
     classes = _classes_to_judge(evidence, limits.images)
     if not classes or not len(words):
@@ -171,15 +171,15 @@ def class_words(
         for m, some in zip(measured, asked, strict=True)
     ]
     changes = [
-        {i: gaps(present[:, words[i]], evidence.called == m.c, evidence.label, m.c, least=limits.images) for i in some}
+        {i: gaps(present[:, words[i]], called == m.c, evidence.label, m.c, least=limits.images) for i in some}
         for m, some in zip(measured, asked, strict=True)
     ]
     risen = _discovered(np.stack([norm.sf(m.strength) for m in measured]), encoded, limits.false_discovery)
 
     found: list[ClassWord] = []
+    rates, names = evidence.rates[:, words], [evidence.vocabulary[w] for w in words.tolist()]
     for row, m in enumerate(measured):
         here = evidence.label == m.c
-        rates, names = evidence.rates[:, words], [evidence.vocabulary[w] for w in words.tolist()]
         lifts = lift(_counts(names, rates[here]), _counts(names, rates[~here]))
         table = []
         for i, name in enumerate(names):
@@ -263,7 +263,7 @@ def _measured(
     classes: Sequence[int],
     naming: Bool[np.ndarray, "classes words"],
 ) -> list[_Measured]:
-    rates = evidence.rates[:, words]
+    rates, called = evidence.rates[:, words], evidence.called
     margins = evidence.logits - _log_sum_of_others(evidence.logits)
     clear = _clarity(evidence, naming)
     associations = Associations(rates, evidence.label)
@@ -271,10 +271,10 @@ def _measured(
     found = []
     for c in classes:
         score, strata = margins[:, c], ({c}, everyone - {c})
-        area, error = separation(rates, evidence.called == c)
+        area, error = separation(rates, called == c)
         within = _together([associations(score, some) for some in strata])
         beyond = [associations(score, some, given=partial(_held, clear, c)) for some in strata]
-        p_encoded = _encoded(rates, evidence.called == c, within)
+        p_encoded = _encoded(rates, called == c, within)
         found.append(_Measured(c, area, error, p_encoded, (beyond[0][0], beyond[1][0]), _together(beyond)))
     return found
 
