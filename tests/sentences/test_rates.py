@@ -82,10 +82,12 @@ def test_a_biased_sampler_fails_the_same_test(lm, prefix, truth):
 @pytest.mark.parametrize("sentences", [100, 400])
 def test_intervals_cover_the_truth_as_often_as_they_say(lm, prefix, truth, mode, conditional, sentences):
     found = runs(lm, prefix, mode, sentences=sentences, times=300, conditional=conditional)
-    words = [word for word, rate in truth.items() if 10 <= rate * sentences <= sentences - 10]
-    covered = [one[w].low <= truth[w] <= one[w].high for one in found for w in words if w in one]
-    assert len(covered) >= 1500
-    assert 0.93 < sum(covered) / len(covered) < 0.97
+    # Counts of rare words are whole numbers, so that their intervals cannot be as narrow as 95% allows.
+    for least, most, limit in ((2, 10, 0.98), (10, sentences - 10, 0.97)):
+        words = [word for word, rate in truth.items() if least <= rate * sentences <= most]
+        covered = [one[w].low <= truth[w] <= one[w].high for one in found for w in words if w in one]
+        assert len(covered) >= 1500
+        assert 0.93 < sum(covered) / len(covered) < limit
 
 
 def variance(found, words) -> float:

@@ -56,6 +56,16 @@ def test_an_error_larger_than_the_rate_does_not_make_the_interval_explode() -> N
     assert rate_estimate(0.001, 0.0097, 500, parts=20) == pytest.approx((0.001, 0.0, 0.030064), abs=1e-5)
 
 
+# 0.01 * 0.99 / 0.0001^2 = 990,000 sentences; 5 of 500 is few, so 3 * 500 count: t^2 / n = 4.380750/1500 = 0.0029205;
+#   centre = (0.01 + 0.00146025) / 1.0029205 = 0.011427; half = 2.093024 sqrt(0.0099/1500 + 4.380750/9000000) / 1.0029205
+#   = 2.093024 * 0.0026621 / 1.0029205 = 0.0055557. But no further than 2.093024 * 0.0001 + 4.380750/500 = 0.0089708 from 0.01.
+# 20 of 500 is enough: 0.04 * 0.96 / 0.0001^2 = 3,840,000 sentences count; half = about 2.093024 * 0.0001.
+def test_a_rare_word_counts_for_three_times_the_sentences_at_most() -> None:
+    assert rate_estimate(0.01, 0.0001, 500, parts=20) == pytest.approx((0.01, 0.005871, 0.016982), abs=1e-5)
+    assert rate_estimate(0.99, 0.0001, 500, parts=20) == pytest.approx((0.99, 0.983018, 0.994129), abs=1e-5)
+    assert rate_estimate(0.04, 0.0001, 500, parts=20) == pytest.approx((0.04, 0.039791, 0.040210), abs=1e-5)
+
+
 @pytest.mark.parametrize("sentences", [1, 2, 3, 7, 50, 999, 5000, 10**6])
 def test_the_ends_are_exact(sentences: int) -> None:
     assert rate_estimate(0.0, 0.0, sentences, parts=20)[1] == 0.0

@@ -7,6 +7,11 @@ from statistics import NormalDist
 
 from scipy.special import stdtrit
 
+#: Below so many sentences that should contain a word (or lack it), the differences between parts do not show all of its error.
+FEW = 15
+#: How many independent sentences one sentence may count for in the interval of such a word.
+GAIN_AT_MOST = 3
+
 
 @dataclass(frozen=True)
 class WordCounts:
@@ -90,7 +95,9 @@ def rate_estimate(
 
     Wilson's score interval (Wilson 1927) for the number of independent sentences that would have this standard error, with
     Student's quantile for ``parts`` - 1 degrees of freedom, because the error itself is estimated. A share that no part
-    differs in says nothing about its error: as many independent sentences as were drawn are assumed. The ends are at most
+    differs in says nothing about its error: as many independent sentences as were drawn are assumed. Nor do the parts say all
+    about a word that fewer than ``FEW`` sentences should contain, or lack: all of them can miss the same beginnings. Its
+    interval is no narrower than ``GAIN_AT_MOST`` times as many independent sentences would give. The ends are at most
     the quantile times the standard error, and its square over ``sentences``, away. Shares outside of [0, 1], which an
     unbiased estimate can give for a rare word, are moved to the nearer end. Raises ``ValueError`` for a
     confidence outside (0, 1).
@@ -103,7 +110,10 @@ def rate_estimate(
     t = float(stdtrit(parts - 1, 0.5 + confidence / 2))
     # Next to 0 and 1 an error larger than the distance to them would leave Wilson with less than one sentence.
     reach = t * error + t * t / sentences
-    low, high = wilson(rate, rate * (1 - rate) / error**2, t) if 0 < rate < 1 else (0.0, 1.0)
+    independent = rate * (1 - rate) / error**2
+    if min(rate, 1 - rate) * sentences < FEW:
+        independent = min(independent, GAIN_AT_MOST * sentences)
+    low, high = wilson(rate, independent, t) if 0 < rate < 1 else (0.0, 1.0)
     return rate, max(low, rate - reach, 0.0), min(high, rate + reach, 1.0)
 
 
