@@ -1,8 +1,9 @@
 """One step of the language model, 512 beginnings at once, in the ways there are on CPUs: what pays is what we use.
 
+    pip install openvino torchao
     python benchmarks/backends.py [--out benchmarks/results/backends.json]
 
-Tokens a second of body and head with 16 cached positions; median of five.
+Tokens a second of body and head with 16 cached positions; median of five. OpenVINO and torchao take part if they are installed.
 """
 
 import argparse
@@ -11,7 +12,9 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import DynamicCache
@@ -43,6 +46,52 @@ def rate(lm: LanguageModel, head: Callable[[torch.Tensor], torch.Tensor], body: 
     return ROWS / statistics.median(times)
 
 
+class Step(torch.nn.Module):
+    """One step with keys and values as plain inputs and outputs, as other runtimes want it."""
+
+    def __init__(self, lm: LanguageModel) -> None:
+        super().__init__()
+        self.model = lm.model
+
+    def forward(self, ids: torch.Tensor, *kept: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        cache = DynamicCache(config=self.model.config)
+        layers: list[Any] = cache.layers
+        for i, layer in enumerate(layers):
+            layer.lazy_initialization(kept[2 * i], kept[2 * i + 1])
+            layer.keys, layer.values = kept[2 * i], kept[2 * i + 1]
+        out = self.model(input_ids=ids, past_key_values=cache, use_cache=True)
+        return out.logits[:, -1], *(t for layer in layers for t in (layer.keys, layer.values))
+
+
+def openvino_rate(lm: LanguageModel, precision: str) -> float:
+    """Tokens a second of OpenVINO, after a check that it says what PyTorch says."""
+    openvino: Any = import_module("openvino")
+
+    config, step = lm.model.config, Step(lm).eval()
+    shape = (config.num_key_value_heads, POSITIONS, config.hidden_size // config.num_attention_heads)
+
+    def inputs(rows: int) -> tuple[torch.Tensor, ...]:
+        generator = torch.Generator().manual_seed(0)
+        kept = [torch.randn(rows, *shape, generator=generator) for _ in range(2 * config.num_hidden_layers)]
+        return torch.randint(100, 20_000, (rows, 1), generator=generator), *kept
+
+    with torch.inference_mode():
+        some = inputs(4)
+        model = openvino.convert_model(step, example_input=some)
+        options = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+        compiled = openvino.compile_model(model, "CPU", options)
+        difference = (torch.from_numpy(compiled([t.numpy() for t in some])[0]) - step(*some)[0]).abs().max()
+    assert difference < (0.01 if precision == "f32" else 2), difference
+    given, request = [t.numpy() for t in inputs(ROWS)], compiled.create_infer_request()
+    times = []
+    for run in range(6):
+        started = time.perf_counter()
+        request.infer(given, share_inputs=True, share_outputs=True)
+        if run:
+            times.append(time.perf_counter() - started)
+    return ROWS / statistics.median(times)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/backends.json"))
@@ -66,6 +115,16 @@ def main() -> None:
         return rate(lm, quantised.get_output_embeddings())
 
     note("int8, dynamic", int8)
+
+    def torchao_int8() -> float:
+        torchao: Any = import_module("torchao.quantization")
+        lm = starter_language_model()
+        torchao.quantize_(lm.model, torchao.Int8DynamicActivationInt8WeightConfig())
+        return rate(lm, lm.logits)
+
+    note("int8, torchao", torchao_int8)
+    for precision in ("f32", "bf16"):
+        note(f"OpenVINO, {precision}", lambda precision=precision: openvino_rate(single, precision))
     half = starter_language_model(dtype=torch.bfloat16)
     note("bfloat16", lambda: rate(half, half.logits))
     note("bfloat16, no head", lambda: rate(half, lambda rows: rows))

@@ -1,10 +1,12 @@
 """The sampler against Hugging Face's ``generate``: same language model, prefixes, nucleus and precision of the weights.
 
-    python benchmarks/engine.py [--out benchmarks/results/engine.json] [--quick]
+    python benchmarks/engine.py [--out benchmarks/results/engine.json] [--quick] [--variances FILE]
 
 For five photographs that scikit-image and scikit-learn ship, medians over them. ``generate`` is timed on a share of the
 sentences at its best batch size and extrapolated: its time is proportional to the number of batches. Peak memory is that of a
-process of its own that loads the language model and samples once.
+process of its own that loads the language model and samples once. The variance of our rates against a reference of 100,000
+sentences takes a third of the time and does not depend on the machine: --variances takes it from the figures of an earlier run
+with the same translator, language model and sampler.
 """
 
 import argparse
@@ -98,8 +100,8 @@ def mean_square(found: dict[str, float], reference: dict[str, float]) -> float:
     return statistics.mean((found.get(w, 0.0) - reference[w]) ** 2 for w in words)
 
 
-def as_precise_as_independent(lm: LanguageModel, prefix: torch.Tensor, reference_sentences: int) -> dict[str, float]:
-    """How many stratified, conditional sentences are as precise as ``MANY`` independent ones, and seconds for them.
+def variance_ratio(lm: LanguageModel, prefix: torch.Tensor, reference_sentences: int) -> float:
+    """How many independent sentences a stratified, conditional one is worth.
 
     The mean square error of independent sentences is known: rate (1 - rate) / N. Ours falls as 1 / N; it is measured at
     ``FEW`` sentences (three runs) against a reference of many.
@@ -107,8 +109,11 @@ def as_precise_as_independent(lm: LanguageModel, prefix: torch.Tensor, reference
     reference = ours(lm, prefix, reference_sentences, Sampling(), seed=1000)
     rates = [rate for rate in reference.values() if rate >= 0.01]
     error = statistics.mean(mean_square(ours(lm, prefix, FEW, Sampling(), seed=seed), reference) for seed in (1, 2, 3))
-    independent = statistics.mean(rate * (1 - rate) for rate in rates)
-    gain = independent / FEW / error
+    return statistics.mean(rate * (1 - rate) for rate in rates) / FEW / error
+
+
+def as_precise_as_independent(lm: LanguageModel, prefix: torch.Tensor, gain: float) -> dict[str, float]:
+    """How many of our sentences are as precise as ``MANY`` independent ones, and seconds for them."""
     needed = max(20, round(MANY / gain))
     return {
         "variance_ratio": gain,
@@ -180,6 +185,7 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="References of 4,000 sentences instead of 100,000, growth to 5,000."
     )
+    parser.add_argument("--variances", type=Path, help="Figures of an earlier run, to take the variances of our rates from.")
     parser.add_argument("--peak", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peak:
@@ -198,12 +204,15 @@ def main() -> None:
             by_batch[name] = {b: seconds(lambda m=model, b=b: generate(m, prefix[0], b)) / b for b in (64, 128, 256)}
         best, batch = min(((n, b) for n in by_batch for b in by_batch[n]), key=lambda nb: by_batch[nb[0]][nb[1]])
         theirs = models[best]
+        known = json.loads(options.variances.read_text())["photographs"] if options.variances else [None] * len(prefix)
         rows = []
-        for one in prefix:
+        for one, before in zip(prefix, known, strict=True):
             row: dict[str, Any] = {"generate": seconds(lambda one=one: generate(theirs, one, batch)) / batch}
             row["exact_many"] = seconds(lambda one=one: ours(lm, one, MANY, EXACT))
             row["exact_few"] = seconds(lambda one=one: ours(lm, one, FEW, EXACT))
-            row["precise"] = as_precise_as_independent(lm, one, 4000 if options.quick else 100_000)
+            many = 4000 if options.quick else 100_000
+            gain = before["precise"]["variance_ratio"] if before else variance_ratio(lm, one, many)
+            row["precise"] = as_precise_as_independent(lm, one, gain)
             rows.append(row)
             print(json.dumps(row), flush=True)
         del models, theirs

@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from shortcut_data import Photographs, Split, groups, labels_of, photographs, split
 from shortcut_tasks import TASKS, Task
-from shortcuts import HARM, Photographs, Split, accuracies, groups, judged_findings, labels_of, photographs, split
+from shortcuts import HARM, accuracies, judged_findings
 from starter_data import lines
 from wordsight.audit.findings import Limits
 from wordsight.audits import audit_images

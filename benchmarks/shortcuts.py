@@ -18,7 +18,7 @@ ones that had no part in making the translator.
 import argparse
 import json
 import platform
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,27 +26,17 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
-from shortcut_tasks import CLASSES, TASKS, WORDS, Task, names
-from starter_data import lines
-from wordsight.audit.findings import ClassWord, Evidence, Finding, Limits, class_words, findings, presence_level
+from shortcut_data import AGREEMENTS, Photographs, Split, groups, labels_of, photographs, split
+from shortcut_tasks import TASKS, WORDS, Task, names
+from shortcut_words import Words
+from wordsight.audit.findings import Evidence, Finding, Limits, findings, presence_level
 from wordsight.audit.kinds import class_itself
-from wordsight.audit.statistics import Estimate
-from wordsight.audits import Said, Uses, rate_matrix
-from wordsight.errors import WordsightError
-from wordsight.explain import Explainer, image_seed
+from wordsight.explain import Explainer
 from wordsight.features.classifier import Classifier
-from wordsight.features.extraction import extract_stored
 from wordsight.features.head import Head, fit_head, with_head
-from wordsight.fetch import cache_folder
 from wordsight.files import replacing
-from wordsight.images.labelled import LabelledImages
-from wordsight.mending import word_direction
 from wordsight.mitigation.heads import groups_of, project, reweight
-from wordsight.sentences.store import sample_stored
-from wordsight.translator.captions import read_captions
-from wordsight.words.content import content_words
 
-AGREEMENTS = (0.5, 0.7, 0.8, 0.9, 0.95)
 #: Heads that are audited; the others only show how harm grows.
 AUDITED = (0.5, 0.9, 0.95)
 #: Naming any task's attribute where none is planted is a false alarm.
@@ -56,208 +46,12 @@ KINDS = ("balanced", "biased", "unseen")
 NAMES = ("sentences", "keywords", "ridge", "knn")
 #: A worst group this much below the unbiased head's is harm.
 HARM = 0.1
-#: Photographs of dev by whose loss the starter's weights were chosen.
-_CHOSEN_BY = 200
-_LEAST_TRAINING = 25
-
-
-@dataclass(frozen=True)
-class Photographs:
-    """All photographs with features and captions; everything else names them by row."""
-
-    files: list[Path]
-    seen: np.ndarray  # trained on by the translator, or chosen by
-    z: torch.Tensor
-    captions: list[list[str]]
-
-    def has(self, attribute: str) -> np.ndarray:
-        """Photographs of which at least two captions name it."""
-        return self._named(attribute) >= 2
-
-    def lacks(self, attribute: str) -> np.ndarray:
-        """Photographs of which no caption names it."""
-        return self._named(attribute) == 0
-
-    def _named(self, attribute: str) -> np.ndarray:
-        words = set(WORDS[attribute].split())
-        return np.array([sum(bool(set(c.lower().replace(".", " ").split()) & words) for c in own) for own in self.captions])
-
-    def of_class(self, name: str) -> np.ndarray:
-        """Photographs of a class."""
-        there, missing = CLASSES[name]
-        return self.has(there) & np.logical_and.reduce([self.lacks(one) for one in missing])
-
-
-def photographs(shared: Path, explainer: Explainer) -> Photographs:
-    """Flickr8k's train and dev splits."""
-    flickr = shared / "flickr8k"
-    train, dev = lines(flickr / "train.txt"), lines(flickr / "dev.txt")
-    captions = read_captions(flickr / "captions.csv")
-    files = [flickr / "images" / name for name in train + dev]
-    found = extract_stored(explainer.classifier, files, cache_folder() / "features")
-    assert not found.failures, found.failures
-    z = found.views.mean(1)
-    seen = np.arange(len(files)) < len(train) + _CHOSEN_BY
-    return Photographs(files, seen, z, [captions[f.name] for f in files])
-
-
-def groups(of: Photographs, task: Task) -> list[np.ndarray]:
-    """Rows of the four groups: class a with x, a with y, b with x, b with y."""
-    x = of.has(task.x) & (of.lacks(task.y) if task.y else True)
-    y = (of.has(task.y) & of.lacks(task.x)) if task.y else of.lacks(task.x)
-    return [np.flatnonzero(of.of_class(c) & a) for c in (task.a, task.b) for a in (x, y)]
-
-
-@dataclass(frozen=True)
-class Split:
-    """Rows of each group for training, testing, a balanced audit and one as biased as the training."""
-
-    train: list[np.ndarray]
-    test: list[np.ndarray]
-    balanced: list[np.ndarray]
-    biased: list[np.ndarray]
-    unseen: list[np.ndarray] | None  # balanced, none of it seen by the translator; None if a group has fewer than ten
-
-    def audited(self) -> list[np.ndarray]:
-        """Rows of all audits."""
-        return self.balanced + self.biased + (self.unseen or [])
-
-
-def split(rows: list[np.ndarray], agreement: float, seed: int, seen: np.ndarray) -> Split:
-    """Draw them: 25 to 60 test images a group, at most 400 training images a class, as many at every agreement."""
-    draw = np.random.default_rng(seed)
-    rows = [draw.permutation(group) for group in rows]
-    held = min(60, max(25, min(map(len, rows)) // 4))
-    fewest = min(held, *(int((~seen[g]).sum()) for g in rows))
-    unseen = [g[~seen[g]][:fewest] for g in rows] if fewest >= 10 else None
-    if unseen is not None:
-        rows = [g[~np.isin(g, u)] for g, u in zip(rows, unseen, strict=True)]
-    test, audit, rest = ([g[:held] for g in rows], [g[held : 2 * held] for g in rows], [g[2 * held :] for g in rows])
-    fitting = min(_fitting(rest, (max(AGREEMENTS), 0.5, 0.5, max(AGREEMENTS))))
-    assert min(map(len, test)) >= 25, "too few test images"
-    assert fitting >= _LEAST_TRAINING, f"only {fitting} training images a class"
-    most = min(400, fitting)
-    shares = (agreement, 1 - agreement, 1 - agreement, agreement)
-    train = [g[: round(most * share)] for g, share in zip(rest, shares, strict=True)]
-    spare = [np.concatenate([a, g[len(t) :]]) for a, g, t in zip(audit, rest, train, strict=True)]
-    many = min(200, *_fitting(spare, shares))
-    biased = [g[: round(many * share)] for g, share in zip(spare, shares, strict=True)]
-    return Split(train, test, audit, biased, unseen)
-
-
-def _fitting(groups: list[np.ndarray], shares: tuple[float, ...]) -> list[int]:
-    """How many images a class could have, by each group."""
-    return [int(len(group) / share) for group, share in zip(groups, shares, strict=True)]
-
-
-def labels_of(rows: list[np.ndarray]) -> tuple[np.ndarray, torch.Tensor, torch.Tensor]:
-    """All rows, their class and their group."""
-    group = torch.tensor(np.repeat(range(4), [len(g) for g in rows]))
-    return np.concatenate(rows), group // 2, group
 
 
 def accuracies(head: Head | Classifier, z: torch.Tensor, rows: list[np.ndarray]) -> dict[str, float]:
     """Worst group and average over balanced groups."""
     right = [float((head.logits(z[g]).argmax(1) == i // 2).float().mean()) for i, g in enumerate(rows)]
     return {"worst": min(right), "average": float(np.mean(right))}
-
-
-class Words:
-    """A source of words: rates of all photographs, and how much a head uses each word."""
-
-    def __init__(self, name: str, of: Photographs, explainer: Explainer, sentences: int, needed: np.ndarray) -> None:
-        self.name, self.of, self.explainer = name, of, explainer
-        if name in ("ridge", "knn"):
-            self.vocabulary, self.rates, self.directions = cheap_words(of, name)
-        else:
-            sampled = sample_stored(
-                explainer.lm,
-                explainer.prefix(of.z[needed]),
-                cache_folder() / "sentences",
-                sentences=sentences,
-                seeds=[image_seed(0, of.files[row].name) for row in needed],
-                on_images=lambda done, total: print(f"\rsentences {done}/{total}", end="", flush=True),
-            )
-            self.sampled = dict(zip(needed.tolist(), sampled, strict=True))
-            self.vocabulary, rates = rate_matrix(sampled, least=10)
-            self.rates = np.zeros((len(of.files), len(self.vocabulary)))
-            self.rates[needed] = rates
-
-    def audit(self, head: Head, task: Task, rows: list[np.ndarray], limits: Limits) -> tuple[Evidence, list[ClassWord]]:
-        """Every word of both classes, on these images, and what it rests on."""
-        here, label, _ = labels_of(rows)
-        z = self.of.z[here]
-        evidence = Evidence(self.vocabulary, self.rates[here], label.numpy(), head.logits(z).double().numpy(), head.labels)
-        own = [class_itself(task.a), class_itself(task.b)]
-        apart = set(f"{WORDS[task.a]} {WORDS[task.b]}".split())  # what a user would give as --apart
-        return evidence, class_words(evidence, self._used(head, evidence, here, label), own, limits, apart=apart)
-
-    def _used(self, head: Head, evidence: Evidence, here: np.ndarray, label: torch.Tensor):
-        if self.name in ("ridge", "knn"):
-            direction = head.weight - head.weight.mean(0)
-
-            def used(c: int, words) -> list[Estimate]:
-                cosine = torch.nn.functional.cosine_similarity(self.directions[:, list(words)].T, direction[c][None], dim=1)
-                return [Estimate(value, value - 1e-3, value + 1e-3) for value in cosine.tolist()]
-
-            return used
-        own, said = self._said(head, here, label)
-        return Uses(own, said, evidence, seed=0)
-
-    def direction(
-        self, head: Head, word: str, here: np.ndarray, label: torch.Tensor, present: torch.Tensor
-    ) -> torch.Tensor | None:
-        """Where the features go if the word is said more, by images that say it; None if that cannot be known."""
-        if self.name in ("ridge", "knn"):
-            return self.directions[:, self.vocabulary.index(word)]
-        try:
-            return word_direction(*self._said(head, here, label), word, present.nonzero()[:, 0].tolist(), seed=0)
-        except WordsightError:
-            return None
-
-    def _said(self, head: Head, here: np.ndarray, label: torch.Tensor) -> tuple[Explainer, Said]:
-        explainer = self.explainer
-        own = Explainer(with_head(explainer.classifier, head), explainer.lm, explainer.translator, explainer.card)
-        paths = [self.of.files[i] for i in here]
-        images = LabelledImages(paths, [head.labels[int(c)] for c in label])
-        sampled = [self.sampled[row] for row in here.tolist()]
-        return own, Said(images, [path.name for path in paths], label, self.of.z[here], sampled, {}, cache_folder())
-
-
-def cheap_words(of: Photographs, name: str) -> tuple[tuple[str, ...], np.ndarray, torch.Tensor]:
-    """Word rates without a language model, cross-fitted in five folds, and each word's direction in the features."""
-    own = [[content_words(c) for c in captions] for captions in of.captions]
-    count = Counter(w for captions in own for w in set().union(*captions))
-    vocabulary = tuple(sorted(w for w, n in count.items() if n >= 10))
-    column = {w: i for i, w in enumerate(vocabulary)}
-    truth = np.zeros((len(own), len(vocabulary)))
-    for row, captions in enumerate(own):
-        for caption in captions:
-            for w in caption & column.keys():
-                truth[row, column[w]] += 1 / len(captions)
-    z = of.z.double().numpy()
-    mean, spread = z.mean(0), z.std(0) + 1e-3
-    x = (z - mean) / spread
-
-    def ridge(rows: np.ndarray) -> np.ndarray:
-        gram = x[rows].T @ x[rows] + 3000 * np.eye(x.shape[1])
-        return np.linalg.solve(gram, x[rows].T @ (truth[rows] - truth[rows].mean(0)))
-
-    fold = np.random.default_rng(0).integers(0, 5, len(x))
-    rates = np.zeros_like(truth)
-    for one in range(5):
-        held, rows = fold == one, fold != one
-        if name == "ridge":
-            rates[held] = np.clip(x[held] @ ridge(rows) + truth[rows].mean(0), 0, 1)
-        else:
-            a = x / np.linalg.norm(x, axis=1, keepdims=True)
-            similar = a[held] @ a[rows].T
-            nearest = np.argpartition(-similar, 60, axis=1)[:, :60]
-            weight = np.exp(10 * np.take_along_axis(similar, nearest, 1))
-            weight /= weight.sum(1, keepdims=True)
-            rates[held] = np.einsum("ik,ikw->iw", weight, truth[rows][nearest])
-    # A word's direction: the ridge weights, back in the features' own units.
-    return vocabulary, rates, torch.from_numpy(ridge(np.ones(len(x), dtype=bool)) / spread[:, None]).float()
 
 
 def ranking(found: list[Finding]) -> dict[str, list[str]]:

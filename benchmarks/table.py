@@ -66,6 +66,11 @@ def engine() -> str:
             "`generate`",
             f"{found['precision_of_5000_times_generate']:.0f} x",
         ),
+        (
+            "peak memory at 5,000 sentences, language model included",
+            f"`generate`, {found['peak_mib']['generate'] / 1024:.1f} GiB",
+            f"{found['peak_mib']['ours'] / 1024:.1f} GiB",
+        ),
     ]
     if (RESULTS / "pipeline.json").exists():
         pipeline = read("pipeline")
@@ -80,5 +85,44 @@ def engine() -> str:
     return table(("what", "against", "wordsight"), rows)
 
 
+def variance() -> str:
+    """By word of the cat: the variance of its rate as a share of that of independent sentences."""
+    found = read("engine")["variance_by_word"]
+    ways = ("stratified", "conditional", "both")
+    rows = [
+        (word, f"{row['rate']:.3f}", *(f"{row[way]:.2f}" for way in ways))
+        for word, row in sorted(found["words"].items(), key=lambda item: -item[1]["rate"])
+    ]
+    return table(("word", "rate", *ways), [*rows, ("median", "", *(f"{found['medians'][way]:.2f}" for way in ways))])
+
+
+def growth() -> str:
+    rows = [(f"{g['sentences']:,}", f"{g['tokens_a_sentence']:.2f}", f"{g['seconds']:.1f} s") for g in read("engine")["growth"]]
+    return table(("sentences, exact mode", "tokens evaluated a sentence", "time"), rows)
+
+
+def backends() -> str:
+    """What a step of 512 beginnings costs in every way that was tried."""
+    found = read("backends")
+    rows = [
+        (name, f"{rate:,}" if isinstance(rate, int) else f"does not run: {rate}")
+        for name, rate in found.items()
+        if name != "machine"
+    ]
+    return table(("one step of 512 beginnings", "tokens a second"), rows)
+
+
+def transfer() -> str:
+    found = read("transfer")
+    names = {
+        "starter": "the starter itself",
+        "transfer": "Lite1, transferred, no captions",
+        "fine_tuned": "Lite1, transferred and fine-tuned",
+        "trained": "Lite1, trained from captions",
+    }
+    rows = [(name, *(f"{found[key]['words'][k]:.3f}" for k in ("P@10", "AP@20", "MR@10"))) for key, name in names.items()]
+    return table(("translator", "P@10", "AP@20", "MR@10"), rows)
+
+
 if __name__ == "__main__":
-    print("\n\n".join((words(), other(), engine())))
+    print("\n\n".join(part() for part in (words, other, engine, variance, growth, backends, transfer)))

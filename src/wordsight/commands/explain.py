@@ -35,7 +35,7 @@ def explain(
     precision: Annotated[
         float | None, typer.Option(help="Sample on until every word's 95% interval is at most this far to either side.")
     ] = None,
-    memory: Memory = 1024,
+    memory: Memory = 512,
     seed: Seed = 0,
     translator: Translator = None,
     classifier: Classifier = "starter",

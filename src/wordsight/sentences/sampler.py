@@ -24,7 +24,7 @@ STRATA = 20
 #: Changes when rates are estimated in another way: rates that are kept are kept under it.
 ESTIMATOR = 2
 #: Memory for keys and values by default, in bytes.
-MEMORY = 1 << 30
+MEMORY = 1 << 29
 #: Sentences an image at most, however precise the rates should be.
 MOST_SENTENCES = 100_000
 

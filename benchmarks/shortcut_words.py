@@ -1,0 +1,119 @@
+"""Where the shortcut benchmark's words come from: wordsight's sentences, or what needs no language model."""
+
+from collections import Counter
+
+import numpy as np
+import torch
+
+from shortcut_data import Photographs, labels_of
+from shortcut_tasks import WORDS, Task
+from wordsight.audit.findings import ClassWord, Evidence, Limits, class_words
+from wordsight.audit.kinds import class_itself
+from wordsight.audit.statistics import Estimate
+from wordsight.audits import Said, Uses, rate_matrix
+from wordsight.errors import WordsightError
+from wordsight.explain import Explainer, image_seed
+from wordsight.features.head import Head, with_head
+from wordsight.fetch import cache_folder
+from wordsight.images.labelled import LabelledImages
+from wordsight.mending import word_direction
+from wordsight.sentences.store import sample_stored
+from wordsight.words.content import content_words
+
+
+class Words:
+    """A source of words: rates of all photographs, and how much a head uses each word."""
+
+    def __init__(self, name: str, of: Photographs, explainer: Explainer, sentences: int, needed: np.ndarray) -> None:
+        self.name, self.of, self.explainer = name, of, explainer
+        if name in ("ridge", "knn"):
+            self.vocabulary, self.rates, self.directions = cheap_words(of, name)
+        else:
+            sampled = sample_stored(
+                explainer.lm,
+                explainer.prefix(of.z[needed]),
+                cache_folder() / "sentences",
+                sentences=sentences,
+                seeds=[image_seed(0, of.files[row].name) for row in needed],
+                on_images=lambda done, total: print(f"\rsentences {done}/{total}", end="", flush=True),
+            )
+            self.sampled = dict(zip(needed.tolist(), sampled, strict=True))
+            self.vocabulary, rates = rate_matrix(sampled, least=10)
+            self.rates = np.zeros((len(of.files), len(self.vocabulary)))
+            self.rates[needed] = rates
+
+    def audit(self, head: Head, task: Task, rows: list[np.ndarray], limits: Limits) -> tuple[Evidence, list[ClassWord]]:
+        """Every word of both classes, on these images, and what it rests on."""
+        here, label, _ = labels_of(rows)
+        z = self.of.z[here]
+        evidence = Evidence(self.vocabulary, self.rates[here], label.numpy(), head.logits(z).double().numpy(), head.labels)
+        own = [class_itself(task.a), class_itself(task.b)]
+        apart = set(f"{WORDS[task.a]} {WORDS[task.b]}".split())  # what a user would give as --apart
+        return evidence, class_words(evidence, self._used(head, evidence, here, label), own, limits, apart=apart)
+
+    def _used(self, head: Head, evidence: Evidence, here: np.ndarray, label: torch.Tensor):
+        if self.name in ("ridge", "knn"):
+            direction = head.weight - head.weight.mean(0)
+
+            def used(c: int, words) -> list[Estimate]:
+                cosine = torch.nn.functional.cosine_similarity(self.directions[:, list(words)].T, direction[c][None], dim=1)
+                return [Estimate(value, value - 1e-3, value + 1e-3) for value in cosine.tolist()]
+
+            return used
+        own, said = self._said(head, here, label)
+        return Uses(own, said, evidence, seed=0)
+
+    def direction(
+        self, head: Head, word: str, here: np.ndarray, label: torch.Tensor, present: torch.Tensor
+    ) -> torch.Tensor | None:
+        """Where the features go if the word is said more, by images that say it; None if that cannot be known."""
+        if self.name in ("ridge", "knn"):
+            return self.directions[:, self.vocabulary.index(word)]
+        try:
+            return word_direction(*self._said(head, here, label), word, present.nonzero()[:, 0].tolist(), seed=0)
+        except WordsightError:
+            return None
+
+    def _said(self, head: Head, here: np.ndarray, label: torch.Tensor) -> tuple[Explainer, Said]:
+        explainer = self.explainer
+        own = Explainer(with_head(explainer.classifier, head), explainer.lm, explainer.translator, explainer.card)
+        paths = [self.of.files[i] for i in here]
+        images = LabelledImages(paths, [head.labels[int(c)] for c in label])
+        sampled = [self.sampled[row] for row in here.tolist()]
+        return own, Said(images, [path.name for path in paths], label, self.of.z[here], sampled, {}, cache_folder())
+
+
+def cheap_words(of: Photographs, name: str) -> tuple[tuple[str, ...], np.ndarray, torch.Tensor]:
+    """Word rates without a language model, cross-fitted in five folds, and each word's direction in the features."""
+    own = [[content_words(c) for c in captions] for captions in of.captions]
+    count = Counter(w for captions in own for w in set().union(*captions))
+    vocabulary = tuple(sorted(w for w, n in count.items() if n >= 10))
+    column = {w: i for i, w in enumerate(vocabulary)}
+    truth = np.zeros((len(own), len(vocabulary)))
+    for row, captions in enumerate(own):
+        for caption in captions:
+            for w in caption & column.keys():
+                truth[row, column[w]] += 1 / len(captions)
+    z = of.z.double().numpy()
+    mean, spread = z.mean(0), z.std(0) + 1e-3
+    x = (z - mean) / spread
+
+    def ridge(rows: np.ndarray) -> np.ndarray:
+        gram = x[rows].T @ x[rows] + 3000 * np.eye(x.shape[1])
+        return np.linalg.solve(gram, x[rows].T @ (truth[rows] - truth[rows].mean(0)))
+
+    fold = np.random.default_rng(0).integers(0, 5, len(x))
+    rates = np.zeros_like(truth)
+    for one in range(5):
+        held, rows = fold == one, fold != one
+        if name == "ridge":
+            rates[held] = np.clip(x[held] @ ridge(rows) + truth[rows].mean(0), 0, 1)
+        else:
+            a = x / np.linalg.norm(x, axis=1, keepdims=True)
+            similar = a[held] @ a[rows].T
+            nearest = np.argpartition(-similar, 60, axis=1)[:, :60]
+            weight = np.exp(10 * np.take_along_axis(similar, nearest, 1))
+            weight /= weight.sum(1, keepdims=True)
+            rates[held] = np.einsum("ik,ikw->iw", weight, truth[rows][nearest])
+    # A word's direction: the ridge weights, back in the features' own units.
+    return vocabulary, rates, torch.from_numpy(ridge(np.ones(len(x), dtype=bool)) / spread[:, None]).float()
