@@ -120,7 +120,11 @@ def transfer() -> str:
         "fine_tuned": "Lite1, transferred and fine-tuned",
         "trained": "Lite1, trained from captions",
     }
-    rows = [(name, *(f"{found[key]['words'][k]:.3f}" for k in ("P@10", "AP@20", "MR@10"))) for key, name in names.items()]
+    rows = [
+        (name, *(f"{found[key]['words'][k]:.3f}" for k in ("P@10", "AP@20", "MR@10")))
+        for key, name in names.items()
+        if key in found
+    ]
     return table(("translator", "P@10", "AP@20", "MR@10"), rows)
 
 

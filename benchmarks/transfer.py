@@ -5,7 +5,7 @@
 SHARED holds flickr8k/ and eval/word_quality.py. Transfer sees the images only; the full training sees the same images with
 their captions; the fine-tuned one goes on from the transferred for one pass. Words are measured on photographs of dev that
 neither any training nor the choice of any weights has used. Features are stored, translators kept in runs/transfer/: an
-interrupted run goes on.
+interrupted run goes on. Figures are written as they come.
 """
 
 import argparse
@@ -79,9 +79,23 @@ def main() -> None:
     captions = runs / "captions.csv"
     write_captions_of({*train, *chosen_by}, flickr / "captions.csv", captions)
     source = [CaptionSource(captions, flickr / "images")]
+    (runs / "dev.txt").write_text("\n".join(measured))
+    paths = [flickr / "images" / name for name in measured]
+    told |= {"photographs": len(measured), "sentences": options.sentences}
+
+    def measure(name: str, explainer: Explainer) -> None:
+        words = runs / f"{name}-{explainer.fingerprint[:12]}-{options.sentences}-{len(measured)}.jsonl"
+        explain_all(explainer, paths, options.sentences, words)
+        told.setdefault(name, {})["words"] = scorer(options.shared, words, flickr / "captions.csv")["words"]
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(told, indent=2) + "\n")
+        print(json.dumps({name: told[name]}), flush=True)
+
+    measure("starter", starter)
+    measure("transfer", Explainer(new, starter.lm, *load_translator(out)))
     plans = {
-        "fine_tuned": {"start": out, "settings": Settings(epochs=1, learning_rate=3.5e-4)},
         "trained": {"settings": Settings(epochs=options.epochs)},
+        "fine_tuned": {"start": out, "settings": Settings(epochs=1, learning_rate=3.5e-4)},
     }
     for name, plan in plans.items():
         target = runs / f"{name}.safetensors"
@@ -96,20 +110,7 @@ def main() -> None:
                 train_translator(source, new, starter.lm, target, dev=chosen_by, on_progress=on_progress, **plan)
                 (runs / f"{name}.seconds").write_text(str(round(time.monotonic() - started)))
         told[name] = {"seconds": int((runs / f"{name}.seconds").read_text()), "epochs": plan["settings"].epochs}
-
-    (runs / "dev.txt").write_text("\n".join(measured))
-    paths = [flickr / "images" / name for name in measured]
-    explainers = {"starter": starter}
-    for name, file in (("transfer", out), *((name, runs / f"{name}.safetensors") for name in plans)):
-        explainers[name] = Explainer(new, starter.lm, *load_translator(file))
-    for name, explainer in explainers.items():
-        words = runs / f"{name}-{explainer.fingerprint[:12]}-{options.sentences}-{len(measured)}.jsonl"
-        explain_all(explainer, paths, options.sentences, words)
-        told.setdefault(name, {})["words"] = scorer(options.shared, words, flickr / "captions.csv")["words"]
-    told |= {"photographs": len(measured), "sentences": options.sentences}
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(told, indent=2) + "\n")
-    print(json.dumps(told, indent=2))
+        measure(name, Explainer(new, starter.lm, *load_translator(target)))
 
 
 if __name__ == "__main__":
