@@ -1,12 +1,12 @@
 """The sampler against Hugging Face's ``generate``: same language model, prefixes, nucleus and precision of the weights.
 
-    python benchmarks/engine.py [--out benchmarks/results/engine.json] [--quick] [--variances FILE]
+    python benchmarks/engine.py [--out benchmarks/results/engine.json] [--quick] [--variances FILE] [--peaks-only]
 
 For five photographs that scikit-image and scikit-learn ship, medians over them. ``generate`` is timed on a share of the
 sentences at its best batch size and extrapolated: its time is proportional to the number of batches. Peak memory is that of a
 process of its own that loads the language model and samples once. The variance of our rates against a reference of 100,000
 sentences takes a third of the time and does not depend on the machine: --variances takes it from the figures of an earlier run
-with the same translator, language model and sampler.
+with the same translator, language model and sampler. --peaks-only measures the peaks again and keeps the other figures.
 """
 
 import argparse
@@ -93,6 +93,13 @@ def peak_child(mode: str, file: str, batch: int, dtype: str) -> None:
     # Not ru_maxrss, which a child inherits from the process that started it.
     status = Path("/proc/self/status").read_text(encoding="ascii")
     print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
+
+
+def peaks(prefix: torch.Tensor, batch: int, dtype: str) -> dict[str, float]:
+    """Peak memory of loading the language model, of ``generate``, and of ours."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_file({"prefix": prefix.contiguous()}, Path(folder) / "prefix.safetensors")
+        return {mode: peak_mib(mode, Path(folder), batch, dtype) for mode in ("load", "generate", "ours")}
 
 
 def mean_square(found: dict[str, float], reference: dict[str, float]) -> float:
@@ -186,6 +193,7 @@ def main() -> None:
         "--quick", action="store_true", help="References of 4,000 sentences instead of 100,000, growth to 5,000."
     )
     parser.add_argument("--variances", type=Path, help="Figures of an earlier run, to take the variances of our rates from.")
+    parser.add_argument("--peaks-only", action="store_true", help="Measure peak memory again; the other figures stay.")
     parser.add_argument("--peak", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peak:
@@ -193,30 +201,33 @@ def main() -> None:
         return
     keep_freed_memory()  # generate gains from it, too
     prefix = prefixes()
+    if options.peaks_only:
+        figures = json.loads(options.out.read_text())
+        figures["peak_mib"] = peaks(prefix, figures["generate_batch"], figures["generate_dtype"])
+        options.out.write_text(json.dumps(figures, indent=2) + "\n")
+        print(json.dumps(figures["peak_mib"]))
+        return
     lm = starter_language_model(dtype=native_dtype("cpu"))
-    with tempfile.TemporaryDirectory() as folder:
-        save_file({"prefix": prefix.contiguous()}, Path(folder) / "prefix.safetensors")
-        # In bfloat16 generate's head is slow on CPUs (PyTorch multiplies its 3-d input as a batch): the faster one counts.
-        models = {"float32": starter_language_model(), str(lm.dtype).removeprefix("torch."): lm}
-        by_batch: dict[str, dict[int, float]] = {}
-        for name, model in models.items():
-            generate(model, prefix[0], 16)
-            by_batch[name] = {b: seconds(lambda m=model, b=b: generate(m, prefix[0], b)) / b for b in (64, 128, 256)}
-        best, batch = min(((n, b) for n in by_batch for b in by_batch[n]), key=lambda nb: by_batch[nb[0]][nb[1]])
-        theirs = models[best]
-        known = json.loads(options.variances.read_text())["photographs"] if options.variances else [None] * len(prefix)
-        rows = []
-        for one, before in zip(prefix, known, strict=True):
-            row: dict[str, Any] = {"generate": seconds(lambda one=one: generate(theirs, one, batch)) / batch}
-            row["exact_many"] = seconds(lambda one=one: ours(lm, one, MANY, EXACT))
-            row["exact_few"] = seconds(lambda one=one: ours(lm, one, FEW, EXACT))
-            many = 4000 if options.quick else 100_000
-            gain = before["precise"]["variance_ratio"] if before else variance_ratio(lm, one, many)
-            row["precise"] = as_precise_as_independent(lm, one, gain)
-            rows.append(row)
-            print(json.dumps(row), flush=True)
-        del models, theirs
-        peaks = {mode: peak_mib(mode, Path(folder), batch, best) for mode in ("load", "generate", "ours")}
+    # In bfloat16 generate's head is slow on CPUs (PyTorch multiplies its 3-d input as a batch): the faster one counts.
+    models = {"float32": starter_language_model(), str(lm.dtype).removeprefix("torch."): lm}
+    by_batch: dict[str, dict[int, float]] = {}
+    for name, model in models.items():
+        generate(model, prefix[0], 16)
+        by_batch[name] = {b: seconds(lambda m=model, b=b: generate(m, prefix[0], b)) / b for b in (64, 128, 256)}
+    best, batch = min(((n, b) for n in by_batch for b in by_batch[n]), key=lambda nb: by_batch[nb[0]][nb[1]])
+    theirs = models[best]
+    known = json.loads(options.variances.read_text())["photographs"] if options.variances else [None] * len(prefix)
+    rows = []
+    for one, before in zip(prefix, known, strict=True):
+        row: dict[str, Any] = {"generate": seconds(lambda one=one: generate(theirs, one, batch)) / batch}
+        row["exact_many"] = seconds(lambda one=one: ours(lm, one, MANY, EXACT))
+        row["exact_few"] = seconds(lambda one=one: ours(lm, one, FEW, EXACT))
+        many = 4000 if options.quick else 100_000
+        gain = before["precise"]["variance_ratio"] if before else variance_ratio(lm, one, many)
+        row["precise"] = as_precise_as_independent(lm, one, gain)
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+    del models, theirs
     growth = []
     for number in (100, 1000, 5000) if options.quick else (100, 1000, 10_000, 100_000):
         evaluated, elapsed = tokens_evaluated(lm, prefix[1], number)
@@ -248,7 +259,7 @@ def main() -> None:
         "precision_of_5000_times_generate": statistics.median(MANY * r["generate"] / r["precise"]["seconds"] for r in rows),
         "variance_ratio": statistics.median(r["precise"]["variance_ratio"] for r in rows),
         "medians_seconds": median,
-        "peak_mib": peaks,
+        "peak_mib": peaks(prefix, batch, best),
         "variance_by_word": variance_by_word(lm, prefix[0], runs=4 if options.quick else 20),
         "growth": growth,
         "seconds_for_a_precision": precision_seconds,

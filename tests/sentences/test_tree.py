@@ -1,5 +1,6 @@
 """The prefix tree's distribution, against sentences enumerated one by one."""
 
+import weakref
 from collections import Counter
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from scipy.stats import chisquare, norm
 
 from doubles import tiny_lm
+from wordsight.sentences import tree
 from wordsight.sentences.cache import places_for
 from wordsight.sentences.nucleus import Sampling
 from wordsight.sentences.reference import enumerate_sentences, next_distribution, sample_one
@@ -129,11 +131,36 @@ def test_the_kept_cache_gives_the_model_s_own_next_tokens(lm, prefix):
 
 
 @pytest.mark.parametrize("most", [1, 2, 7, 64])
-def test_memory_limits_do_not_change_the_sentences(lm, prefix, most):
+@pytest.mark.parametrize("first_steps", [1, 2, 4, 12])
+def test_memory_limits_do_not_change_the_sentences(lm, prefix, most, first_steps, monkeypatch):
+    monkeypatch.setattr(tree, "FIRST_STEPS", first_steps)
     image = torch.arange(200) % 2
     uniform = torch.rand(200, 6, generator=torch.Generator().manual_seed(3))
     whole = grow(lm, prefix, image, uniform, Sampling(max_tokens=6), most=10_000)
     assert torch.equal(grow(lm, prefix, image, uniform, Sampling(max_tokens=6), most=most), whole)
+
+
+def test_kept_positions_stay_within_what_is_allowed(lm, prefix, monkeypatch):
+    """Caches that live at the same time; twice ``most`` rows of the first room, here 2 x 8 x (3 + 2) positions."""
+    monkeypatch.setattr(tree, "FIRST_STEPS", 2)
+    living, peak = weakref.WeakSet(), [0]
+
+    def watched(make):
+        def made(*args, capacity, room, **kwargs):
+            cache = make(*args, capacity=capacity, room=room, **kwargs)
+            living.add(cache)
+            sizes[cache] = max(capacity, cache.layers[0].rows) * room
+            peak[0] = max(peak[0], sum(sizes[one] for one in living))
+            return cache
+
+        return made
+
+    sizes = weakref.WeakKeyDictionary()
+    for name in ("new_cache", "copied"):
+        monkeypatch.setattr(tree, name, watched(getattr(tree, name)))
+    uniform = torch.rand(300, 6, generator=torch.Generator().manual_seed(3))
+    grow(lm, prefix[:1], torch.zeros(300, dtype=torch.long), uniform, Sampling(max_tokens=6), most=8)
+    assert 0 < peak[0] <= 2 * 8 * (prefix.shape[1] + 2)
 
 
 def test_each_beginning_is_evaluated_once(lm, prefix):

@@ -48,8 +48,8 @@ class _InPlace(DynamicLayer):
             states[changed, :, : self.length] = states[indices[changed], :, : self.length]
         self.rows = len(indices)
 
-    def copy(self, indices: Tensor, capacity: int) -> "_InPlace":
-        twin = _InPlace(len(indices), capacity, self.room)
+    def copy(self, indices: Tensor, capacity: int, room: int) -> "_InPlace":
+        twin = _InPlace(len(indices), capacity, room)
         assert self.keys is not None
         assert self.values is not None
         twin.lazy_initialization(self.keys, self.values)
@@ -74,16 +74,16 @@ def new_cache(lm: LanguageModel, *, rows: int, capacity: int, room: int) -> Dyna
     return cache
 
 
-def copied(cache: DynamicCache, indices: Int[Tensor, " rows"], *, capacity: int) -> DynamicCache:
+def copied(cache: DynamicCache, indices: Int[Tensor, " rows"], *, capacity: int, room: int) -> DynamicCache:
     """A cache of its own with these rows of ``cache``, which stays as it is. A row may be asked for more than once."""
     twin = DynamicCache()
-    twin.layers = [_copied(layer, indices, capacity) for layer in cache.layers]
+    twin.layers = [_copied(layer, indices, capacity, room) for layer in cache.layers]
     return twin
 
 
-def _copied(layer: Any, indices: Tensor, capacity: int) -> Any:
+def _copied(layer: Any, indices: Tensor, capacity: int, room: int) -> Any:
     if isinstance(layer, _InPlace):
-        return layer.copy(indices, capacity)
+        return layer.copy(indices, capacity, room)
     # transformers' own layers replace their tensors when they select, so a shallow copy leaves the original alone.
     twin = object.__new__(type(layer))
     twin.__dict__.update(layer.__dict__)

@@ -13,7 +13,7 @@ from wordsight.sentences.cache import bytes_a_position
 from wordsight.sentences.lexicon import Lexicon
 from wordsight.sentences.nucleus import Sampling
 from wordsight.sentences.rates import Tally
-from wordsight.sentences.tree import grow
+from wordsight.sentences.tree import first_room, grow
 from wordsight.tensors import Prefix
 from wordsight.translator.language_model import LanguageModel
 from wordsight.words.content import content_words
@@ -101,7 +101,7 @@ class _Rounds:
     ) -> None:
         self.lm, self.prefix, self.sampling, self.strata = lm, prefix, sampling, strata
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.most = rows_within(lm, memory, prefix.shape[1] + sampling.max_tokens)
+        self.most = rows_within(lm, memory, first_room(prefix.shape[1], sampling.max_tokens))
         self.tally = Tally(Lexicon(lm), images=len(prefix), strata=strata)
         self.said: list[Counter[str]] = [Counter() for _ in seeds]
         self.done = self.total = 0

@@ -23,6 +23,10 @@ from wordsight.translator.language_model import LanguageModel
 logger = logging.getLogger(__name__)
 
 
+#: Tokens that a row of the cache has room for at first.
+FIRST_STEPS = 12
+
+
 @dataclass(frozen=True)
 class Step:
     """What one step of some draws looked like. All on the CPU.
@@ -42,18 +46,24 @@ class Step:
 class _Frontier:
     """Beginnings of equal length, to be evaluated. ``row``: where each node's parent is in ``cache``; ``last``: its last token.
 
-    With ``whole``, the cache is the frontier's own and its rows are the nodes, in order. ``capacity``: rows the cache has
-    room for.
+    With ``whole``, the cache is the frontier's own and its rows are the nodes, in order. ``capacity`` and ``room``: rows that
+    the cache can hold, and positions of each.
     """
 
     number: int
     cache: DynamicCache | None
     capacity: int
+    room: int
     whole: bool
     row: Tensor
     last: Tensor
     draws: Tensor
     node: Tensor
+
+
+def first_room(prefix: int, steps: int) -> int:
+    """Positions that a row is given at first. Most sentences end within them; those that go on get more when they are few."""
+    return prefix + min(FIRST_STEPS, steps)
 
 
 @torch.inference_mode()
@@ -73,8 +83,9 @@ def grow(
 
     ``image``: the row of ``prefix`` that each draw belongs to. ``uniform``: in [0, 1), one number a draw and step. ``stratum``
     makes the draws of one node and stratum share their node's distribution out evenly among themselves (systematic resampling)
-    instead of drawing independently. ``most``: nodes evaluated at once, and half of those whose keys and values are kept;
-    halved when the GPU's memory does not suffice. ``on_step`` sees every step; ``on_ended`` how many sentences were finished.
+    instead of drawing independently. ``most``: nodes evaluated at once, and half of those whose keys and values are kept
+    (fewer once sentences outgrow ``first_room``); halved when the GPU's memory does not suffice. ``on_step`` sees every step;
+    ``on_ended`` how many sentences were finished.
     Raises TranslatorError if the language model gives logits that are not numbers.
     """
     keep_freed_memory()
@@ -83,11 +94,13 @@ def grow(
     used, node = image[order].unique_consecutive(return_inverse=True)
     tree = _Tree(lm, prefix[used], uniform, sampling, stratum, most, on_step, on_ended)
     start = torch.zeros(len(used), dtype=torch.long)
-    pending = [_Frontier(0, None, 0, False, torch.arange(len(used)), start, order, node)]
+    pending = [_Frontier(0, None, 0, 0, False, torch.arange(len(used)), start, order, node)]
     while pending:
         frontier = pending.pop()
+        if frontier.whole and frontier.room < prefix.shape[1] + frontier.number:
+            frontier = replace(frontier, whole=False)  # outgrown: its rows move to a cache with more room
         waiting = pending if frontier.whole else [*pending, frontier]
-        kept = sum({id(f.cache): f.capacity for f in waiting if f.cache is not None}.values())
+        kept = sum({id(f.cache): f.capacity * f.room for f in waiting if f.cache is not None}.values())
         pending += reversed(tree.expand(frontier, tokens, kept=kept))
     return tokens
 
@@ -106,18 +119,22 @@ class _Tree:
     def expand(self, frontier: _Frontier, tokens: Tensor, *, kept: int) -> list[_Frontier]:
         """Evaluate a frontier, let its draws draw, and return what is to be evaluated next (or the frontier in pieces).
 
-        ``kept``: rows of the caches that frontiers wait for.
+        ``kept``: positions of the caches that frontiers wait for.
         """
-        limit = max(1, (2 * self.most - kept) // 2)  # a half of what is free: pieces may have to be split again
+        prefix, steps = self.prefix.shape[1], self.uniform.shape[1]
+        first = first_room(prefix, steps)
+        room = first if prefix + frontier.number <= first else prefix + steps
+        limit = max(1, (2 * self.most * first - kept) // (2 * room))  # half of what is free: pieces may have to be split again
         if len(frontier.row) > (frontier.capacity if frontier.whole else limit):
             return _pieces(frontier, limit)
-        tried = self._try(frontier, limit)
+        tried = self._try(frontier, limit, room)
         if tried is None:
             self.most = max(1, min(self.most, len(frontier.row)) // 2)
             torch.cuda.empty_cache()
             logger.warning("the GPU's memory does not suffice; going on with %d beginnings at once", self.most)
             return _pieces(frontier, self.most)
         step, cache, capacity = tried
+        room = frontier.room if frontier.whole else room
         tokens[step.draws, step.number] = step.tokens
         self.on_step(step)
         goes_on = step.tokens != self.lm.end
@@ -127,12 +144,12 @@ class _Tree:
             self.on_ended(ended)
         if not bool(goes_on.any()):
             return []
-        return [self._children(step, goes_on, cache, capacity)]
+        return [self._children(step, goes_on, cache, capacity, room)]
 
-    def _try(self, frontier: _Frontier, limit: int) -> tuple[Step, DynamicCache, int] | None:
+    def _try(self, frontier: _Frontier, limit: int, room: int) -> tuple[Step, DynamicCache, int] | None:
         """One step, with the cache it left and that cache's capacity; None if the GPU's memory did not suffice."""
         try:
-            cache, capacity, hidden = self._evaluate(frontier, limit)
+            cache, capacity, hidden = self._evaluate(frontier, limit, room)
             return self._draw(frontier, hidden), cache, capacity
         except torch.cuda.OutOfMemoryError:
             undone = frontier.cache is None or undo(frontier.cache, self.prefix.shape[1] + frontier.number - 1)
@@ -140,7 +157,7 @@ class _Tree:
                 raise
         return None
 
-    def _children(self, step: Step, goes_on: Tensor, cache: DynamicCache, capacity: int) -> _Frontier:
+    def _children(self, step: Step, goes_on: Tensor, cache: DynamicCache, capacity: int, room: int) -> _Frontier:
         key = step.node[goes_on] * _SPREAD + step.tokens[goes_on]
         child, node = key.unique(return_inverse=True)
         row, last = child // _SPREAD, child % _SPREAD
@@ -152,18 +169,18 @@ class _Tree:
             cache.batch_select_indices(row.to(self.lm.device))
             row = torch.arange(len(child))
         order = node.argsort(stable=True)
-        return _Frontier(step.number + 1, cache, capacity, whole, row, last, step.draws[goes_on][order], node[order])
+        return _Frontier(step.number + 1, cache, capacity, room, whole, row, last, step.draws[goes_on][order], node[order])
 
-    def _evaluate(self, frontier: _Frontier, limit: int) -> tuple[DynamicCache, int, Tensor]:
+    def _evaluate(self, frontier: _Frontier, limit: int, room: int) -> tuple[DynamicCache, int, Tensor]:
         device, rows = self.lm.device, len(frontier.row)
         capacity = frontier.capacity if frontier.whole else max(rows, min(len(frontier.draws), limit))
         if frontier.cache is None:
-            cache = new_cache(self.lm, rows=rows, capacity=capacity, room=self.prefix.shape[1] + self.uniform.shape[1])
+            cache = new_cache(self.lm, rows=rows, capacity=capacity, room=room)
             inputs = {"inputs_embeds": self.prefix[frontier.row].to(device, self.lm.dtype)}
         else:
             cache = frontier.cache
             if not frontier.whole:
-                cache = copied(cache, frontier.row.to(device), capacity=capacity)
+                cache = copied(cache, frontier.row.to(device), capacity=capacity, room=room)
             inputs = {"input_ids": frontier.last[:, None].to(device)}
         out = self.lm.model.base_model(**inputs, past_key_values=cache, use_cache=True)
         return cache, capacity, out.last_hidden_state[:, -1]
@@ -184,7 +201,7 @@ class _Tree:
         return Step(frontier.number, frontier.draws, frontier.node, nuclei, tokens)
 
 
-_HEAD_ROWS = 256
+_HEAD_ROWS = 128
 #: Larger than any vocabulary: node and token in one number.
 _SPREAD = 1 << 24
 
