@@ -68,7 +68,7 @@ def engine() -> str:
         ),
         (
             "peak memory at 5,000 sentences, language model included",
-            f"`generate`, {found['peak_mib']['generate'] / 1024:.1f} GiB",
+            f"`generate`, batches of {found['generate_batch']}: {found['peak_mib']['generate'] / 1024:.1f} GiB",
             f"{found['peak_mib']['ours'] / 1024:.1f} GiB",
         ),
     ]
