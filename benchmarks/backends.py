@@ -26,6 +26,17 @@ from wordsight.translator.language_model import LanguageModel
 ROWS, POSITIONS = 512, 16
 
 
+def tokens_a_second(step: Callable[[], object], undo: Callable[[], object] = lambda: None) -> float:
+    """Median of five steps of ``ROWS`` tokens, after one that does not count; ``undo`` is not timed."""
+    times = []
+    for _ in range(6):
+        started = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - started)
+        undo()
+    return ROWS / statistics.median(times[1:])
+
+
 @torch.inference_mode()
 def rate(lm: LanguageModel, head: Callable[[torch.Tensor], torch.Tensor], body: Callable | None = None) -> float:
     """Tokens a second."""
@@ -34,16 +45,13 @@ def rate(lm: LanguageModel, head: Callable[[torch.Tensor], torch.Tensor], body: 
     tokens = torch.randint(100, 20_000, (ROWS, POSITIONS + 1), generator=torch.Generator().manual_seed(0))
     cache = DynamicCache(config=lm.model.config)
     body(input_ids=tokens[:, :POSITIONS], past_key_values=cache, use_cache=True)
-    times = []
-    for run in range(6):
-        started = time.perf_counter()
+
+    def step() -> None:
         out = body(input_ids=tokens[:, POSITIONS:], past_key_values=cache, use_cache=True)
         for rows in out.last_hidden_state[:, -1].split(256):
             head(rows)
-        if run:
-            times.append(time.perf_counter() - started)
-        cache.crop(-1)
-    return ROWS / statistics.median(times)
+
+    return tokens_a_second(step, lambda: cache.crop(-1))
 
 
 class Step(torch.nn.Module):
@@ -83,13 +91,7 @@ def openvino_rate(lm: LanguageModel, precision: str) -> float:
         difference = (torch.from_numpy(compiled([t.numpy() for t in some])[0]) - step(*some)[0]).abs().max()
     assert difference < (0.01 if precision == "f32" else 2), difference
     given, request = [t.numpy() for t in inputs(ROWS)], compiled.create_infer_request()
-    times = []
-    for run in range(6):
-        started = time.perf_counter()
-        request.infer(given, share_inputs=True, share_outputs=True)
-        if run:
-            times.append(time.perf_counter() - started)
-    return ROWS / statistics.median(times)
+    return tokens_a_second(lambda: request.infer(given, share_inputs=True, share_outputs=True))
 
 
 def main() -> None:

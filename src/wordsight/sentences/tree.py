@@ -127,14 +127,16 @@ class _Tree:
         limit = max(1, (2 * self.most * first - kept) // (2 * room))  # half of what is free: pieces may have to be split again
         if len(frontier.row) > (frontier.capacity if frontier.whole else limit):
             return _pieces(frontier, limit)
-        tried = self._try(frontier, limit, room)
+        capacity = max(len(frontier.row), min(len(frontier.draws), limit))
+        # One that is not whole gets a cache of its own, with rows for what its draws can become.
+        own = frontier if frontier.whole else replace(frontier, capacity=capacity, room=room)
+        tried = self._try(own)
         if tried is None:
             self.most = max(1, min(self.most, len(frontier.row)) // 2)
             torch.cuda.empty_cache()
             logger.warning("the GPU's memory does not suffice; going on with %d beginnings at once", self.most)
             return _pieces(frontier, self.most)
-        step, cache, capacity = tried
-        room = frontier.room if frontier.whole else room
+        step, cache = tried
         tokens[step.draws, step.number] = step.tokens
         self.on_step(step)
         goes_on = step.tokens != self.lm.end
@@ -144,13 +146,13 @@ class _Tree:
             self.on_ended(ended)
         if not bool(goes_on.any()):
             return []
-        return [self._children(step, goes_on, cache, capacity, room)]
+        return [self._children(step, goes_on, cache, own.capacity, own.room)]
 
-    def _try(self, frontier: _Frontier, limit: int, room: int) -> tuple[Step, DynamicCache, int] | None:
-        """One step, with the cache it left and that cache's capacity; None if the GPU's memory did not suffice."""
+    def _try(self, frontier: _Frontier) -> tuple[Step, DynamicCache] | None:
+        """One step, with the cache it left; None if the GPU's memory did not suffice."""
         try:
-            cache, capacity, hidden = self._evaluate(frontier, limit, room)
-            return self._draw(frontier, hidden), cache, capacity
+            cache, hidden = self._evaluate(frontier)
+            return self._draw(frontier, hidden), cache
         except torch.cuda.OutOfMemoryError:
             undone = frontier.cache is None or undo(frontier.cache, self.prefix.shape[1] + frontier.number - 1)
             if not undone or len(frontier.row) < 2:
@@ -171,19 +173,18 @@ class _Tree:
         order = node.argsort(stable=True)
         return _Frontier(step.number + 1, cache, capacity, room, whole, row, last, step.draws[goes_on][order], node[order])
 
-    def _evaluate(self, frontier: _Frontier, limit: int, room: int) -> tuple[DynamicCache, int, Tensor]:
-        device, rows = self.lm.device, len(frontier.row)
-        capacity = frontier.capacity if frontier.whole else max(rows, min(len(frontier.draws), limit))
+    def _evaluate(self, frontier: _Frontier) -> tuple[DynamicCache, Tensor]:
+        device, size = self.lm.device, {"capacity": frontier.capacity, "room": frontier.room}
         if frontier.cache is None:
-            cache = new_cache(self.lm, rows=rows, capacity=capacity, room=room)
+            cache = new_cache(self.lm, rows=len(frontier.row), **size)
             inputs = {"inputs_embeds": self.prefix[frontier.row].to(device, self.lm.dtype)}
         else:
             cache = frontier.cache
             if not frontier.whole:
-                cache = copied(cache, frontier.row.to(device), capacity=capacity, room=room)
+                cache = copied(cache, frontier.row.to(device), **size)
             inputs = {"input_ids": frontier.last[:, None].to(device)}
         out = self.lm.model.base_model(**inputs, past_key_values=cache, use_cache=True)
-        return cache, capacity, out.last_hidden_state[:, -1]
+        return cache, out.last_hidden_state[:, -1]
 
     def _draw(self, frontier: _Frontier, hidden: Tensor) -> Step:
         uniform = self.uniform[frontier.draws, frontier.number]
