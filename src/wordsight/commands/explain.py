@@ -22,6 +22,7 @@ from wordsight.commands.shared import (
     make_folder,
 )
 from wordsight.errors import WordsightError
+from wordsight.sentences import MEMORY_MIB
 
 
 @app.command()
@@ -35,7 +36,7 @@ def explain(
     precision: Annotated[
         float | None, typer.Option(help="Sample on until every word's 95% interval is at most this far to either side.")
     ] = None,
-    memory: Memory = 512,
+    memory: Memory = MEMORY_MIB,
     seed: Seed = 0,
     translator: Translator = None,
     classifier: Classifier = "starter",

@@ -24,6 +24,7 @@ from wordsight.commands.shared import (
     make_folder,
     name_failures,
 )
+from wordsight.sentences import MEMORY_MIB
 
 if TYPE_CHECKING:
     from wordsight.audit.result import Audit
@@ -85,7 +86,7 @@ def audit(
     least_used: Annotated[float, typer.Option(min=0, max=1, help="Least mean cosine of a word that counts as used.")] = 0.05,
     least_severity: Annotated[float, typer.Option(min=0, max=1, help="Least gap between error shares of a finding.")] = 0.12,
     fail_on: Annotated[float | None, typer.Option(min=0, max=1, help="Exit with 1 if a finding is as severe as this.")] = None,
-    memory: Memory = 512,
+    memory: Memory = MEMORY_MIB,
     device: Device = "cpu",
     seed: Seed = 0,
 ) -> None:
@@ -160,7 +161,7 @@ def mitigate(
     lm: Lm = None,
     held_out: Annotated[float, typer.Option(min=0.05, max=0.5, help="Share of images to measure on, without splits.")] = 0.3,
     sentences: Annotated[int, typer.Option(min=1, help="Sentences sampled for each image.")] = 32,
-    memory: Memory = 512,
+    memory: Memory = MEMORY_MIB,
     device: Device = "cpu",
     seed: Seed = 0,
 ) -> None:

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from wordsight.sentences import MEMORY_MIB
 from wordsight.sentences.cache import bytes_a_position
 from wordsight.sentences.lexicon import Lexicon
 from wordsight.sentences.nucleus import Sampling
@@ -24,7 +25,7 @@ STRATA = 20
 #: Changes when rates are estimated in another way: rates that are kept are kept under it.
 ESTIMATOR = 2
 #: Memory for keys and values by default, in bytes.
-MEMORY = 1 << 29
+MEMORY = MEMORY_MIB << 20
 #: Sentences an image at most, however precise the rates should be.
 MOST_SENTENCES = 100_000
 

@@ -202,7 +202,8 @@ class _Tree:
         return Step(frontier.number, frontier.draws, frontier.node, nuclei, tokens)
 
 
-_HEAD_ROWS = 128
+#: Rows whose logits exist at a time; on two cores 64 are as fast as 256 and take 50 MiB less than 128.
+_HEAD_ROWS = 64
 #: Larger than any vocabulary: node and token in one number.
 _SPREAD = 1 << 24
 

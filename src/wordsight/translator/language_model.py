@@ -78,9 +78,16 @@ class LanguageModel:
 
 
 def load_language_model(
-    name: str | Path, *, dtype: torch.dtype = torch.float32, device: str = "cpu", shown_name: str | None = None
+    name: str | Path,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+    shown_name: str | None = None,
+    fingerprint: str | None = None,
 ) -> LanguageModel:
     """Load a causal language model from a folder or by its Hugging Face name; safetensors only.
+
+    ``fingerprint`` is that of the original weights where ``name`` holds a copy in another precision.
 
     Raises ModelError if there is no such model or it lacks an end-of-text token.
     """
@@ -105,6 +112,6 @@ def load_language_model(
             f"The language model '{name}' has no end-of-text token; sentences could not end. Choose a causal language model "
             "whose tokenizer defines eos_token."
         )
-    fingerprint = weights_fingerprint(model.state_dict())
+    fingerprint = fingerprint or weights_fingerprint(model.state_dict())
     model = cast("Any", model).to(device=device, dtype=dtype).eval().requires_grad_(False)
     return LanguageModel(shown_name or str(name), model, tokenizer, fingerprint)
