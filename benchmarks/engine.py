@@ -39,6 +39,7 @@ from wordsight.translator.language_model import LanguageModel
 
 EXACT = Sampling(mode="exact")
 MANY, FEW = 5000, 500
+BATCHES = (64, 128, 256)
 PHOTOGRAPHS = (data.chelsea, data.coffee, data.rocket, data.astronaut, lambda: load_sample_image("china.jpg"))
 
 
@@ -95,11 +96,12 @@ def peak_child(mode: str, file: str, batch: int, dtype: str) -> None:
     print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
 
 
-def peaks(prefix: torch.Tensor, batch: int, dtype: str) -> dict[str, float]:
-    """Peak memory of loading the language model, of ``generate``, and of ours."""
+def peaks(prefix: torch.Tensor, dtype: str) -> dict[str, Any]:
+    """Peak memory of loading the language model, of ours, and of ``generate`` by batch size."""
     with tempfile.TemporaryDirectory() as folder:
         save_file({"prefix": prefix.contiguous()}, Path(folder) / "prefix.safetensors")
-        return {mode: peak_mib(mode, Path(folder), batch, dtype) for mode in ("load", "generate", "ours")}
+        found: dict[str, Any] = {mode: peak_mib(mode, Path(folder), 0, dtype) for mode in ("load", "ours")}
+        return found | {"generate": {str(batch): peak_mib("generate", Path(folder), batch, dtype) for batch in BATCHES}}
 
 
 def mean_square(found: dict[str, float], reference: dict[str, float]) -> float:
@@ -203,7 +205,7 @@ def main() -> None:
     prefix = prefixes()
     if options.peaks_only:
         figures = json.loads(options.out.read_text())
-        figures["peak_mib"] = peaks(prefix, figures["generate_batch"], figures["generate_dtype"])
+        figures["peak_mib"] = peaks(prefix, figures["generate_dtype"])
         options.out.write_text(json.dumps(figures, indent=2) + "\n")
         print(json.dumps(figures["peak_mib"]))
         return
@@ -213,7 +215,7 @@ def main() -> None:
     by_batch: dict[str, dict[int, float]] = {}
     for name, model in models.items():
         generate(model, prefix[0], 16)
-        by_batch[name] = {b: seconds(lambda m=model, b=b: generate(m, prefix[0], b)) / b for b in (64, 128, 256)}
+        by_batch[name] = {b: seconds(lambda m=model, b=b: generate(m, prefix[0], b)) / b for b in BATCHES}
     best, batch = min(((n, b) for n in by_batch for b in by_batch[n]), key=lambda nb: by_batch[nb[0]][nb[1]])
     theirs = models[best]
     known = json.loads(options.variances.read_text())["photographs"] if options.variances else [None] * len(prefix)
@@ -259,7 +261,7 @@ def main() -> None:
         "precision_of_5000_times_generate": statistics.median(MANY * r["generate"] / r["precise"]["seconds"] for r in rows),
         "variance_ratio": statistics.median(r["precise"]["variance_ratio"] for r in rows),
         "medians_seconds": median,
-        "peak_mib": peaks(prefix, batch, best),
+        "peak_mib": peaks(prefix, best),
         "variance_by_word": variance_by_word(lm, prefix[0], runs=4 if options.quick else 20),
         "growth": growth,
         "seconds_for_a_precision": precision_seconds,
