@@ -3,7 +3,7 @@
     python benchmarks/pipeline.py PHOTOGRAPHS CAPTIONS [--out benchmarks/results/pipeline.json]
 
 PHOTOGRAPHS is a folder, CAPTIONS a caption file for it (several captions a photograph). Each way runs in a process of its own,
-three times in turn; medians.
+three times in turn; medians. The shares say how far ours are from what the machine's matrix product does a second.
 """
 
 import argparse
@@ -17,6 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from engine import matrix_rate
+from wordsight.machine import native_dtype
 
 IMAGES = 256
 BATCH = 16
@@ -96,7 +100,6 @@ def plain_training(_: Path, captions: Path) -> float:
 
 def our_training(_: Path, captions: Path) -> float:
     """Caption-image pairs a second of ``train`` in its own precision, all captions of an image in a row."""
-    from wordsight.machine import native_dtype
     from wordsight.starter import starter_language_model
     from wordsight.translator.mlp import Translator
     from wordsight.translator.training import Captioned, Settings, train
@@ -116,6 +119,29 @@ def token_ids(lm, captions: Path) -> list[list[list[int]]]:
 
     found = list(read_captions(captions).values())[: STEPS * BATCH]
     return [[lm.encode(caption) for caption in image] for image in found]
+
+
+def operations_an_image() -> int:
+    """Floating-point operations of the starter's network for one view."""
+    model: Any = timm_starter()
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, 3, 224, 224))
+    return counter.get_total_flops()
+
+
+def operations_a_pair(captions: Path) -> float:
+    """Floating-point operations of a training step, forward and backward, by caption-image pair."""
+    from wordsight.starter import starter_language_model
+    from wordsight.translator.mlp import Translator
+    from wordsight.translator.packing import caption_loss, pack
+
+    lm = starter_language_model()
+    tokens = token_ids(lm, captions)[:BATCH]
+    translator = Translator(1280, lm.hidden)
+    packed = pack(tokens, prefix=translator.prefix_tokens)
+    with FlopCounterMode(display=False) as counter:
+        caption_loss(lm, translator(torch.randn(len(tokens), 1280)), packed, backward_scale=1.0)
+    return counter.get_total_flops() / sum(map(len, tokens))
 
 
 def main() -> None:
@@ -138,11 +164,14 @@ def main() -> None:
             rates[way].append(float(printed.split()[-1]))
             print(way, rates[way][-1], flush=True)
     median = {way: statistics.median(found) for way, found in rates.items()}
+    single, native = matrix_rate(torch.float32), matrix_rate(native_dtype("cpu"))
     figures = {
         "machine": f"{os.cpu_count()} cores",
         "a_second": rates,
         "features_times_plain": median["our features"] / median["plain features"],
         "training_times_plain": median["our training"] / median["plain training"],
+        "features_share_of_matrix_rate": median["our features"] * operations_an_image() / single,
+        "training_share_of_matrix_rate": median["our training"] * operations_a_pair(options.captions) / native,
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(figures, indent=2) + "\n")

@@ -10,6 +10,7 @@ docs/study-*.png, which show numbers only.
 import argparse
 import json
 import platform
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,7 @@ def by_class(audit: Audit) -> list[dict[str, object]]:
                 "label": label,
                 "photographs_in_training": label not in held_out,
                 "images": len(images),
+                "called": Counter(image.called for image in images).most_common(3),
                 "right": round(float(np.mean([image.right for image in images])), 3),
                 "words_said": round(float(np.mean([sum(r >= SAID for r in image.words.values()) for image in images])), 2),
                 "class_words": [row(w) for w in words if w.verdict == "class"],
@@ -67,7 +69,7 @@ def plot_words_said(classes: list[dict], file: Path) -> None:
     ordered = sorted(classes, key=lambda c: c["words_said"])
     colours = ["#9ecae1" if c["photographs_in_training"] else "#08519c" for c in ordered]
     axes.barh([c["label"] for c in ordered], [c["words_said"] for c in ordered], color=colours)
-    axes.set_xlabel("words said of a photograph (rate 10% or more), mean; dark: no photograph of it in the training")
+    axes.set_xlabel("words said of a photograph (rate 10% or more), mean\ndark: no photograph of it in the translator's training")
     figure.savefig(file, dpi=110)
 
 
@@ -81,7 +83,8 @@ def plot_used(found: dict, file: Path) -> None:
                 continue  # hardly any gradient, or a word that speaks against the class
             value, low, high = one["used"]
             axes.errorbar(one["encoded"][0], value, yerr=[[value - low], [high - value]], fmt="o", color=colour, capsize=2)
-            axes.annotate(one["word"], (one["encoded"][0], value), xytext=(4, 4), textcoords="offset points", fontsize=8)
+            if one["verdict"] in ("class", "used") or one["encoded"][0] >= 0.66:  # those to the left lie on one another
+                axes.annotate(one["word"], (one["encoded"][0], value), xytext=(4, 4), textcoords="offset points", fontsize=8)
     axes.axhline(0, color="grey", linewidth=0.8)
     axes.set(xlabel="encoded: chance that an image called this says the word more", ylabel="used: mean cosine, 95% interval")
     axes.set_title(f"{found['label']}; orange: the class itself")
