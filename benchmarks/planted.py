@@ -1,28 +1,42 @@
-"""Something planted that captions have no word for: does an audit notice that a class is decided at one place?
+"""Something planted that captions have no word for: does an audit notice?
 
     python benchmarks/planted.py SHARED [--images 40]
 
-SHARED holds imagenette/. In one class after the other a stamp (a yellow disc, always at the same place) or a frame (magenta) is
-put on every photograph; a head is trained on half of the photographs of all ten classes, the heat maps are those of the other
-half. Writes benchmarks/results/planted.json.
+SHARED holds imagenette/. First, in one class after the other a stamp (a yellow disc, always at the same place) or a frame
+(magenta) is put on every photograph: are the class's heat maps noticed? Heads are trained on half of the photographs of all ten
+classes, and looked at on the other half. Such a head could do without the stamp. So, second, as many further photographs of one
+class are stamped and become a class of their own, which nothing but the stamp tells from the other: is it noticed that the
+images' words explain little of its score, or that its heat maps agree? Writes benchmarks/results/planted.json.
 """
 
 import argparse
 import json
 import platform
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageOps
 
-from wordsight.audit.places import places
+from wordsight.audit.explained import Explained, explained
+from wordsight.audit.places import Place, places
+from wordsight.audits import rate_matrix
+from wordsight.explain import Explainer
 from wordsight.features.classifier import Classifier
 from wordsight.features.extraction import read_picture
-from wordsight.features.head import fit_head
+from wordsight.features.head import Head, fit_head
+from wordsight.fetch import cache_folder
 from wordsight.locating import locate
-from wordsight.starter import starter_classifier
+from wordsight.sentences.sampler import Sampled
+from wordsight.sentences.store import sample_stored
 from wordsight.tensors import Features
+
+Plant: TypeAlias = Callable[[Image.Image], Image.Image]
+#: Sentences about each photograph.
+SENTENCES = 32
 
 
 def stamp(image: Image.Image) -> Image.Image:
@@ -44,45 +58,112 @@ def features(classifier: Classifier, pictures: list[Image.Image]) -> Features:
     return torch.cat([classifier.features_of(classifier.prepare(picture)[None]).mean(1) for picture in pictures])
 
 
+class Photographs:
+    """The photographs of every class with their features; every other one is for training."""
+
+    def __init__(self, explainer: Explainer, folders: Sequence[Path], images: int) -> None:
+        self.explainer, self.classifier = explainer, explainer.classifier
+        self.labels = tuple(folder.name for folder in folders)
+        read = [[read_picture(path) for path in sorted(folder.glob("*"))[: 2 * images]] for folder in folders]
+        self.clean, self.further = [own[:images] for own in read], [own[images:] for own in read]
+        self.z = [features(self.classifier, own) for own in self.clean]
+
+    def head(self, z: Sequence[Features], labels: tuple[str, ...]) -> Head:
+        """A head trained on every other photograph of each class."""
+        trained = [own[1::2] for own in z]
+        number = torch.arange(len(z)).repeat_interleave(torch.tensor([len(own) for own in trained]))
+        return fit_head(torch.cat(trained), number, labels, self.classifier)
+
+    def places(self, head: Head, pictures: Sequence[Sequence[Image.Image]], labels: tuple[str, ...]) -> list[Place]:
+        """Whether the heat maps of each class agree, on the photographs that are not for training."""
+        direction = head.weight - head.weight.mean(0)
+        return places(
+            {
+                label: np.stack([locate(self.classifier, p, direction[c], square=True, side=14) for p in pictures[c][0::2]])
+                for c, label in enumerate(labels)
+            }
+        )
+
+    @cached_property
+    def said(self) -> list[Sampled]:
+        """Sentences about the photographs that are not for training."""
+        return self.describe(torch.cat([own[0::2] for own in self.z]))
+
+    def describe(self, z: Features) -> list[Sampled]:
+        store = cache_folder() / "sentences"
+        return sample_stored(self.explainer.lm, self.explainer.prefix(z), store, sentences=SENTENCES, seeds=range(len(z)))
+
+    def planted_everywhere(self, kind: str, plant: Plant | None, planted: int | None) -> dict[str, Any]:
+        """One class with something on all its photographs."""
+        pictures, z = list(self.clean), list(self.z)
+        if plant is not None and planted is not None:
+            pictures[planted] = [plant(picture) for picture in self.clean[planted]]
+            z[planted] = features(self.classifier, pictures[planted])
+        head = self.head(z, self.labels)
+        found = self.places(head, pictures, self.labels)
+        record: dict[str, Any] = {
+            "planted": kind,
+            "in": None if planted is None else self.labels[planted],
+            "agreement": {one.label: round(one.agreement.value, 3) for one in found},
+            "remarkable": [one.label for one in found if one.remarkable],
+        }
+        if planted is not None:
+            called = head.logits(self.z[planted][0::2]).argmax(1)
+            record["called_so_without_it"] = float((called == planted).float().mean())
+        else:
+            record["explained"] = shares(self.explained(head, z, self.said, self.labels))
+        return record
+
+    def explained(self, head: Head, z: Sequence[Features], said: Sequence[Sampled], labels: tuple[str, ...]) -> list[Explained]:
+        """How much of each class's score the words explain."""
+        logits = head.logits(torch.cat([own[0::2] for own in z])).double().numpy()
+        logits -= logits.mean(1, keepdims=True)
+        _, rates = rate_matrix(said, least=5)
+        return explained(rates, {label: logits[:, c] for c, label in enumerate(labels)})
+
+    def stamped_apart(self, planted: int) -> dict[str, Any]:
+        """Further photographs of one class, stamped, as a class of their own."""
+        pictures = [stamp(picture) for picture in self.further[planted]]
+        z, labels = [*self.z, features(self.classifier, pictures)], (*self.labels, "stamped")
+        head = self.head(z, labels)
+        words = self.explained(head, z, [*self.said, *self.describe(z[-1][0::2])], labels)
+        found = self.places(head, [*self.clean, pictures], labels)
+        called = head.logits(z[-1][0::2]).argmax(1)
+        return {
+            "planted": "a class of its own",
+            "in": self.labels[planted],
+            "called_stamped": float((called == len(self.labels)).float().mean()),
+            "explained": shares(words),
+            "words_explain_little": [one.label for one in words if one.remarkable],
+            "agreement": {one.label: round(one.agreement.value, 3) for one in found},
+            "remarkable": [one.label for one in found if one.remarkable],
+        }
+
+
+def shares(found: Sequence[Explained]) -> dict[str, list[float]]:
+    return {one.label: [round(v, 3) for v in (one.share.value, one.share.low, one.share.high)] for one in found}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("shared", type=Path)
     parser.add_argument("--images", type=int, default=40, help="of each class")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/planted.json"))
     options = parser.parse_args()
-    classifier = starter_classifier()
-    folders = sorted((options.shared / "imagenette").glob("n*"))
-    labels = tuple(folder.name for folder in folders)
-    clean = [[read_picture(path) for path in sorted(folder.glob("*"))[: options.images]] for folder in folders]
-    z_clean = [features(classifier, pictures) for pictures in clean]
+    explainer = Explainer.starter()
+    of = Photographs(explainer, sorted((options.shared / "imagenette").glob("n*")), options.images)
     records = []
     for kind, plant in (("nothing", None), ("stamp", stamp), ("frame", frame)):
-        for planted in range(len(folders)) if plant else [None]:
-            pictures, z = list(clean), list(z_clean)
-            if plant is not None and planted is not None:
-                pictures[planted] = [plant(picture) for picture in clean[planted]]
-                z[planted] = features(classifier, pictures[planted])
-            number = torch.arange(len(folders)).repeat_interleave(len(clean[0][1::2]))
-            head = fit_head(torch.cat([own[1::2] for own in z]), number, labels, classifier)
-            direction = head.weight - head.weight.mean(0)
-            maps = {
-                label: np.stack([locate(classifier, p, direction[c], square=True, side=14) for p in pictures[c][0::2]])
-                for c, label in enumerate(labels)
-            }
-            found = places(maps)
-            record = {
-                "planted": kind,
-                "in": None if planted is None else labels[planted],
-                "agreement": {one.label: round(one.agreement.value, 3) for one in found},
-                "remarkable": [one.label for one in found if one.remarkable],
-            }
-            if planted is not None:
-                called = head.logits(z_clean[planted][0::2]).argmax(1)
-                record["called_so_without_it"] = float((called == planted).float().mean())
-            records.append(record)
-            print(record, flush=True)
+        for planted in range(len(of.labels)) if plant else [None]:
+            records.append(of.planted_everywhere(kind, plant, planted))
+            print(records[-1], flush=True)
+    apart = []
+    for planted in range(len(of.labels)):
+        apart.append(of.stamped_apart(planted))
+        print(apart[-1], flush=True)
     told = {
         "machine": f"{platform.machine()}, 2 threads",
+        "translator": explainer.fingerprint[:12],
         "images_a_class": options.images,
         "noticed": {
             kind: [sum(r["in"] in r["remarkable"] for r in some), len(some)]
@@ -91,13 +172,24 @@ def main() -> None:
         },
         "other_classes_remarkable": [
             sum(len(set(r["remarkable"]) - {r["in"]}) for r in records),
-            sum(len(labels) - (r["in"] is not None) for r in records),
+            sum(len(of.labels) - (r["in"] is not None) for r in records),
         ],
-        "records": records,
+        "stamped_class_noticed": {
+            "words_explain_little": sum("stamped" in r["words_explain_little"] for r in apart),
+            "heat_maps": sum("stamped" in r["remarkable"] for r in apart),
+            "either": sum("stamped" in r["words_explain_little"] + r["remarkable"] for r in apart),
+            "of": len(apart),
+        },
+        "its_twin_words_explain_little": sum(r["in"] in r["words_explain_little"] for r in apart),
+        "other_classes_words_explain_little": [
+            sum(len(set(r["words_explain_little"]) - {r["in"], "stamped"}) for r in apart),
+            len(apart) * (len(of.labels) - 1),
+        ],
+        "records": records + apart,
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(told, indent=1) + "\n")
-    print(told["noticed"], told["other_classes_remarkable"])
+    print({key: value for key, value in told.items() if key != "records"})
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def plot_words_said(classes: list[dict], file: Path) -> None:
     ordered = sorted(classes, key=lambda c: c["words_said"])
     colours = ["#9ecae1" if c["photographs_in_training"] else "#08519c" for c in ordered]
     axes.barh([c["label"] for c in ordered], [c["words_said"] for c in ordered], color=colours)
-    axes.set_xlabel("words said of a photograph (rate 10% or more), mean\ndark: no photograph of it in the translator's training")
+    axes.set_xlabel("words said of a photograph (rate 10% or more), mean\ndark: the translator saw no photograph of it")
     figure.savefig(file, dpi=110)
 
 

@@ -63,6 +63,9 @@ def test_an_audit_looks_at_every_readable_image(setting):
     assert not any(word.word == "red" and word.label == "red" and word.verdict != "class" for word in audit.words)
     frame = audit.to_dataframe()
     assert len(frame) == len(audit.words)
+    told = json.loads(audit.to_json())["explained"]
+    assert {one["label"] for one in told} == {word.label for word in audit.words}
+    assert all(one["share_low"] <= one["share"] <= one["share_high"] <= 1 for one in told)
 
 
 def test_places_are_looked_at_once(setting, monkeypatch, tmp_path):

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from wordsight.audit.compare import rates_of, usual_words
+from wordsight.audit.explained import explained
 from wordsight.audit.findings import Evidence, Limits, class_words, findings, mean_estimate
 from wordsight.audit.kinds import class_itself
 from wordsight.audit.places import Place, places
@@ -186,8 +187,15 @@ def audit_images(
     }
     audited = _audited(said, logits, classifier.labels)
     found = Audit(list(classifier.labels), audited, words, findings(evidence, words), said.failures, settings)
-    seen = _places({word.label for word in words}, said, evidence.called, classifier, seed=seed)
-    return replace(found, heat_maps=_heat_maps(found, said, explainer, seed=seed, on_maps=on_maps), places=seen)
+    labels = {word.label for word in words}
+    against_all = evidence.logits - evidence.logits.mean(1, keepdims=True)  # what all logits share changes no decision
+    scores = {label: against_all[:, c] for c, label in enumerate(classifier.labels) if label in labels}
+    return replace(
+        found,
+        heat_maps=_heat_maps(found, said, explainer, seed=seed, on_maps=on_maps),
+        places=_places(labels, said, evidence.called, classifier, seed=seed),
+        explained=explained(evidence.rates, scores),
+    )
 
 
 def _places(

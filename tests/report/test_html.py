@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from reporting import HOSTILE, a_mitigation, an_audit, heat_maps
+from wordsight.audit.explained import Explained
 from wordsight.audit.places import Place
 from wordsight.audit.result import Audit
 from wordsight.audit.statistics import Estimate
@@ -103,8 +104,8 @@ def test_how_far_to_trust_it(audit):
     words = Page(render_report(audit)).words
     assert "24 images were described, each in 32 sampled sentences" in words
     assert "Loss on held-out captions (nats a token; lower is better) 2.346" in words
-    assert re.search(r"duck 16 62% 2 1 water 0\.30 few images", words)
-    assert re.search(r"hen 8 100% 1 0 grass 0\.02 few images, low word use", words)
+    assert re.search("duck 16 62% 2 1 water 0.30 \N{EN DASH} few images", words)
+    assert re.search("hen 8 100% 1 0 grass 0.02 \N{EN DASH} few images, low word use", words)
 
 
 def test_a_class_decided_at_one_place_is_said(audit):
@@ -122,8 +123,24 @@ def test_a_class_decided_at_one_place_is_said(audit):
         "other classes \N{MINUS SIGN}0.10 to \N{MINUS SIGN}0.10." in page.words
     )
     assert html.count('<rect x="1" y="12" width="1" height="1" opacity="1.0"/>') == 1
-    assert re.search(r"duck 16 62% 2 1 water 0\.30 few images, looks at one place", page.words)
+    assert re.search("duck 16 62% 2 1 water 0.30 \N{EN DASH} few images, looks at one place", page.words)
     assert "at one place" not in Page(render_report(audit)).words
+
+
+def test_a_class_that_words_do_not_explain_is_said(audit):
+    explained = [
+        Explained("duck", Estimate(0.55, 0.48, 0.62), True),
+        Explained("hen", Estimate(0.9, 0.8, 0.95), False),
+    ]
+    page = Page(render_report(dataclasses.replace(audit, explained=explained)))
+    assert "The words explain less of the score of duck than of other classes: what decides there may have no" in page.words
+    assert (
+        "The words of the images explain 55% of the differences in duck's score (95% interval 48% to 62%), in other classes "
+        "90% to 90%." in page.words
+    )
+    assert re.search(r"duck 16 62% 2 1 water 0\.30 55% few images, words explain little", page.words)
+    assert re.search(r"hen 8 100% 1 0 grass 0\.02 90% few images, low word use", page.words)
+    assert "explain less" not in Page(render_report(audit)).words
 
 
 def test_settings_and_versions(audit):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wordsight.audit.explained import Explained
 from wordsight.audit.findings import LEAST_LEVEL, ClassWord, Finding
 from wordsight.audit.places import Place
 from wordsight.audit.statistics import Estimate
@@ -45,7 +46,8 @@ class Audit:
     """What an audit found: ``words`` of every class, ``findings`` (the worst first), the images, and what it was made with.
 
     ``heat_maps``: by image and word, where in the picture's middle square the word comes from, in [0, 1]. ``places``: whether
-    the classifier looks at the same place in all images called a class.
+    the classifier looks at the same place in all images called a class. ``explained``: how much of each class's score the words
+    explain.
     """
 
     classes: list[str]
@@ -56,6 +58,7 @@ class Audit:
     settings: dict[str, object] = field(default_factory=dict)
     heat_maps: dict[tuple[str, str], np.ndarray] = field(default_factory=dict, compare=False, repr=False)
     places: list[Place] = field(default_factory=list)
+    explained: list[Explained] = field(default_factory=list)
 
     @property
     def accuracy(self) -> float:
@@ -79,6 +82,10 @@ class Audit:
                     for f in self.findings
                 ],
                 "places": [_place(place) for place in self.places],
+                "explained": [
+                    {"label": one.label, "remarkable": one.remarkable} | estimate_columns("share", one.share)
+                    for one in self.explained
+                ],
                 "failures": self.failures,
                 "settings": self.settings,
             },

@@ -146,6 +146,12 @@ def _as_text(found: "Audit") -> str:
                 f"{place.label}: the heat maps lie at one place (they agree to {place.agreement.value:.2f}, more than in other "
                 "classes), as if there were a stamp; see the report"
             )
+    for one in found.explained:
+        if one.remarkable:
+            lines.append(
+                f"{one.label}: the words explain {one.share.value:.0%} of its score ({one.share.low:.0%} to "
+                f"{one.share.high:.0%}), less than of other classes; what decides it may have no word"
+            )
     return "\n".join(lines)
 
 

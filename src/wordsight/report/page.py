@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
+from wordsight.audit.explained import Explained
 from wordsight.audit.findings import ClassWord, Finding
 from wordsight.audit.places import Place
 from wordsight.audit.result import Audit, AuditedImage
@@ -61,7 +62,9 @@ class ClassLine:
     harmful: int
     most_used: str
     use: float | None
+    explained: float | None
     remark: str
+    unexplained: str
     place: "PlaceNote | None"
 
 
@@ -119,7 +122,8 @@ def summary(audit: Audit) -> list[str]:
     """What came out, in a few sentences: the findings, or plainly that there are none, and what that means."""
     tried = {word.label for word in audit.words}
     stuck = [place.label for place in audit.places if place.remarkable]
-    places = [_stuck(stuck)] if stuck else []
+    nameless = [one.label for one in audit.explained if one.remarkable]
+    unnamed = [*([_stuck(stuck)] if stuck else []), *([_nameless(nameless)] if nameless else [])]
     if audit.findings:
         hit = {finding.about.label for finding in audit.findings}
         many = len(audit.findings) > 1
@@ -131,7 +135,7 @@ def summary(audit: Audit) -> list[str]:
             "the classifier's own gradient points that way. The findings are ranked by the strength of that evidence.",
             "Words that occur together are found together: read several words of one class as one shortcut first, and look at "
             "the examples before you act.",
-            *places,
+            *unnamed,
         ]
     return [
         "No word was found that the classifier's decisions hang on to their harm.",
@@ -139,7 +143,7 @@ def summary(audit: Audit) -> list[str]:
         "class, is used by its score and clearly tied to errors. It does not mean that there is no shortcut: one that has "
         "no name in everyday captions, that every image of a class shares, or that shows in few of these images would not be "
         "found.",
-        *places,
+        *unnamed,
     ]
 
 
@@ -222,6 +226,7 @@ def _command(about: ClassWord, settings: Mapping[str, object]) -> str:
 def class_lines(audit: Audit) -> list[ClassLine]:
     """How much each class's part of the audit rests on, and whether words explain its decisions at all."""
     seen = {place.label: place for place in audit.places}
+    explained = {one.label: one for one in audit.explained}
     limits = audit.settings.get("limits")
     least = limits.get("used", 0.05) if isinstance(limits, Mapping) else 0.05
     images_of, words_of = _by_label(audit.images), _by_label(audit.words)
@@ -240,6 +245,9 @@ def class_lines(audit: Audit) -> list[ClassLine]:
         place = seen.get(label)
         if place is not None and place.remarkable:
             remarks.append("looks at one place")
+        share = explained.get(label)
+        if share is not None and share.remarkable:
+            remarks.append("words explain little")
         lines.append(
             ClassLine(
                 label=label,
@@ -249,7 +257,9 @@ def class_lines(audit: Audit) -> list[ClassLine]:
                 harmful=sum(w.verdict == "harmful" for w in words),
                 most_used="" if used is None else used.word,
                 use=use,
+                explained=None if share is None else share.share.value,
                 remark=", ".join(remarks),
+                unexplained=_unexplained(share, audit.explained) if share is not None and share.remarkable else "",
                 place=_place_note(place, audit.places) if place is not None and place.remarkable else None,
             )
         )
@@ -260,6 +270,24 @@ def _stuck(labels: Sequence[str]) -> str:
     return (
         f"Whatever the words say: the heat maps of {', '.join(labels)} lie at one place of the pictures more than those of "
         "other classes do, as if there were a stamp. See the section of the class."
+    )
+
+
+def _nameless(labels: Sequence[str]) -> str:
+    return (
+        f"The words explain less of the score of {', '.join(labels)} than of other classes: what decides there may have no "
+        "word. See the section of the class."
+    )
+
+
+def _unexplained(one: Explained, everywhere: Sequence[Explained]) -> str:
+    others = [other.share.value for other in everywhere if other.label != one.label]
+    numbers = (one.share.value, one.share.low, one.share.high, min(others), max(others))
+    share, low, high, least, most = (f"{number:.0%}".replace("-", "\N{MINUS SIGN}") for number in numbers)
+    return (
+        f"The words of the images explain {share} of the differences in {one.label}'s score (95% interval {low} to {high}), in "
+        f"other classes {least} to {most}. So what decides may have no word in captions, such as a stamp or a texture, or the "
+        "class is close to another one that is described in the same words: look at its heat maps."
     )
 
 
