@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from wordsight.machine import keep_freed_memory
+from wordsight.machine import tune_memory
 from wordsight.starter import starter_language_model
 from wordsight.translator.language_model import LanguageModel
 
@@ -98,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/backends.json"))
     options = parser.parse_args()
-    keep_freed_memory()
+    tune_memory()
     figures: dict[str, object] = {"machine": f"{os.cpu_count()} cores"}
 
     def note(name: str, work: Callable[[], float]) -> None:

@@ -30,7 +30,7 @@ from sklearn.datasets import load_sample_image
 
 from wordsight.explain import Explainer
 from wordsight.features.extraction import extract
-from wordsight.machine import keep_freed_memory, native_dtype
+from wordsight.machine import native_dtype, tune_memory
 from wordsight.sentences.nucleus import Sampling
 from wordsight.sentences.sampler import sample
 from wordsight.sentences.tree import Step, grow
@@ -201,7 +201,7 @@ def main() -> None:
     if options.peak:
         peak_child(options.peak[0], options.peak[1], int(options.peak[2]), options.peak[3])
         return
-    keep_freed_memory()  # generate gains from it, too
+    tune_memory()  # generate gains from it, too
     prefix = prefixes()
     if options.peaks_only:
         figures = json.loads(options.out.read_text())

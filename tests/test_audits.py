@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from doubles import TinyNet, prepare, tiny_classifier, tiny_lm, tiny_translator
-from wordsight import audits
+from wordsight import audits, class_maps
 from wordsight.audit.findings import Limits
 from wordsight.audit.result import read_images
 from wordsight.audits import audit_images, fitting, label_numbers, own_names, rate_matrix, write_audit
@@ -84,7 +84,7 @@ def test_places_are_looked_at_once(setting, monkeypatch, tmp_path):
         return heat
 
     explainer.classifier = dataclasses.replace(explainer.classifier, locate=lambda pixels, direction: pixels)
-    monkeypatch.setattr(audits, "locate", located)
+    monkeypatch.setattr(class_maps, "locate", located)
     monkeypatch.setattr(audits, "_heat_maps", lambda *_args, **_options: {})
     audit = audit_images(images, explainer, sentences=10, limits=Limits(images=2))
     found = {place.label: place for place in audit.places}
@@ -106,7 +106,7 @@ def test_a_picture_that_is_gone_leaves_the_findings_without_places(setting, monk
         raise FileNotFoundError("0.png")
 
     explainer.classifier = dataclasses.replace(explainer.classifier, locate=lambda pixels, direction: pixels)
-    monkeypatch.setattr(audits, "locate", gone)
+    monkeypatch.setattr(class_maps, "locate", gone)
     monkeypatch.setattr(audits, "_heat_maps", lambda *_args, **_options: {})
     assert audit_images(images, explainer, sentences=10, limits=Limits(images=2)).places == []
     assert "Whether 'red' is decided at one place is not known: 0.png" in caplog.text

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from wordsight.machine import keep_freed_memory
+from wordsight.machine import tune_memory
 
 CACHES = ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY")
 
@@ -14,5 +14,5 @@ def test_what_kernels_remember_of_shapes_is_bounded_unless_the_user_says_otherwi
     for one in CACHES:
         monkeypatch.delenv(one, raising=False)
     monkeypatch.setenv(cache, "7")
-    keep_freed_memory.__wrapped__()
+    tune_memory.__wrapped__()
     assert {one: os.environ[one] for one in CACHES} == dict.fromkeys(CACHES, "128") | {cache: "7"}

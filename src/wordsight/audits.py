@@ -1,36 +1,34 @@
 """Audit labelled images: what does a classifier go by, and where does that lead it wrong?"""
 
-import hashlib
 import json
 import logging
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from wordsight.audit.compare import rates_of, usual_words
 from wordsight.audit.explained import explained
 from wordsight.audit.findings import Evidence, Limits, class_words, findings, mean_estimate
 from wordsight.audit.kinds import class_itself
-from wordsight.audit.places import Place, places
 from wordsight.audit.result import Audit, AuditedImage
 from wordsight.audit.statistics import Estimate
 from wordsight.audit.used import cosines, logit_gradients, sentence_gradients_stored, word_gradients
+from wordsight.class_maps import class_places
 from wordsight.errors import LabelError, WordsightError
 from wordsight.explain import Explainer, image_seed
 from wordsight.features.classifier import Classifier
 from wordsight.features.coarse import NINE, coarse, read_class_map
 from wordsight.features.extraction import extract_stored
 from wordsight.fetch import cache_folder
-from wordsight.files import read_kept, replacing
+from wordsight.files import replacing
 from wordsight.images.labelled import LabelledImages
 from wordsight.locating import locate
 from wordsight.report.html import render_report
@@ -48,9 +46,6 @@ logger = logging.getLogger(__name__)
 SENTENCES = 32
 #: Images a class, and sentences an image, that gradients are taken of.
 GRADIENT_IMAGES, GRADIENT_SENTENCES = 32, 16
-
-#: Images called a class whose heat maps are compared: most, least, and those of all classes together.
-PLACE_IMAGES, LEAST_PLACE_IMAGES, ALL_PLACE_IMAGES = 20, 10, 500
 #: The first findings get heat maps, on this many images of each kind.
 _MAPPED_FINDINGS, _MAPPED_IMAGES = 6, 6
 
@@ -193,47 +188,9 @@ def audit_images(
     return replace(
         found,
         heat_maps=_heat_maps(found, said, explainer, seed=seed, on_maps=on_maps),
-        places=_places(labels, said, evidence.called, classifier, seed=seed),
+        places=class_places(classifier, labels, said.images.paths, evidence.called, said.store / "places", seed=seed),
         explained=explained(evidence.rates, scores),
     )
-
-
-def _places(
-    labels: Set[str], said: Said, called: Int[np.ndarray, " images"], classifier: Classifier, *, seed: int
-) -> list[Place]:
-    """Whether the classifier looks at one place, for each class; nothing without a map of places, or for very many classes."""
-    weight, most = classifier.head_weight, min(PLACE_IMAGES, ALL_PLACE_IMAGES // len(labels))
-    if classifier.locate is None or weight is None or most < LEAST_PLACE_IMAGES:
-        return []
-    maps = {}
-    for c in (c for c, label in enumerate(classifier.labels) if label in labels):
-        rows = np.flatnonzero(called == c).tolist()
-        if len(rows) < LEAST_PLACE_IMAGES:
-            continue
-        draw = random.Random(f"{seed} {classifier.labels[c]}")  # the same images in every audit of the same data
-        rows = sorted(draw.sample(rows, min(most, len(rows))))
-        try:
-            maps[classifier.labels[c]] = _class_maps(
-                classifier, [said.images.paths[row] for row in rows], weight[c] - weight.mean(0), said.store / "places"
-            )
-        except (WordsightError, OSError) as error:  # no places in the classifier, a file gone: the findings stand without
-            logger.warning("Whether '%s' is decided at one place is not known: %s", classifier.labels[c], error)
-    return places(maps)
-
-
-def _class_maps(
-    classifier: Classifier, paths: Sequence[Path], direction: Float[Tensor, " features"], store: Path
-) -> Float[np.ndarray, "images rows columns"]:
-    """Grad-CAM of a class on several pictures, kept in ``store``."""
-    about = [classifier.fingerprint, *(f"{path.resolve()} {path.stat().st_mtime_ns}" for path in paths)]
-    digest = hashlib.sha256(json.dumps(about).encode() + direction.contiguous().float().cpu().numpy().tobytes())
-    file = store / f"{digest.hexdigest()[:32]}.safetensors"
-    kept = read_kept(file, lambda kept: load_file(kept)["maps"])
-    if kept is None:
-        kept = np.stack([locate(classifier, path, direction, square=True, side=14) for path in paths]).astype(np.float32)
-        with replacing(file) as partial:
-            save_file({"maps": kept}, partial)
-    return kept
 
 
 def _heat_maps(

@@ -15,8 +15,10 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
 
 @functools.cache
-def keep_freed_memory() -> bool:
-    """Let glibc reuse freed memory instead of handing it back to the kernel. Returns whether it was done.
+def tune_memory() -> bool:
+    """Let glibc reuse freed memory instead of handing it back to the kernel, and bound the kernels' caches.
+
+    Returns whether glibc did as it was told.
 
     PyTorch frees and asks again for the same large buffers at every step; by default glibc maps each of them anew, and the
     page faults cost more than the arithmetic (seen on two virtual cores: a plain timm loop went from 16 to 87 images/s). The

@@ -15,8 +15,8 @@ from jaxtyping import Float
 from wordsight.audit.statistics import Z95, Estimate
 
 #: A class whose words leave this much unexplained, and twice as much as those of the middle one of the other classes, is
-#: remarkable. Set on ten classes of Imagenette, where 0.07 to 0.23 stay unexplained, and 0.26 to 0.48 for a class that differs
-#: from another in nothing but a stamp (benchmarks/planted.py).
+#: remarkable. Set on ten classes of Imagenette, where 0.07 to 0.28 stay unexplained in 200 images, and 0.19 to 0.44 of two
+#: classes that differ in nothing but a stamp (benchmarks/planted.py).
 REMARKABLE = 0.25
 #: Penalties tried, as shares of the words' summed variance over the images.
 _PENALTIES = tuple(10.0 ** (k / 2) for k in range(-12, 3))

@@ -19,7 +19,7 @@ from wordsight.errors import ImageError, WordsightError
 from wordsight.features.classifier import Classifier
 from wordsight.files import read_kept, replacing
 from wordsight.images.files import read_image, to_rgb
-from wordsight.machine import keep_freed_memory
+from wordsight.machine import tune_memory
 from wordsight.tensors import Views
 
 Picture = str | Path | Image.Image
@@ -48,7 +48,7 @@ def extract(
 
     A picture that cannot be read, or whose features are not finite, is left out and named in ``failures``.
     """
-    keep_freed_memory()
+    tune_memory()
     kept: list[int] = []
     rows: list[Tensor] = []
     failures: dict[int, str] = {}

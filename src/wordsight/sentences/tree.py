@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import DynamicCache
 
-from wordsight.machine import keep_freed_memory
+from wordsight.machine import tune_memory
 from wordsight.sentences.cache import copied, new_cache, places_for, undo
 from wordsight.sentences.nucleus import Nucleus, Sampling, draw, find_nuclei
 from wordsight.tensors import Prefix
@@ -88,7 +88,7 @@ def grow(
     ``on_ended`` how many sentences were finished.
     Raises TranslatorError if the language model gives logits that are not numbers.
     """
-    keep_freed_memory()
+    tune_memory()
     tokens = torch.full(uniform.shape, lm.end)
     order = image.argsort(stable=True)
     used, node = image[order].unique_consecutive(return_inverse=True)

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from wordsight.errors import FeatureError, TranslatorError
 from wordsight.files import replacing
-from wordsight.machine import keep_freed_memory
+from wordsight.machine import tune_memory
 from wordsight.tensors import Views
 from wordsight.translator.language_model import LanguageModel
 from wordsight.translator.mlp import Translator
@@ -107,7 +107,7 @@ def train(
     reaches the same result as one that was never interrupted. Losses are in nats a token; the first is that before training.
     ``origin`` says where the translator comes from: a checkpoint of another origin is refused.
     """
-    keep_freed_memory()
+    tune_memory()
     trunk = [*translator.trunk.parameters()]
     rest = [*translator.residual.parameters(), *translator.to_prefix.parameters()]
     rate = settings.learning_rate
