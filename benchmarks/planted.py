@@ -14,6 +14,7 @@ import json
 import platform
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -85,9 +86,9 @@ class Photographs:
         )
 
     @cached_property
-    def said(self) -> list[Sampled]:
-        """Sentences about the photographs that are not for training."""
-        return self.describe(torch.cat([own[0::2] for own in self.z]))
+    def said(self) -> list[list[Sampled]]:
+        """Sentences about the photographs of each class that are not for training."""
+        return [self.describe(own[0::2]) for own in self.z]
 
     def describe(self, z: Features) -> list[Sampled]:
         store = cache_folder() / "sentences"
@@ -110,23 +111,23 @@ class Photographs:
         if planted is not None:
             called = head.logits(self.z[planted][0::2]).argmax(1)
             record["called_so_without_it"] = float((called == planted).float().mean())
-        else:
-            record["explained"] = shares(self.explained(head, z, self.said, self.labels))
-        return record
+        said = [one for c, own in enumerate(z) for one in (self.describe(own[0::2]) if c == planted else self.said[c])]
+        words = self.explained(head, z, said, self.labels)
+        return record | {"explained": shares(words), "words_explain_little": [one.label for one in words if one.remarkable]}
 
     def explained(self, head: Head, z: Sequence[Features], said: Sequence[Sampled], labels: tuple[str, ...]) -> list[Explained]:
         """How much of each class's score the words explain."""
         logits = head.logits(torch.cat([own[0::2] for own in z])).double().numpy()
         logits -= logits.mean(1, keepdims=True)
         _, rates = rate_matrix(said, least=5)
-        return explained(rates, {label: logits[:, c] for c, label in enumerate(labels)})
+        return explained(rates, logits, labels, np.bincount(logits.argmax(1), minlength=len(labels)))
 
     def stamped_apart(self, planted: int) -> dict[str, Any]:
         """Further photographs of one class, stamped, as a class of their own."""
         pictures = [stamp(picture) for picture in self.further[planted]]
         z, labels = [*self.z, features(self.classifier, pictures)], (*self.labels, "stamped")
         head = self.head(z, labels)
-        words = self.explained(head, z, [*self.said, *self.describe(z[-1][0::2])], labels)
+        words = self.explained(head, z, [*chain(*self.said), *self.describe(z[-1][0::2])], labels)
         found = self.places(head, [*self.clean, pictures], labels)
         called = head.logits(z[-1][0::2]).argmax(1)
         return {
@@ -167,6 +168,11 @@ def main() -> None:
         "images_a_class": options.images,
         "noticed": {
             kind: [sum(r["in"] in r["remarkable"] for r in some), len(some)]
+            for kind in ("stamp", "frame")
+            if (some := [r for r in records if r["planted"] == kind])
+        },
+        "planted_words_explain_little": {
+            kind: [sum(r["in"] in r["words_explain_little"] for r in some), len(some)]
             for kind in ("stamp", "frame")
             if (some := [r for r in records if r["planted"] == kind])
         },

@@ -12,6 +12,8 @@ from PIL import Image
 
 from doubles import TinyNet, prepare, tiny_classifier, tiny_lm, tiny_translator
 from wordsight import audits, class_maps
+from wordsight.audit.compare import rates_of, usual_words
+from wordsight.audit.explained import explained
 from wordsight.audit.findings import Limits
 from wordsight.audit.result import read_images
 from wordsight.audits import audit_images, fitting, label_numbers, own_names, rate_matrix, write_audit
@@ -63,9 +65,27 @@ def test_an_audit_looks_at_every_readable_image(setting):
     assert not any(word.word == "red" and word.label == "red" and word.verdict != "class" for word in audit.words)
     frame = audit.to_dataframe()
     assert len(frame) == len(audit.words)
+
+
+def test_how_much_the_words_explain_of_each_class(setting):
+    images, explainer = setting
+    audit = audit_images(images, explainer, sentences=10, limits=Limits(images=2))
+    z = torch.stack(
+        [explainer.classifier.features_of(prepare(Image.open(path))[None])[0].mean(0) for path in images.paths[:24]]
+    )
+    scores = explainer.classifier.logits(z).double().numpy()
+    scores -= scores.mean(1, keepdims=True)
+    words = usual_words([image.words for image in audit.images], least=2)
+    rates = rates_of([image.words for image in audit.images], words)
+    called = np.bincount(scores.argmax(1), minlength=3)
+    expected = {one.label: one.share for one in explained(rates, scores, explainer.classifier.labels, called)}
     told = json.loads(audit.to_json())["explained"]
     assert {one["label"] for one in told} == {word.label for word in audit.words}
-    assert all(one["share_low"] <= one["share"] <= one["share_high"] <= 1 for one in told)
+    for one in told:
+        share = expected[one["label"]]
+        assert [one["share"], one["share_low"], one["share_high"]] == pytest.approx(
+            [share.value, share.low, share.high], abs=0.01
+        )
 
 
 def test_places_are_looked_at_once(setting, monkeypatch, tmp_path):

@@ -6,9 +6,12 @@ import time
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 
+from wordsight import starter
 from wordsight.errors import DownloadError
 from wordsight.explain import Explainer
+from wordsight.fetch import cache_folder
 from wordsight.starter import starter_language_model
 
 pytestmark = pytest.mark.starter
@@ -77,11 +80,33 @@ def test_later_starts_load_the_language_model_from_the_cache(explainer):
     assert time.perf_counter() - started < 15
 
 
-def test_the_copy_in_bfloat16_is_the_rounded_model_and_counts_as_the_same_one(explainer):
-    whole, rounded = starter_language_model(), starter_language_model(dtype=torch.bfloat16)
-    assert rounded.fingerprint == whole.fingerprint
+def test_the_copy_in_bfloat16_is_the_rounded_model_and_counts_as_the_same_one(explainer, monkeypatch):
+    whole, asked = starter_language_model(), []
+    load = starter.load_language_model
+    monkeypatch.setattr(
+        starter, "load_language_model", lambda folder, **options: asked.append(folder) or load(folder, **options)
+    )
+    rounded = starter_language_model(dtype=torch.bfloat16)
+    (folder,) = asked
+    with safe_open(folder / "model.safetensors", "pt") as file:
+        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.bfloat16}  # noqa: SIM118 (not a dict)
+    assert rounded.fingerprint == whole.fingerprint == (folder / "fingerprint.txt").read_text()
     expected = {name: value.to(torch.bfloat16) for name, value in whole.model.state_dict().items()}
     found = rounded.model.state_dict()
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], value) for name, value in expected.items())
     assert rounded.encode("A dog runs.") == whole.encode("A dog runs.")
+
+
+def test_a_cache_that_cannot_be_written_serves_as_it_is(explainer, tmp_path, monkeypatch, caplog):
+    (tmp_path / "smollm2-135m-instruct").symlink_to(cache_folder() / "smollm2-135m-instruct")
+    monkeypatch.setattr(starter, "cache_folder", lambda: tmp_path)
+
+    def full(*_args, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(starter, "_save", full)
+    lm = starter_language_model(dtype=torch.bfloat16)
+    assert (lm.dtype, lm.fingerprint) == (torch.bfloat16, explainer.lm.fingerprint)
+    assert "no copy of the language model in bfloat16 can be kept ([Errno 28] No space left on device)" in caplog.text
+    assert [path.name for path in tmp_path.glob("*-bfloat16*")] == []

@@ -5,7 +5,7 @@ import logging
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from wordsight.audit.compare import rates_of, usual_words
-from wordsight.audit.explained import explained
+from wordsight.audit.explained import Explained, explained
 from wordsight.audit.findings import Evidence, Limits, class_words, findings, mean_estimate
 from wordsight.audit.kinds import class_itself
 from wordsight.audit.result import Audit, AuditedImage
@@ -183,14 +183,20 @@ def audit_images(
     audited = _audited(said, logits, classifier.labels)
     found = Audit(list(classifier.labels), audited, words, findings(evidence, words), said.failures, settings)
     labels = {word.label for word in words}
-    against_all = evidence.logits - evidence.logits.mean(1, keepdims=True)  # what all logits share changes no decision
-    scores = {label: against_all[:, c] for c, label in enumerate(classifier.labels) if label in labels}
     return replace(
         found,
         heat_maps=_heat_maps(found, said, explainer, seed=seed, on_maps=on_maps),
         places=class_places(classifier, labels, said.images.paths, evidence.called, said.store / "places", seed=seed),
-        explained=explained(evidence.rates, scores),
+        explained=_explained(evidence, labels),
     )
+
+
+def _explained(evidence: Evidence, labels: Set[str]) -> list[Explained]:
+    classes = [c for c, label in enumerate(evidence.classes) if label in labels]
+    with np.errstate(invalid="ignore"):  # a classifier may rule classes out with minus infinity
+        against_all = evidence.logits - evidence.logits.mean(1, keepdims=True)  # what all logits share changes no decision
+    called = np.bincount(evidence.called, minlength=len(evidence.classes))
+    return explained(evidence.rates, against_all[:, classes], [evidence.classes[c] for c in classes], called[classes])
 
 
 def _heat_maps(

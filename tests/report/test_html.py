@@ -138,9 +138,13 @@ def test_a_class_that_words_do_not_explain_is_said(audit):
         "The words of the images explain 55% of the differences in duck's score (95% interval 48% to 62%), in other classes "
         "90% to 90%." in page.words
     )
+    assert "compare its images with those that it is confused with" in page.words
     assert re.search(r"duck 16 62% 2 1 water 0\.30 55% few images, words explain little", page.words)
     assert re.search(r"hen 8 100% 1 0 grass 0\.02 90% few images, low word use", page.words)
     assert "explain less" not in Page(render_report(audit)).words
+    little = [Explained("duck", Estimate(0.2, 0.1, 0.3), False)]
+    page = Page(render_report(dataclasses.replace(audit, explained=little)))
+    assert "The words explain only 20% of the differences in the score of the middle class" in page.words
 
 
 def test_settings_and_versions(audit):

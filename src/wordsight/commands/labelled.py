@@ -129,6 +129,8 @@ def audit(
 
 
 def _as_text(found: "Audit") -> str:
+    from wordsight.audit.explained import little_explained
+
     looked = len({word.label for word in found.words})
     lines = [
         f"{len(found.images)} images, {found.accuracy:.1%} called by their label; {len(found.findings)} findings in the "
@@ -152,6 +154,8 @@ def _as_text(found: "Audit") -> str:
                 f"{one.label}: the words explain {one.share.value:.0%} of its score ({one.share.low:.0%} to "
                 f"{one.share.high:.0%}), less than of other classes; what decides it may have no word"
             )
+    if little := little_explained(found.explained):
+        lines.append(little)
     return "\n".join(lines)
 
 

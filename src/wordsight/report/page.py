@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
-from wordsight.audit.explained import Explained
+from wordsight.audit.explained import Explained, little_explained
 from wordsight.audit.findings import ClassWord, Finding
 from wordsight.audit.places import Place
 from wordsight.audit.result import Audit, AuditedImage
@@ -123,7 +123,8 @@ def summary(audit: Audit) -> list[str]:
     tried = {word.label for word in audit.words}
     stuck = [place.label for place in audit.places if place.remarkable]
     nameless = [one.label for one in audit.explained if one.remarkable]
-    unnamed = [*([_stuck(stuck)] if stuck else []), *([_nameless(nameless)] if nameless else [])]
+    little = little_explained(audit.explained)
+    unnamed = [*([_stuck(stuck)] if stuck else []), *([_nameless(nameless)] if nameless else []), *([little] if little else [])]
     if audit.findings:
         hit = {finding.about.label for finding in audit.findings}
         many = len(audit.findings) > 1
@@ -287,7 +288,8 @@ def _unexplained(one: Explained, everywhere: Sequence[Explained]) -> str:
     return (
         f"The words of the images explain {share} of the differences in {one.label}'s score (95% interval {low} to {high}), in "
         f"other classes {least} to {most}. So what decides may have no word in captions, such as a stamp or a texture, or the "
-        "class is close to another one that is described in the same words: look at its heat maps."
+        "class is close to another one that is described in the same words: compare its images with those that it is confused "
+        "with."
     )
 
 
