@@ -16,7 +16,7 @@ from wordsight.audit.statistics import Estimate
 
 #: A class whose words leave this much unexplained, and twice as much as those of the middle one of the other classes, is
 #: remarkable, if enough images are called so. Set on ten classes of Imagenette, nine of which the translator had been trained
-#: on, where 0.07 to 0.28 stay unexplained in 200 images, and 0.19 to 0.44 of two classes that differ in nothing but a stamp
+#: on, where 0.07 to 0.28 stay unexplained in 200 images, and 0.20 to 0.44 of two classes that differ in nothing but a stamp
 #: (benchmarks/planted.py).
 REMARKABLE, LEAST_IMAGES = 0.25, 10
 #: If the words explain less than this of the middle class, no finding says little.
