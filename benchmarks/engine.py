@@ -78,14 +78,14 @@ def ours(lm: LanguageModel, prefix: torch.Tensor, sentences: int, sampling: Samp
     return {word: rate.rate for word, rate in found.rates.words.items()}
 
 
-def peak_mib(mode: str, folder: Path, batch: int, dtype: str) -> float:
-    command = [sys.executable, __file__, "--peak", mode, str(folder / "prefix.safetensors"), str(batch), dtype]
+def peak_mib(mode: str, file: Path, batch: int, dtype: str) -> float:
+    command = [sys.executable, __file__, "--peak", mode, str(file), str(batch), dtype]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
 def peak_child(mode: str, file: str, batch: int, dtype: str) -> None:
     precision = getattr(torch, dtype) if mode == "generate" else native_dtype("cpu")
-    lm, prefix = starter_language_model(dtype=precision), load_file(file)["prefix"][0]
+    lm, prefix = starter_language_model(dtype=precision), load_file(file)["prefix"]
     if mode == "generate":
         for _ in range(2):  # further batches need no more
             generate(lm, prefix, batch)
@@ -96,12 +96,20 @@ def peak_child(mode: str, file: str, batch: int, dtype: str) -> None:
     print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
 
 
-def peaks(prefix: torch.Tensor, dtype: str) -> dict[str, Any]:
-    """Peak memory of loading the language model, of ours, and of ``generate`` by batch size."""
+def peaks(prefixes: torch.Tensor, dtype: str) -> dict[str, Any]:
+    """Peak memory of loading the language model, of ours, and of ``generate`` by batch size; medians over the photographs."""
+    found: dict[str, list[float]] = {"load": [], "ours": [], **{str(batch): [] for batch in BATCHES}}
     with tempfile.TemporaryDirectory() as folder:
-        save_file({"prefix": prefix.contiguous()}, Path(folder) / "prefix.safetensors")
-        found: dict[str, Any] = {mode: peak_mib(mode, Path(folder), 0, dtype) for mode in ("load", "ours")}
-        return found | {"generate": {str(batch): peak_mib("generate", Path(folder), batch, dtype) for batch in BATCHES}}
+        file = Path(folder) / "prefix.safetensors"
+        for prefix in prefixes:
+            save_file({"prefix": prefix.contiguous()}, file)
+            for what, mibs in found.items():
+                mode, batch = ("generate", int(what)) if what.isdigit() else (what, 0)
+                mibs.append(round(peak_mib(mode, file, batch, dtype), 1))
+            print(json.dumps({what: mibs[-1] for what, mibs in found.items()}), flush=True)
+    median = {what: statistics.median(mibs) for what, mibs in found.items()}
+    generate_ = {str(batch): median[str(batch)] for batch in BATCHES}
+    return {"load": median["load"], "ours": median["ours"], "generate": generate_, "by_photograph": found}
 
 
 def mean_square(found: dict[str, float], reference: dict[str, float]) -> float:
