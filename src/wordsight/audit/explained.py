@@ -58,7 +58,7 @@ def explained(
         kept = np.flatnonzero(np.isfinite(scores).all(0) & (np.ptp(scores, axis=0) > 0))
     shares = _estimates(rates.astype(np.float64), scores[:, kept].astype(np.float64))
     found = []
-    for i, (c, share) in enumerate(zip(kept, shares, strict=True)):
+    for i, (c, share) in enumerate(zip(kept.tolist(), shares, strict=True)):
         others = [other.value for other in shares[:i] + shares[i + 1 :]]
         found.append(Explained(labels[c], share, bool(called[c] >= LEAST_IMAGES) and _remarkable(share, others)))
     return found
