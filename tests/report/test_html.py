@@ -104,8 +104,8 @@ def test_how_far_to_trust_it(audit):
     words = Page(render_report(audit)).words
     assert "24 images were described, each in 32 sampled sentences" in words
     assert "Loss on held-out captions (nats a token; lower is better) 2.346" in words
-    assert re.search("duck 16 62% 2 1 water 0.30 \N{EN DASH} few images", words)
-    assert re.search("hen 8 100% 1 0 grass 0.02 \N{EN DASH} few images, low word use", words)
+    assert re.search(r"duck 16 62% 2 1 water 0\.30 \N{EN DASH} few images", words)
+    assert re.search(r"hen 8 100% 1 0 grass 0\.02 \N{EN DASH} few images, low word use", words)
 
 
 def test_a_class_decided_at_one_place_is_said(audit):
@@ -123,7 +123,7 @@ def test_a_class_decided_at_one_place_is_said(audit):
         "other classes \N{MINUS SIGN}0.10 to \N{MINUS SIGN}0.10." in page.words
     )
     assert html.count('<rect x="1" y="12" width="1" height="1" opacity="1.0"/>') == 1
-    assert re.search("duck 16 62% 2 1 water 0.30 \N{EN DASH} few images, looks at one place", page.words)
+    assert re.search(r"duck 16 62% 2 1 water 0\.30 \N{EN DASH} few images, looks at one place", page.words)
     assert "at one place" not in Page(render_report(audit)).words
 
 
