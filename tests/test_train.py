@@ -5,11 +5,11 @@ import torch
 from PIL import Image
 
 from doubles import tiny_classifier, tiny_lm
-from wordsight.errors import CaptionError, ModelError, TranslatorError
+from wordsight.errors import CaptionError, FeatureError, ModelError, TranslatorError
 from wordsight.explain import Explainer
-from wordsight.train import CaptionSource, Shape, check_writable, train_translator
+from wordsight.train import CaptionSource, Shape, _add_classes, check_writable, train_translator
 from wordsight.translator.checkpoint import load_translator
-from wordsight.translator.classes import class_captions, head_row_features, imagenet_classes
+from wordsight.translator.classes import add_classes, class_captions, imagenet_classes
 from wordsight.translator.training import Settings
 
 
@@ -104,16 +104,53 @@ def test_class_captions_read_like_captions():
     assert "dog" in by_name["Irish setter"].nouns
 
 
-def test_head_row_features_point_at_their_class():
-    generator = torch.Generator().manual_seed(0)
-    weight = torch.eye(4)
-    photographs = 1 + 0.1 * torch.randn(50, 4, generator=generator)
-    photographs[range(50), torch.arange(50) % 4] += 2.0
-    made = head_row_features(weight, photographs, torch.arange(50) % 4, draws=3, generator=generator)
-    assert made.shape == (4, 3, 4)
-    assert ((made @ weight.T).argmax(-1) == torch.arange(4)[:, None]).float().mean() > 0.9
-    made = head_row_features(weight, photographs.clamp(min=0), torch.arange(50) % 4, draws=3, reach=9.0, generator=generator)
-    assert (made >= 0).all()
+def test_a_class_is_added_to_a_photograph():
+    weight = 3 * torch.eye(4)  # of length 3: only its direction counts
+    # Two photographs of two views; from their mean, (2, 1, 2, 2), each lies 1 along its predicted class's direction.
+    views = torch.tensor([[[3.0, 0, 2, 2], [3, 0, 2, 2]], [[1.0, 2, 2, 2], [1, 2, 2, 2]]])
+    rows, options = torch.tensor([0, 1, 1, 0]), {"generator": torch.Generator().manual_seed(0)}
+    made = add_classes(weight, views, torch.tensor([0, 1]), rows, reach=(2.0, 2.0), **options)
+    assert made[:, 0].tolist() == [[5, 0, 2, 2], [1, 4, 2, 2], [1, 2, 4, 2], [3, 0, 2, 4]]
+    assert torch.equal(made[:, 0], made[:, 1])
+    far = add_classes(weight, views, torch.tensor([0, 1]), rows, reach=(1.0, 3.0), **options) - views[rows]
+    length = far[:, 0].diagonal()
+    assert (length >= 1).all()
+    assert (length <= 3).all()
+    assert len(set(length.tolist())) == 4
+    # Less of a class, where a head's weights are negative, but not below what a ReLU gives; without a ReLU all of it.
+    less = add_classes(-9 * torch.eye(4), views, torch.tensor([1, 0]), rows, reach=(3.0, 3.0), **options)
+    assert less[:, 0].tolist() == [[0, 0, 2, 2], [1, 0, 2, 2], [1, 2, 0, 2], [3, 0, 2, 0]]
+    less = add_classes(-weight, views - 9, torch.tensor([1, 0]), rows, reach=(3.0, 3.0), **options)
+    assert less[0, 0].tolist() == [-9, -9, -7, -7]
+
+
+def test_photographs_on_the_far_side_of_their_class_do_not_say_how_far_it_is_added():
+    views = torch.tensor([[[3.0, 0]], [[1.0, 0]], [[2.0, 0]]])  # 1, -1 and 0 along the first class
+    options = {"reach": (1.0, 1.0), "generator": torch.Generator().manual_seed(0)}
+    made = add_classes(torch.eye(2), views, torch.zeros(3, dtype=torch.long), torch.tensor([0, 0]), **options)
+    assert made[:, 0].tolist() == [[4, 0], [3, 1]]
+    with pytest.raises(FeatureError, match="None of the 3 images lies farther along the direction of the class"):
+        add_classes(torch.eye(2), views, torch.ones(3, dtype=torch.long), torch.tensor([0, 0]), **options)
+
+
+def test_the_captions_of_an_added_class_name_it_and_tell_of_the_photograph():
+    captions = [["a dog runs", "red dog", "a dog"]] * 3 + [["a cat sleeps"]] * 3
+    classifier = tiny_classifier(features=8)
+    views, weight = torch.rand(6, 4, 8), torch.rand(1000, 8)
+    views[:, :, 7], weight[:, 7] = torch.tensor([0.0, 0, 0, 1, 1, 1])[:, None], 0  # cats, which no class changes
+    made, told = _add_classes(classifier, weight, views, captions, 2, torch.Generator().manual_seed(0))
+    assert made.shape == (2006, 4, 8)
+    assert torch.equal(made[:6], views)
+    assert told[:6] == captions
+    assert 800 < int(made[6:, 0, 7].sum()) < 1200
+    for of, given, z in zip([*imagenet_classes()] * 2, told[6:], made[6:], strict=True):
+        own = class_captions(of)
+        assert given[: len(own)] == own
+        if z[0, 7] == 1:
+            assert given[len(own) :] == ["a cat sleeps"]
+        else:
+            assert len(given) == len(own) + 2
+            assert set(given[len(own) :]) < {"a dog runs", "red dog", "a dog"}
 
 
 def test_training_goes_on_from_a_translator(source, tmp_path):

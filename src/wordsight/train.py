@@ -18,7 +18,7 @@ from wordsight.images.files import find_images
 from wordsight.tensors import Views
 from wordsight.translator.captions import match_captions, read_captions
 from wordsight.translator.checkpoint import TranslatorCard, check_fits, load_translator, save_translator, translator_fingerprint
-from wordsight.translator.classes import class_captions, head_row_features, imagenet_classes
+from wordsight.translator.classes import add_classes, class_captions, imagenet_classes
 from wordsight.translator.language_model import LanguageModel
 from wordsight.translator.mlp import Translator
 from wordsight.translator.training import Captioned, Progress, Settings, train
@@ -75,12 +75,11 @@ def train_translator(
     """Train a translator for a classifier and a language model, and write it to ``out``.
 
     ``dev`` names the images that are held out for the dev loss, or gives their share. ``class_draws`` adds, that many times,
-    features made from each row of the head of a 1,000-class ImageNet classifier with the class's name as caption, for what
-    the photographs do not show. Features are stored (``store``, default in the cache), the training keeps a checkpoint
-    beside ``out``: interrupted, it goes on from there and ends with the same result. ``start`` is a translator for the same
-    models to go on from (a transferred one, for instance), whose size it keeps, instead of a fresh one; the result is not
-    worse than it on the dev loss. ``data`` is a sentence
-    about the data and its terms for the translator's card.
+    features made from each row of the head of a 1,000-class ImageNet classifier with the class's name among the captions, for
+    what the photographs do not show (see ``classes.add_classes``). Features are stored (``store``, default in the cache), the
+    training keeps a checkpoint beside ``out``: interrupted, it goes on from there and ends with the same result. ``start`` is a
+    translator for the same models to go on from (a transferred one, for instance), whose size it keeps, instead of a fresh one;
+    the result is not worse than it on the dev loss. ``data`` is a sentence about the data and its terms for the card.
     """
     started = None
     if start is not None:
@@ -232,10 +231,23 @@ def _add_classes(
     draws: int,
     generator: torch.Generator,
 ) -> tuple[Tensor, list[list[str]]]:
-    photographs = own_views(views).mean(1)
-    predicted = classifier.probabilities(photographs).argmax(1)
-    made = [head_row_features(weight, photographs, predicted, draws=views.shape[1], generator=generator) for _ in range(draws)]
-    return torch.cat([views, *made]), captions + [class_captions(c) for c in imagenet_classes()] * draws
+    """The photographs, and ``draws`` times each class added to one of them: captions name the class, or tell of the photograph.
+
+    Both, so that the name of what the classifier knows stands beside what else is in the picture instead of in its place.
+    """
+    predicted = classifier.probabilities(own_views(views).mean(1)).argmax(1)
+    made, told = [views], list(captions)
+    for _ in range(draws):
+        rows = torch.randint(len(views), (len(weight),), generator=generator)
+        made.append(add_classes(weight, views, predicted, rows, generator=generator))
+        for row, of in zip(rows.tolist(), imagenet_classes(), strict=True):
+            some = torch.randperm(len(captions[row]), generator=generator)[:_KEPT_CAPTIONS]
+            told.append([*class_captions(of), *(captions[row][i] for i in some.tolist())])
+    return torch.cat(made), told
+
+
+#: Captions of a photograph that stay when a class is added to it; there are two or three for the class.
+_KEPT_CAPTIONS = 2
 
 
 def _embedded(lm: LanguageModel, texts: Sequence[str]) -> list[Tensor]:

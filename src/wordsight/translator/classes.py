@@ -6,10 +6,11 @@ from functools import cache
 from importlib.resources import files
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from wordsight.tensors import Features
+from wordsight.errors import FeatureError
+from wordsight.tensors import Views
 
 
 @dataclass(frozen=True)
@@ -48,30 +49,40 @@ def with_article(noun: str) -> str:
     return f"{'An' if noun[0].lower() in 'aeiou' else 'A'} {noun}"
 
 
-def head_row_features(
-    weight: Float[Tensor, "classes features"],
-    photographs: Features,
-    predicted: Tensor,
-    *,
-    draws: int,
-    residual: float = 0.6,
-    reach: float = 1.4,
-    generator: torch.Generator,
-) -> Float[Tensor, "classes draws features"]:
-    """Features that a head would call class c, for every class, without a picture of it: (classes, draws, features).
+#: How far a class is added to a photograph, as multiples of how far photographs lie along the direction of the class that
+#: they are called. With these, features of 1,000 classes are like those of ImageNet photographs in length, in the share of
+#: zeros, and in the probability that the starter gives their class (quartiles 0.4, 0.8, 0.95; photographs 0.5, 0.8, 0.94).
+REACH = (1.5, 2.5)
 
-    The direction of the class's weights, ``reach`` times as long as photographs are along their own predicted class's
-    direction (the noise dilutes the class), on top of the mean feature. The noise is a share (``residual``) of real
-    photographs' deviations from the mean. No label is used.
-    Negative values are cut off if ``photographs`` has none (features after a ReLU).
+
+def add_classes(
+    weight: Float[Tensor, "classes features"],
+    views: Views,
+    predicted: Int[Tensor, " images"],
+    rows: Int[Tensor, " classes"],
+    *,
+    reach: tuple[float, float] = REACH,
+    generator: torch.Generator,
+) -> Float[Tensor, "classes views features"]:
+    """Features of photographs to which something of each class was added, without a picture of it.
+
+    Class c is added to the photograph ``rows[c]``: the direction of the class's weights in the head, ``reach`` times (uniform
+    between the two) as long as a photograph, drawn at random, lies along that of its own ``predicted`` class from the mean
+    (among those that lie on its side of the mean).
+    What the photograph shows stays in the features. No label is used. Negative values are cut off if ``views`` has none
+    (features after a ReLU).
     """
     direction = weight / weight.norm(dim=1, keepdim=True)
-    mean = photographs.mean(0)
-    deviation = photographs - mean
-    length = (deviation * direction[predicted]).sum(1)
-    count = len(weight) * draws
-    rows = torch.randint(len(photographs), (2, count), generator=generator)
-    made = mean + residual * deviation[rows[0]] + reach * length[rows[1], None] * direction.repeat_interleave(draws, 0)
-    if bool((photographs >= 0).all()):
-        made = made.clamp(min=0)
-    return made.unflatten(0, (len(weight), draws))
+    photographs = views.mean(1)
+    length = ((photographs - photographs.mean(0)) * direction[predicted]).sum(1)
+    length = length[length > 0]
+    if len(length) == 0:
+        raise FeatureError(
+            f"None of the {len(views)} images lies farther along the direction of the class that it is called than their mean "
+            "does, so classes cannot be added to them. Leave --class-draws at 0, or check that the head reads these features."
+        )
+    drawn = torch.randint(len(length), (len(weight),), generator=generator)
+    least, most = reach
+    far = (least + (most - least) * torch.rand(len(weight), generator=generator)) * length[drawn]
+    made = views[rows] + (far[:, None] * direction)[:, None]
+    return made.clamp(min=0) if bool((views >= 0).all()) else made
