@@ -28,8 +28,8 @@ def test_stored_sentences_are_the_sampled_ones(lm, tmp_path, monkeypatch):
         assert {w: r.rate for w, r in one.rates.words.items()} == pytest.approx(
             {w: r.rate for w, r in other.rates.words.items()}
         )
-    assert done == [(2, 5), (4, 5), (5, 5)]
-    assert len(list(tmp_path.iterdir())) == 3
+    assert done == [(0, 5), (2, 5), (4, 5), (5, 5)]
+    assert len(list(tmp_path.iterdir())) == 5
     monkeypatch.setattr("wordsight.sentences.store.sample", None)  # a second call must not sample
     assert sample_stored(lm, prefixes(), tmp_path, **options, part=2) == stored
 
@@ -54,6 +54,22 @@ def test_an_interrupted_call_goes_on(lm, tmp_path, monkeypatch):
     assert asked == [1]
 
 
+def test_other_images_do_not_matter(lm, tmp_path, monkeypatch):
+    stored = sample_stored(lm, prefixes(), tmp_path, sentences=10, seeds=[1, 2, 3, 4, 5])
+    asked: list[list[int]] = []
+
+    def counted(lm, prefix, **rest):
+        asked.append(rest["seeds"])
+        return sample(lm, prefix, **rest)
+
+    monkeypatch.setattr("wordsight.sentences.store.sample", counted)
+    more = torch.cat([prefixes(1) + 1, prefixes()[[4, 2]]])
+    found = sample_stored(lm, more, tmp_path, sentences=10, seeds=[9, 5, 3])
+    assert found[1:] == [stored[4], stored[2]]
+    assert found[0] == sample(lm, prefixes(1) + 1, sentences=10, seeds=[9])[0]
+    assert asked == [[9]]
+
+
 @pytest.mark.parametrize(
     "change", [{"sentences": 11}, {"seeds": [2]}, {"sampling": Sampling(top_p=0.5)}, {"prefix": prefixes(1) + 1}]
 )
@@ -68,7 +84,7 @@ def test_a_damaged_file_is_made_anew(lm, tmp_path, caplog):
     options = {"sentences": 10, "seeds": [1]}
     first = sample_stored(lm, prefixes(1), tmp_path, **options)
     (file,) = tmp_path.iterdir()
-    for text in ("", "[1]", '[{"said": 3}]'):
+    for text in ("", "[1]", '{"said": 3}'):
         file.write_text(text)
         assert sample_stored(lm, prefixes(1), tmp_path, **options) == first
     assert "is damaged" in caplog.text

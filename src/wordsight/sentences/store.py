@@ -27,24 +27,28 @@ def sample_stored(
     part: int = 16,
     on_images: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Sampled]:
-    """Like ``sample``, kept in ``store``: a file for every ``part`` images, written as it goes.
+    """Like ``sample``, kept in ``store``: a file for every image, ``part`` images sampled at a time and written as they come.
 
-    Keyed by everything that decides what is said: prefixes, seeds, settings, language model and the rules for words.
+    Keyed by everything that decides what is said: prefix, seed, settings, language model and the rules for words; not by the
+    other images, so that a folder that grew by one image costs the sentences of one.
     """
-    found: list[Sampled] = []
-    for start in range(0, len(prefix), part):
-        here, seeds_here = prefix[start : start + part], seeds[start : start + part]
-        about = f"{lm.fingerprint} {lm.dtype} {sampling} {sentences} {list(seeds_here)} {rules_fingerprint()} {ESTIMATOR}"
-        digest = hashlib.sha256(about.encode() + here.detach().float().cpu().numpy().tobytes())
-        file = store / f"{digest.hexdigest()[:32]}.json"
-        known = read_kept(file, _read)
-        if known is None:
-            known = sample(lm, here, sentences=sentences, sampling=sampling, seeds=seeds_here, memory=memory)
-            with replacing(file) as partial:
-                partial.write_text(json.dumps([_plain(one) for one in known]), encoding="utf-8")
-        found += known
-        on_images(len(found), len(prefix))
-    return found
+    settings = f"{lm.fingerprint} {lm.dtype} {sampling} {sentences} {rules_fingerprint()} {ESTIMATOR}"
+    files = [
+        store / f"{hashlib.sha256(f'{settings} {seed} '.encode() + one.tobytes()).hexdigest()[:32]}.json"
+        for seed, one in zip(seeds, prefix.detach().float().cpu().numpy(), strict=True)
+    ]
+    found = [read_kept(file, _read) for file in files]
+    missing = [i for i, one in enumerate(found) if one is None]
+    for start in range(0, len(missing), part):
+        rows = missing[start : start + part]
+        on_images(len(prefix) - len(missing) + start, len(prefix))
+        fresh = sample(lm, prefix[rows], sentences=sentences, sampling=sampling, seeds=[seeds[i] for i in rows], memory=memory)
+        for i, one in zip(rows, fresh, strict=True):
+            found[i] = one
+            with replacing(files[i]) as partial:
+                partial.write_text(json.dumps(_plain(one)), encoding="utf-8")
+    on_images(len(prefix), len(prefix))
+    return [one for one in found if one is not None]
 
 
 def _plain(one: Sampled) -> dict:
@@ -52,8 +56,7 @@ def _plain(one: Sampled) -> dict:
     return {"said": one.sentences, "words": words, "sentences": one.rates.sentences}
 
 
-def _read(file: Path) -> list[Sampled]:
-    return [
-        Sampled(Counter(one["said"]), WordRates({w: WordRate(*values) for w, values in one["words"].items()}, one["sentences"]))
-        for one in json.loads(file.read_text(encoding="utf-8"))
-    ]
+def _read(file: Path) -> Sampled:
+    one = json.loads(file.read_text(encoding="utf-8"))
+    rates = {word: WordRate(*values) for word, values in one["words"].items()}
+    return Sampled(Counter(one["said"]), WordRates(rates, one["sentences"]))
