@@ -35,7 +35,7 @@ from wordsight.explain import Explainer
 from wordsight.features.classifier import Classifier
 from wordsight.features.head import Head, fit_head, with_head
 from wordsight.files import replacing
-from wordsight.mitigation.heads import groups_of, project, reweight
+from wordsight.mitigation.heads import balanced, groups_of, project, reweighing, reweight
 
 #: Heads that are audited; the others only show how harm grows.
 AUDITED = (0.5, 0.9, 0.95)
@@ -71,8 +71,9 @@ def mend_with(source: Words, head: Head, word: str, rows: list[np.ndarray], expl
     rate = source.rates[here, source.vocabulary.index(word)]
     present = torch.from_numpy(rate >= presence_level(rate[:, None])[0])
     z = source.of.z[here]
-    better = reweight(z, label, groups_of(label, present), classifier)
-    mended = {"reweight": better}
+    better = reweight(z, label, reweighing(torch.from_numpy(rate), label, classifier), classifier)
+    hard = reweight(z, label, balanced(groups_of(label, present)), classifier)
+    mended = {"reweight": better, "by pseudo-groups": hard}
     direction = source.direction(head, word, here, label, present)
     if direction is not None:
         mended["project"] = project(head.weight, head.bias, [direction], z, classifier)
@@ -141,7 +142,7 @@ def train_heads(task: Task, seed: int, of: Photographs, explainer: Explainer) ->
         honest = honest or scored
         record = {"task": task.name, "seed": seed, "agreement": agreement, **scored, "test": len(parts.test[0])}
         record["harmful"] = honest["worst"] - scored["worst"] >= HARM
-        oracle = reweight(of.z[here], label, group, with_head(explainer.classifier, head))
+        oracle = reweight(of.z[here], label, balanced(group), with_head(explainer.classifier, head))
         record["oracle"] = accuracies(oracle, of.z, parts.test)
         trained.append(Trained(task, parts, head, record))
     return trained
@@ -224,7 +225,7 @@ def summary(records: list[dict], source: str) -> dict:
         if len(set(truth)) == 2:
             told[f"auroc_{kind}"] = round(float(roc_auc_score(truth, [r[source][kind]["severity"] for r in chosen])), 4)
     worst = [r for r in records if r["agreement"] == 0.95 and r["harmful"]]
-    for method in ("reweight", "project", "reweight+project"):
+    for method in ("reweight", "by pseudo-groups", "project", "reweight+project"):
         able = [method in r[source].get("mended", {}) for r in worst]
         if any(able):
             # A head that cannot be mended stays as it is.

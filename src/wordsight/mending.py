@@ -19,7 +19,7 @@ from wordsight.features.head import Head, save_head
 from wordsight.files import replacing
 from wordsight.images.labelled import LabelledImages
 from wordsight.locating import locate
-from wordsight.mitigation.heads import groups_of, hold_out, project, reweight
+from wordsight.mitigation.heads import balanced, groups_of, hold_out, project, reweighing, reweight
 from wordsight.mitigation.masks import hide
 from wordsight.mitigation.result import Accuracies, Mended
 from wordsight.sentences.nucleus import Sampling
@@ -80,7 +80,7 @@ def mend(
 ) -> Mended:
     """Make a head whose decisions no longer hang on a word, write it to ``out``, and compare it with the classifier's own.
 
-    ``reweight`` retrains the last layer with each label weighing the same with and without the word; ``mask`` hides the
+    ``reweight`` retrains the last layer on images weighed so that no label goes along with the word; ``mask`` hides the
     word's region in the training images that say it (written to a folder beside ``out``), extracts their features again and
     retrains; ``project`` takes the word's direction out of the head; ``reweight+project`` does one after the other. No group
     labels are used; where the data has some, they only score. Images of a split "train" are trained on and those of "test"
@@ -133,9 +133,10 @@ def mend(
         z = said.z.clone()
         folder = out.with_name(out.stem + "-masked")
         z[rows] = _masked_features(explainer, said, suspect.word, rows, folder, seed=seed, on_images=on_images)
-        after = reweight(z[train], said.label[train], said.label[train], classifier, seed=seed)
+        after = reweight(z[train], said.label[train], balanced(said.label[train]), classifier, seed=seed)
     if method in ("reweight", "reweight+project"):
-        after = reweight(said.z[train], said.label[train], group[train], classifier, seed=seed)
+        importance = reweighing(torch.from_numpy(rates)[train], said.label[train], classifier)
+        after = reweight(said.z[train], said.label[train], importance, classifier, seed=seed)
     if method in ("project", "reweight+project"):
         direction = word_direction(explainer, said, suspect.word, rows, seed=seed)
         projected = project(after.weight, after.bias, [direction], said.z[train], classifier)

@@ -5,7 +5,7 @@ import torch
 
 from doubles import tiny_classifier
 from wordsight.features.head import fit_head
-from wordsight.mitigation.heads import balanced, groups_of, hold_out, project, reweight, spread_over
+from wordsight.mitigation.heads import balanced, groups_of, hold_out, project, reweighing, reweight, spread_over
 
 
 def shortcut(images: int, agree: float, seed: int):
@@ -39,14 +39,30 @@ def test_groups_by_hand():
     assert groups_of(torch.tensor([0, 0, 1, 1]), torch.tensor([False, True, False, True])).tolist() == [0, 1, 2, 3]
 
 
-def test_every_group_is_spread_over_the_folds():
-    group = torch.tensor([0] * 8 + [1] * 4 + [2])
-    fold = spread_over(4, group, seed=3)
-    assert torch.bincount(fold[group == 0], minlength=4).tolist() == [2, 2, 2, 2]
-    assert torch.bincount(fold[group == 1], minlength=4).tolist() == [1, 1, 1, 1]
-    assert torch.equal(fold, spread_over(4, group, seed=3))
-    starts = {int(spread_over(4, torch.tensor([0]), seed=seed)) for seed in range(40)}
+def test_labels_and_heavy_images_are_spread_over_the_folds():
+    label = torch.tensor([0] * 8 + [1] * 4 + [2])
+    importance = torch.tensor([1.0, 1, 9, 9, 1, 1, 9, 9, 3, 1, 1, 1, 1])
+    fold = spread_over(4, label, importance, seed=3)
+    assert sorted(fold[[2, 3, 6, 7]].tolist()) == [0, 1, 2, 3]
+    assert sorted(fold[[0, 1, 4, 5]].tolist()) == [0, 1, 2, 3]
+    assert sorted(fold[label == 1].tolist()) == [0, 1, 2, 3]
+    assert torch.equal(fold, spread_over(4, label, importance, seed=3))
+    starts = {int(spread_over(4, torch.tensor([0]), torch.ones(1), seed=seed)) for seed in range(40)}
     assert starts == {0, 1, 2, 3}
+
+
+def test_weights_of_a_word_that_is_there_or_not_by_hand():
+    label = torch.tensor([0] * 100 + [1] * 100)
+    rate = torch.tensor([1.0] * 80 + [0.0] * 20 + [1.0] * 10 + [0.0] * 90)
+    weights = reweighing(rate, label, two_classes())
+    # P(y) P(a) / P(y, a): .5 x .45 / .4, .5 x .55 / .1, .5 x .45 / .05, .5 x .55 / .45; the penalty takes a little of it
+    wanted = [0.5625, 2.75, 4.5, 0.6111]
+    torch.testing.assert_close(weights[[0, 80, 100, 110]], torch.tensor(wanted), atol=0, rtol=0.03)
+    assert float(weights.mean()) == pytest.approx(1)
+    # A rate that says nothing of the label weighs nothing; the surer a word that does not go with the label, the more.
+    torch.testing.assert_close(reweighing(torch.ones(200), label, two_classes()), torch.ones(200))
+    unsure = reweighing(rate * torch.linspace(0.5, 1, 200), label, two_classes())[100:110]
+    assert (unsure.diff() > 0).all()
 
 
 def test_a_share_of_every_group_is_held_out_but_never_all_of_it():
@@ -60,10 +76,24 @@ def test_reweighting_mends_a_planted_shortcut():
     train, test = shortcut(400, 0.95, 0), shortcut(2000, 0.5, 1)
     z, label, word = train
     plain = fit_head(z, label, ["a", "b"], classifier)
-    mended = reweight(z, label, groups_of(label, word), classifier)
     assert worst(plain, *test) < 0.7
-    assert worst(mended, *test) > worst(plain, *test) + 0.15
-    assert mended.figures["penalty"] in (1, 10, 100, 1000, 10_000)
+    for importance in (balanced(groups_of(label, word)), reweighing(word.float(), label, classifier)):
+        mended = reweight(z, label, importance, classifier)
+        assert worst(mended, *test) > worst(plain, *test) + 0.15
+        assert mended.figures["penalty"] in (1, 10, 100, 1000, 10_000)
+
+
+def test_a_word_that_is_told_badly_mends_better_by_its_rate_than_by_groups():
+    """Of the images without the word, one in five says it all the same, at a low rate: more than truly have it."""
+    classifier = two_classes()
+    z, label, word = shortcut(1000, 0.95, 0)
+    generator = torch.Generator().manual_seed(2)
+    rate = torch.where(word, 0.3 + 0.6 * torch.rand(1000, generator=generator), torch.zeros(1000))
+    rate = torch.where(torch.rand(1000, generator=generator) < 0.2, rate.maximum(torch.tensor(0.15)), rate)
+    test = shortcut(4000, 0.5, 1)
+    hard = reweight(z, label, balanced(groups_of(label, rate >= 0.1)), classifier)
+    soft = reweight(z, label, reweighing(rate, label, classifier), classifier)
+    assert worst(soft, *test) > worst(hard, *test) + 0.02
 
 
 def test_projecting_takes_the_direction_out_and_keeps_the_mean_logits():

@@ -18,19 +18,19 @@ PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10_000.0)
 def reweight(
     z: Features,
     label: Int[Tensor, " images"],
-    group: Int[Tensor, " images"],
+    importance: Float[Tensor, " images"],
     classifier: Classifier,
     *,
     folds: int = 4,
     seed: int = 0,
 ) -> Head:
-    """Retrain the last layer with every group weighing the same (deep feature reweighting, Kirichenko et al. 2023).
+    """Retrain the last layer with images weighing what ``importance`` says.
 
-    ``group`` numbers the groups, label and suspect word present or not. The penalty is the one with the lowest loss in
-    cross-validation on these images, groups weighing the same: losses say more than accuracies where a group has few images.
+    The penalty is the one with the lowest loss in cross-validation on these images with the same weights: losses say more than
+    accuracies where few images weigh most.
     """
     labels = tuple(classifier.labels)
-    fold = spread_over(folds, group, seed=seed)
+    fold = spread_over(folds, label, importance, seed=seed)
     losses = []
     for penalty in PENALTIES:
         loss = torch.zeros(len(z))
@@ -38,12 +38,27 @@ def reweight(
             kept, held = fold != one, fold == one
             # An image that is all there is of its label stays in: without it the label could not be learned at all.
             kept |= torch.isin(label, label[held]) & ~torch.isin(label, label[kept])
-            head = fit_head(z[kept], label[kept], labels, classifier, importance=balanced(group[kept]), penalty=penalty)
+            head = fit_head(z[kept], label[kept], labels, classifier, importance=importance[kept], penalty=penalty)
             loss[held] = torch.nn.functional.cross_entropy(head.logits(z[held]), label[held], reduction="none")
-        losses.append(float((loss * balanced(group)).mean()))
+        losses.append(float((loss * importance).mean()))
     best = PENALTIES[losses.index(min(losses))]
-    head = fit_head(z, label, labels, classifier, importance=balanced(group), penalty=best)
+    head = fit_head(z, label, labels, classifier, importance=importance, penalty=best)
     return replace(head, figures={"penalty": best, "loss_in_cross_validation": round(min(losses), 4)})
+
+
+def reweighing(
+    rate: Float[Tensor, " images"], label: Int[Tensor, " images"], classifier: Classifier
+) -> Float[Tensor, " images"]:
+    """Weights, 1 in the mean, under which the label no longer goes along with the word.
+
+    Kamiran & Calders (2012) weigh an image of label y in group a by P(y) P(a) / P(y, a) = P(y) / P(y | a). Here the group is a
+    word's ``rate``, so P(y | rate) comes from a logistic regression: the surer a word is that does not go with its image's
+    label, the more the image weighs. Hard groups would be mostly those images of the common kind whose rate errs.
+    """
+    odds = fit_head(rate[:, None].float(), label, classifier.labels, classifier).logits(rate[:, None].float())
+    given = odds.softmax(1).gather(1, label[:, None])[:, 0]
+    weights = torch.bincount(label, minlength=len(classifier.labels))[label] / given
+    return weights / weights.mean()
 
 
 def project(
@@ -76,14 +91,18 @@ def groups_of(label: Int[Tensor, " images"], present: Bool[Tensor, " images"]) -
     return 2 * label + present.long()
 
 
-def spread_over(folds: int, group: Int[Tensor, " images"], *, seed: int) -> Int[Tensor, " images"]:
-    """A fold for each image; every group is spread over the folds as evenly as can be, starting at a random one."""
-    fold = torch.zeros(len(group), dtype=torch.long)
+def spread_over(
+    folds: int, label: Int[Tensor, " images"], importance: Float[Tensor, " images"], *, seed: int
+) -> Int[Tensor, " images"]:
+    """A fold for each image; every label's images, and those of them that weigh most, are spread as evenly as can be."""
+    fold = torch.zeros(len(label), dtype=torch.long)
     generator = torch.Generator().manual_seed(seed)
-    for g in group.unique():
-        rows = (group == g).nonzero().flatten()
+    for one in label.unique():
+        rows = (label == one).nonzero().flatten()
+        rows = rows[torch.randperm(len(rows), generator=generator)]
+        rows = rows[importance[rows].argsort(stable=True)]
         first = int(torch.randint(folds, (1,), generator=generator))
-        fold[rows[torch.randperm(len(rows), generator=generator)]] = (first + torch.arange(len(rows))) % folds
+        fold[rows] = (first + torch.arange(len(rows))) % folds
     return fold
 
 
