@@ -4,8 +4,6 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from wordsight.translator.classes import class_captions, imagenet_classes
-
 
 def held_out_class(index: int) -> bool:
     """Every fourth ImageNet class is kept from the translator: it sees no photograph of it. A rule, not a choice."""
@@ -18,24 +16,6 @@ def imagenet_sample(shared: Path) -> Iterator[tuple[Path, int]]:
     with (folder / "labels.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             yield folder / row["image"], int(row["imagenet_index"])
-
-
-def imagenette(shared: Path) -> Iterator[tuple[Path, int]]:
-    """Photographs of Imagenette, with the class index of each."""
-    index = {c.synset: i for i, c in enumerate(imagenet_classes())}
-    for path in sorted((shared / "imagenette").glob("n*/*")):
-        yield path, index[path.parent.name]
-
-
-def write_class_captions(photographs: Iterator[tuple[Path, int]], target: Path) -> None:
-    """A caption file for labelled photographs, without the classes that are held out."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", "caption"])
-        for path, index in photographs:
-            if not held_out_class(index):
-                writer.writerows([path.name, caption] for caption in class_captions(imagenet_classes()[index]))
 
 
 def write_captions_of(images: set[str], source: Path, target: Path) -> None:
