@@ -11,7 +11,7 @@ from torch import nn
 
 from doubles import prepare, tiny_classifier, tiny_lm, tiny_translator
 from wordsight import mending
-from wordsight.audits import Said
+from wordsight.audits import Said, gradients_at
 from wordsight.errors import LabelError, WordsightError
 from wordsight.explain import Explainer
 from wordsight.features.classifier import classifier_from_module
@@ -94,6 +94,17 @@ def test_projecting_takes_out_what_the_words_gradient_says(tmp_path, monkeypatch
     head = load_head(tmp_path / "head.safetensors")
     assert not torch.equal(head.weight, explainer.classifier.head_weight)
     assert result.method == "project"
+
+
+def test_audits_of_overlapping_images_take_gradients_at_the_same_ones(tmp_path):
+    explainer, images, label, z, sampled = said_of(60)
+    said = Said(images, names_of(label), label, z, sampled, {}, tmp_path)
+    some, found = gradients_at(range(60), said, explainer, seed=0, most=8)
+    assert (len(some), len(found)) == (8, 8)
+    assert some == sorted(some)
+    fewer = gradients_at(range(0, 60, 2), said, explainer, seed=0, most=8)[0]
+    assert {row for row in some if row % 2 == 0} < set(fewer)
+    assert gradients_at(range(60), said, explainer, seed=1, most=8)[0] != some
 
 
 def test_a_retrained_head_can_be_projected_too(tmp_path, monkeypatch):

@@ -277,9 +277,9 @@ def gradients_at(
 
     At most ``most`` images, chosen by the seed, and ``GRADIENT_SENTENCES`` of each one's sentences.
     """
-    draw = random.Random(seed)
-    rows = sorted(draw.sample(list(rows), min(most, len(rows))))
-    # The same sentences of an image in every audit, so that stored gradients serve again.
+    # Every image has a number of its own, so that audits of overlapping images choose the same ones, and of each the same
+    # sentences: stored gradients serve again.
+    rows = sorted(sorted(rows, key=lambda row: random.Random(f"{seed} {said.names[row]}").random())[:most])
     chosen = [
         _choose(said.sampled[row].sentences, GRADIENT_SENTENCES, random.Random(f"{seed} {said.names[row]}")) for row in rows
     ]
