@@ -59,8 +59,8 @@ def summary(records: list[dict], methods: list[str]) -> dict[str, dict]:
         after = [r["mended"][method] if isinstance(r["mended"][method], dict) else r for r in records]
         gain = float(np.mean([a["worst"] - r["worst"] for a, r in zip(after, records, strict=True)]))
         average = float(np.mean([a["average"] - r["average"] for a, r in zip(after, records, strict=True)]))
-        told[method] = {"gain": round(gain, 4), "of_the_oracles": round(gain / oracle, 3), "average": round(average, 4)}
-        told[method]["heads"] = sum(isinstance(r["mended"][method], dict) for r in records)
+        told[method] = {"gain": round(gain, 4), "of_the_oracles": round(gain / oracle, 3) if oracle else None}
+        told[method] |= {"average": round(average, 4), "heads": sum(isinstance(r["mended"][method], dict) for r in records)}
     return told | {"oracle": {"gain": round(oracle, 4), "heads": len(records)}}
 
 
@@ -73,6 +73,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/mending.json"))
     options = parser.parse_args()
     methods = options.methods.split(",")
+    if unknown := set(methods) - set(METHODS):
+        parser.error(f"unknown methods: {', '.join(sorted(unknown))}; wanted some of {', '.join(METHODS)}")
     explainer = Explainer.starter()
     of = photographs(options.shared, explainer)
     heads = [t for task in TASKS for seed in range(options.seeds) for t in train_heads(task, seed, of, explainer) if t.to_mend]

@@ -34,7 +34,7 @@ def main(shared: Path, out: Path) -> None:
     captions.parent.mkdir(parents=True, exist_ok=True)
     write_captions_of(set(lines(flickr8k / "train.txt") + dev), flickr8k / "captions.csv", captions)
     sources = [CaptionSource(captions, flickr8k / "images")]
-    first, second, third = (out.with_name(f"{name}.safetensors") for name in ("first", "second", "third"))
+    first, second, third = (out.with_name(f"{name}.safetensors") for name in ("stage-1", "stage-2", "stage-3"))
     stages = (
         (first, {"class_draws": 2, "settings": Settings(epochs=5, memory=0)}),
         # Stronger regularisation from the best of the first stage: by then photographs' words are learned by heart.
@@ -57,6 +57,7 @@ def main(shared: Path, out: Path) -> None:
                 "start": second,
             },
         ),
+        # Once more from a high rate; a shorter mean.
         (
             out,
             {

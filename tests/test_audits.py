@@ -16,7 +16,7 @@ from wordsight.audit.compare import rates_of, usual_words
 from wordsight.audit.explained import explained
 from wordsight.audit.findings import Limits
 from wordsight.audit.result import read_images
-from wordsight.audits import audit_images, fitting, label_numbers, own_names, rate_matrix, write_audit
+from wordsight.audits import Said, audit_images, fitting, gradients_at, label_numbers, own_names, rate_matrix, write_audit
 from wordsight.errors import LabelError
 from wordsight.explain import Explainer
 from wordsight.features.classifier import classifier_from_module
@@ -224,3 +224,19 @@ def test_the_rate_matrix_keeps_words_that_enough_images_say():
     assert vocabulary == ("cat", "dog")
     assert rates.tolist() == [pytest.approx(row) for row in ([0.05, 0.5], [0.9, 0.1], [0.2, 0.0])]
     assert float(rates[2, 1]) == 0
+
+
+def test_audits_of_overlapping_images_take_gradients_at_the_same_ones(tmp_path):
+    classifier, lm = tiny_classifier(), tiny_lm()
+    explainer = Explainer(classifier, lm, *tiny_translator(classifier, lm))
+    sampled = [Sampled(Counter({f"{word} dog": 1 for word in "abcdefgh"}), WordRates({}, 8))] * 60
+    z = torch.randn(60, 6, generator=torch.Generator().manual_seed(0))
+    said = Said(
+        LabelledImages([], []), [f"{i}.png" for i in range(60)], torch.zeros(60, dtype=torch.long), z, sampled, {}, tmp_path
+    )
+    some, found = gradients_at(range(60), said, explainer, seed=0, most=8)
+    assert (len(some), len(found)) == (8, 8)
+    assert some == sorted(some)
+    fewer = gradients_at(range(0, 60, 2), said, explainer, seed=0, most=8)[0]
+    assert {row for row in some if row % 2 == 0} < set(fewer)
+    assert gradients_at(range(60), said, explainer, seed=1, most=8)[0] != some

@@ -11,13 +11,14 @@ from torch import nn
 
 from doubles import prepare, tiny_classifier, tiny_lm, tiny_translator
 from wordsight import mending
-from wordsight.audits import Said, gradients_at
+from wordsight.audits import Said
 from wordsight.errors import LabelError, WordsightError
 from wordsight.explain import Explainer
 from wordsight.features.classifier import classifier_from_module
 from wordsight.features.head import Head, fit_head, load_head, with_head
 from wordsight.images.labelled import LabelledImages
 from wordsight.mending import Suspect, mend, read_suspect, to_json
+from wordsight.mitigation.heads import reweighing, reweight
 from wordsight.sentences.sampler import Sampled
 from wordsight.words.scores import WordRate, WordRates
 
@@ -71,6 +72,21 @@ def test_reweighting_makes_the_worst_group_better_without_group_labels(tmp_path,
     assert with_head(explainer.classifier, head).labels == ("cat", "dog")
 
 
+def test_retrained_images_weigh_by_their_rates(tmp_path, monkeypatch):
+    weighed = []
+
+    def retrained(z, label, importance, classifier, **options):
+        weighed.append(importance)
+        return reweight(z, label, importance, classifier, **options)
+
+    monkeypatch.setattr(mending, "reweight", retrained)
+    mended(tmp_path, monkeypatch, splits=True)
+    explainer, images, label, _, sampled = said_of(splits=True)
+    train = torch.tensor([split == "train" for split in images.splits])
+    rate = torch.tensor([one.rates.words["ball"].rate for one in sampled])
+    torch.testing.assert_close(weighed[0], reweighing(rate[train], label[train], explainer.classifier))
+
+
 def test_before_is_the_classifiers_own_head(tmp_path, monkeypatch):
     """The average of the groups, weighed by their shares in training, by hand."""
     result, explainer = mended(tmp_path, monkeypatch, splits=True, groups=True)
@@ -94,17 +110,6 @@ def test_projecting_takes_out_what_the_words_gradient_says(tmp_path, monkeypatch
     head = load_head(tmp_path / "head.safetensors")
     assert not torch.equal(head.weight, explainer.classifier.head_weight)
     assert result.method == "project"
-
-
-def test_audits_of_overlapping_images_take_gradients_at_the_same_ones(tmp_path):
-    explainer, images, label, z, sampled = said_of(60)
-    said = Said(images, names_of(label), label, z, sampled, {}, tmp_path)
-    some, found = gradients_at(range(60), said, explainer, seed=0, most=8)
-    assert (len(some), len(found)) == (8, 8)
-    assert some == sorted(some)
-    fewer = gradients_at(range(0, 60, 2), said, explainer, seed=0, most=8)[0]
-    assert {row for row in some if row % 2 == 0} < set(fewer)
-    assert gradients_at(range(60), said, explainer, seed=1, most=8)[0] != some
 
 
 def test_a_retrained_head_can_be_projected_too(tmp_path, monkeypatch):

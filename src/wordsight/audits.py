@@ -279,7 +279,7 @@ def gradients_at(
     """
     # Every image has a number of its own, so that audits of overlapping images choose the same ones, and of each the same
     # sentences: stored gradients serve again.
-    rows = sorted(sorted(rows, key=lambda row: random.Random(f"{seed} {said.names[row]}").random())[:most])
+    rows = sorted(sorted(rows, key=lambda row: random.Random(f"image {seed} {said.names[row]}").random())[:most])
     chosen = [
         _choose(said.sampled[row].sentences, GRADIENT_SENTENCES, random.Random(f"{seed} {said.names[row]}")) for row in rows
     ]

@@ -80,7 +80,7 @@ def mend(
 ) -> Mended:
     """Make a head whose decisions no longer hang on a word, write it to ``out``, and compare it with the classifier's own.
 
-    ``reweight`` retrains the last layer on images weighed so that no label goes along with the word; ``mask`` hides the
+    ``reweight`` retrains the last layer on images weighed so that labels go along with the word less; ``mask`` hides the
     word's region in the training images that say it (written to a folder beside ``out``), extracts their features again and
     retrains; ``project`` takes the word's direction out of the head; ``reweight+project`` does one after the other. No group
     labels are used; where the data has some, they only score. Images of a split "train" are trained on and those of "test"

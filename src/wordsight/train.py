@@ -75,8 +75,8 @@ def train_translator(
     """Train a translator for a classifier and a language model, and write it to ``out``.
 
     ``dev`` names the images that are held out for the dev loss, or gives their share. ``class_draws`` adds, that many times,
-    features made from each row of the head of a 1,000-class ImageNet classifier with the class's name among the captions, for
-    what the photographs do not show (see ``classes.add_classes``). Features are stored (``store``, default in the cache), the
+    each class of a 1,000-class ImageNet head to a photograph's features, and its name to the captions, for what the
+    photographs do not show (see ``classes.add_classes``). Features are stored (``store``, default in the cache), the
     training keeps a checkpoint beside ``out``: interrupted, it goes on from there and ends with the same result. ``start`` is a
     translator for the same models to go on from (a transferred one, for instance), whose size it keeps, instead of a fresh one;
     the result is not worse than it on the dev loss. ``data`` is a sentence about the data and its terms for the card.
@@ -217,8 +217,8 @@ def _imagenet_head(classifier: Classifier) -> Float[Tensor, "classes features"]:
     weight = classifier.head_weight
     if weight is None or len(weight) != len(imagenet_classes()):
         raise ModelError(
-            f"'{classifier.name}' has no linear head of 1000 ImageNet classes; features for class names can only be made from "
-            "one. Leave --class-draws at 0."
+            f"'{classifier.name}' has no linear head of 1000 ImageNet classes; classes can only be added to photographs "
+            "along its rows. Leave --class-draws at 0."
         )
     return weight
 
@@ -235,7 +235,7 @@ def _add_classes(
 
     Both, so that the name of what the classifier knows stands beside what else is in the picture instead of in its place.
     """
-    predicted = classifier.probabilities(own_views(views).mean(1)).argmax(1)
+    predicted = classifier.probabilities(views.mean(1)).argmax(1)
     made, told = [views], list(captions)
     for _ in range(draws):
         rows = torch.randint(len(views), (len(weight),), generator=generator)

@@ -1,4 +1,4 @@
-"""Better heads: groups weigh the same, directions go, and a planted shortcut is mended."""
+"""Better heads: surprising images weigh more, directions go, and a planted shortcut is mended."""
 
 import pytest
 import torch
@@ -52,17 +52,29 @@ def test_labels_and_heavy_images_are_spread_over_the_folds():
 
 
 def test_weights_of_a_word_that_is_there_or_not_by_hand():
-    label = torch.tensor([0] * 100 + [1] * 100)
-    rate = torch.tensor([1.0] * 80 + [0.0] * 20 + [1.0] * 10 + [0.0] * 90)
+    label = torch.tensor([0] * 200 + [1] * 100)
+    rate = torch.tensor([1.0] * 160 + [0.0] * 40 + [1.0] * 20 + [0.0] * 80)
     weights = reweighing(rate, label, two_classes())
-    # P(y) P(a) / P(y, a): .5 x .45 / .4, .5 x .55 / .1, .5 x .45 / .05, .5 x .55 / .45; the penalty takes a little of it
-    wanted = [0.5625, 2.75, 4.5, 0.6111]
-    torch.testing.assert_close(weights[[0, 80, 100, 110]], torch.tensor(wanted), atol=0, rtol=0.03)
-    assert float(weights.mean()) == pytest.approx(1)
+    # P(y) / P(y | a): 2/3 / (160/180), 2/3 / (40/120), 1/3 / (20/180), 1/3 / (80/120); the penalty takes a little of it
+    torch.testing.assert_close(weights[[0, 160, 200, 220]], torch.tensor([0.75, 2.0, 3.0, 0.5]), atol=0, rtol=0.03)
+    for c in (0, 1):
+        assert float(weights[label == c].mean()) == pytest.approx(1, abs=1e-5)
     # A rate that says nothing of the label weighs nothing; the surer a word that does not go with the label, the more.
-    torch.testing.assert_close(reweighing(torch.ones(200), label, two_classes()), torch.ones(200))
-    unsure = reweighing(rate * torch.linspace(0.5, 1, 200), label, two_classes())[100:110]
+    torch.testing.assert_close(reweighing(torch.ones(300), label, two_classes()), torch.ones(300))
+    unsure = reweighing(rate * torch.linspace(0.5, 1, 300), label, two_classes())[200:220]
     assert (unsure.diff() > 0).all()
+
+
+def test_one_wrong_label_does_not_carry_everything():
+    label = torch.tensor([0] * 400 + [1] * 400)
+    rate = torch.where(label == 0, torch.linspace(0.6, 1, 800), torch.linspace(0, 0.1, 800))
+    rate[799] = 1.0
+    weights = reweighing(rate, label, two_classes())
+    assert weights.max() < 20
+    assert weights.argmax() == 799
+    # An image of each label is all there is of it in the other's kind, and classes without images do not count.
+    lonely = reweighing(torch.tensor([0.0, 1]), torch.tensor([0, 2]), tiny_classifier(features=6))
+    torch.testing.assert_close(lonely, torch.ones(2))
 
 
 def test_a_share_of_every_group_is_held_out_but_never_all_of_it():

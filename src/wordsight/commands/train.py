@@ -28,7 +28,7 @@ def train(
     hidden: Annotated[int, typer.Option(min=2, help="Width of the translator.")] = 1024,
     class_draws: Annotated[
         int,
-        typer.Option(min=0, help="How often each class of an ImageNet head is added to a photograph (see docs)."),
+        typer.Option(min=0, help="How often each class of an ImageNet head is added to a photograph (docs/training.md)."),
     ] = 0,
     start: Annotated[Path | None, typer.Option(help="Go on from this translator, a transferred one for instance.")] = None,
     data: Annotated[str, typer.Option(help="A sentence on the data and its terms, for the translator's card.")] = "",

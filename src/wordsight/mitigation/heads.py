@@ -11,8 +11,10 @@ from wordsight.features.classifier import Classifier
 from wordsight.features.head import Head, fit_head
 from wordsight.tensors import Features
 
-#: Penalties on the squared weights that are tried; few images in a group ask for more.
+#: Penalties on the squared weights that are tried; where few images weigh most they ask for more.
 PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10_000.0)
+#: How many times as much as its label's middle image an image may weigh: what it takes if 95% of a label have a word.
+HEAVIEST = 20.0
 
 
 def reweight(
@@ -49,16 +51,21 @@ def reweight(
 def reweighing(
     rate: Float[Tensor, " images"], label: Int[Tensor, " images"], classifier: Classifier
 ) -> Float[Tensor, " images"]:
-    """Weights, 1 in the mean, under which the label no longer goes along with the word.
+    """Weights under which the label goes along with the word less, or not at all; their mean in every label is 1.
 
     Kamiran & Calders (2012) weigh an image of label y in group a by P(y) P(a) / P(y, a) = P(y) / P(y | a). Here the group is a
     word's ``rate``, so P(y | rate) comes from a logistic regression: the surer a word is that does not go with its image's
-    label, the more the image weighs. Hard groups would be mostly those images of the common kind whose rate errs.
+    label, the more the image weighs. Hard groups would be mostly those images of the common kind whose rate errs. No image
+    weighs more than ``HEAVIEST`` times its label's middle one: a wrong label would carry everything else.
     """
     odds = fit_head(rate[:, None].float(), label, classifier.labels, classifier).logits(rate[:, None].float())
     given = odds.softmax(1).gather(1, label[:, None])[:, 0]
-    weights = torch.bincount(label, minlength=len(classifier.labels))[label] / given
-    return weights / weights.mean()
+    weights = 1 / given
+    for own in (label == c for c in label.unique()):
+        most = HEAVIEST * weights[own].median()
+        weights[own] = weights[own].clamp(max=float(most))
+        weights[own] /= weights[own].mean()
+    return weights
 
 
 def project(

@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 from wordsight.files import read_kept, replacing
 from wordsight.sentences.nucleus import Sampling
@@ -48,7 +49,7 @@ def sample_stored(
             with replacing(files[i]) as partial:
                 partial.write_text(json.dumps(_plain(one)), encoding="utf-8")
     on_images(len(prefix), len(prefix))
-    return [one for one in found if one is not None]
+    return cast("list[Sampled]", found)
 
 
 def _plain(one: Sampled) -> dict:

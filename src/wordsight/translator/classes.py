@@ -72,7 +72,7 @@ def add_classes(
     What the photograph shows stays in the features. No label is used. Negative values are cut off if ``views`` has none
     (features after a ReLU).
     """
-    direction = weight / weight.norm(dim=1, keepdim=True)
+    direction = weight / weight.norm(dim=1, keepdim=True).clamp(min=1e-6)
     photographs = views.mean(1)
     length = ((photographs - photographs.mean(0)) * direction[predicted]).sum(1)
     length = length[length > 0]
