@@ -1,5 +1,7 @@
 """Training from files to a translator's file that explains."""
 
+from collections import Counter
+
 import pytest
 import torch
 from PIL import Image
@@ -133,6 +135,21 @@ def test_photographs_on_the_far_side_of_their_class_do_not_say_how_far_it_is_add
         add_classes(torch.eye(2), views, torch.ones(3, dtype=torch.long), torch.tensor([0, 0]), **options)
 
 
+def test_how_far_a_class_is_added_is_drawn_from_the_photographs_and_from_the_reach():
+    views = torch.tensor([[[3.0, 0]], [[1.0, 0]], [[-4.0, 0]]])  # so long along the first class; the third does not count
+    weight, rows = torch.eye(2)[:1].repeat(2000, 1), torch.zeros(2000, dtype=torch.long)
+    options = {"generator": torch.Generator().manual_seed(0)}
+    far = add_classes(weight, views - 9, torch.zeros(3, dtype=torch.long), rows, reach=(1.0, 1.0), **options)[:, 0, 0] + 6
+    assert set(far.tolist()) == {1, 3}
+    assert 900 < int((far == 3).sum()) < 1100
+    far = add_classes(weight, views - 9, torch.zeros(3, dtype=torch.long), rows, reach=(1.0, 2.0), **options)[:, 0, 0] + 6
+    assert 2.9 < float(far.mean()) < 3.1  # (1 + 3) / 2 x (1 + 2) / 2
+    # A row of zeros points nowhere, so nothing is added.
+    weight = torch.tensor([[1.0, 0], [0, 0]])
+    made = add_classes(weight, views - 9, torch.zeros(3, dtype=torch.long), rows[:2], **options)
+    assert torch.equal(made[1], views[0] - 9)
+
+
 def test_the_captions_of_an_added_class_name_it_and_tell_of_the_photograph():
     captions = [["a dog runs", "red dog", "a dog"]] * 3 + [["a cat sleeps"]] * 3
     classifier = tiny_classifier(features=8)
@@ -143,6 +160,9 @@ def test_the_captions_of_an_added_class_name_it_and_tell_of_the_photograph():
     assert torch.equal(made[:6], views)
     assert told[:6] == captions
     assert 800 < int(made[6:, 0, 7].sum()) < 1200
+    kept = Counter(c for given in told[6:] for c in given if c in captions[0])
+    assert len(kept) == 3
+    assert max(kept.values()) < 1.25 * min(kept.values())
     for of, given, z in zip([*imagenet_classes()] * 2, told[6:], made[6:], strict=True):
         own = class_captions(of)
         assert given[: len(own)] == own
