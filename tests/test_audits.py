@@ -14,9 +14,21 @@ from doubles import TinyNet, prepare, tiny_classifier, tiny_lm, tiny_translator
 from wordsight import audits, class_maps
 from wordsight.audit.compare import rates_of, usual_words
 from wordsight.audit.explained import explained
-from wordsight.audit.findings import Limits
+from wordsight.audit.findings import Evidence, Limits
 from wordsight.audit.result import read_images
-from wordsight.audits import Said, audit_images, fitting, gradients_at, label_numbers, own_names, rate_matrix, write_audit
+from wordsight.audit.used import logit_gradients
+from wordsight.audits import (
+    Said,
+    Uses,
+    audit_images,
+    fitting,
+    gradients_at,
+    label_numbers,
+    most_telling,
+    own_names,
+    rate_matrix,
+    write_audit,
+)
 from wordsight.errors import LabelError
 from wordsight.explain import Explainer
 from wordsight.features.classifier import classifier_from_module
@@ -240,3 +252,29 @@ def test_audits_of_overlapping_images_take_gradients_at_the_same_ones(tmp_path):
     fewer = gradients_at(range(0, 60, 2), said, explainer, seed=0, most=8)[0]
     assert {row for row in some if row % 2 == 0} < set(fewer)
     assert gradients_at(range(60), said, explainer, seed=1, most=8)[0] != some
+
+
+def test_the_images_that_tell_most_about_words():
+    # What each word has in all: 0.55 and 0.1; shares added up: 0.45, 0.55, 0.9, 0.09.
+    tells = np.array([[0.25, 0], [0.25, 0.01], [0, 0.09], [0.05, 0]])
+    assert most_telling(tells, 2).tolist() == [1, 2]
+    assert most_telling(tells, 9).tolist() == [0, 1, 2, 3]
+    assert most_telling(np.zeros((3, 2)), 2).tolist() == [0, 1]
+
+
+def test_images_weigh_by_what_they_tell_of_a_word(tmp_path, monkeypatch):
+    """Cosines 1, 0 and -1 at rates 0.5, 0.2 and 1: the third, all of whose sentences have the word, says nothing."""
+    classifier, lm = tiny_classifier(), tiny_lm()
+    explainer = Explainer(classifier, lm, *tiny_translator(classifier, lm))
+    logits = np.zeros((3, len(classifier.labels)))
+    logits[:, 0] = 1
+    rates = np.array([[0.5], [0.2], [1.0]])
+    evidence = Evidence(("ball",), rates, np.zeros(3, dtype=int), logits, tuple(classifier.labels))
+    towards = logit_gradients(classifier.head, torch.zeros(1, 6), 0)[0]
+    aside = torch.linalg.svd(towards[None]).Vh[1]
+    found = [{"ball": towards}, {"ball": aside}, {"ball": -towards}]
+    monkeypatch.setattr(audits, "gradients_at", lambda rows, *_args, **_options: (rows, found))
+    said = Said(LabelledImages([], []), ["a", "b", "c"], torch.zeros(3, dtype=torch.long), torch.zeros(3, 6), [], {}, tmp_path)
+    (used,) = Uses(explainer, said, evidence, seed=0)(0, [0])
+    assert used is not None
+    assert used.value == pytest.approx(0.25 / (0.25 + 0.16), abs=1e-5)

@@ -43,9 +43,9 @@ from wordsight.words.content import content_words
 logger = logging.getLogger(__name__)
 
 #: Sentences an image: with rates by conditional expectation, a word's rate is known to about four points.
-SENTENCES = 32
+SENTENCES = 24
 #: Images a class, and sentences an image, that gradients are taken of.
-GRADIENT_IMAGES, GRADIENT_SENTENCES = 32, 16
+GRADIENT_IMAGES, GRADIENT_SENTENCES = 64, 16
 #: The first findings get heat maps, on this many images of each kind.
 _MAPPED_FINDINGS, _MAPPED_IMAGES = 6, 6
 
@@ -249,7 +249,9 @@ def _audited(said: Said, logits: Tensor, labels: Sequence[str]) -> list[AuditedI
 class Uses:
     """How much a class's logit uses words, asked class by class (``findings.UsedOf``).
 
-    The gradients are taken at images that are called the class, at most ``GRADIENT_IMAGES`` of them, chosen by the seed.
+    The gradients are taken at the ``GRADIENT_IMAGES`` images that tell most about the words, whatever they are called. What an
+    image tells of a word's gradient goes by the word's variance in its sentences, r (1 - r) at rate r: of a word that all
+    sentences have, or none, nothing. Images weigh so much in the mean, too.
     """
 
     def __init__(self, explainer: Explainer, said: Said, evidence: Evidence, *, seed: int) -> None:
@@ -258,16 +260,25 @@ class Uses:
     def __call__(self, c: int, words: Sequence[int]) -> list[Estimate | None]:
         if not words:
             return []
-        called = np.flatnonzero(self._evidence.called == c).tolist()
-        rows, found = gradients_at(called, self._said, self._explainer, seed=self._seed)
+        rates = self._evidence.rates[:, words].astype(float)
+        tells = rates * (1 - rates)
+        most = most_telling(tells, GRADIENT_IMAGES)
+        rows, found = gradients_at(most.tolist(), self._said, self._explainer, seed=self._seed, most=len(most))
         classifier = self._explainer.classifier
         directions = logit_gradients(classifier.head, self._said.z[rows].to(classifier.device), c)
-        seen: dict[str, list[float]] = {}
-        for direction, by_word in zip(directions, found, strict=True):
-            for word, cosine in cosines(direction, by_word).items():
-                seen.setdefault(word, []).append(cosine)
-        names = [self._evidence.vocabulary[word] for word in words]
-        return [mean_estimate(np.array(seen[name]), low=-1, high=1) if name in seen else None for name in names]
+        seen = [cosines(direction, by_word) for direction, by_word in zip(directions, found, strict=True)]
+        used: list[Estimate | None] = []
+        for column, name in enumerate(self._evidence.vocabulary[word] for word in words):
+            known = [i for i, one in enumerate(seen) if name in one and tells[most[i], column] > 0]
+            values, weights = np.array([seen[i][name] for i in known]), tells[most[known], column]
+            used.append(mean_estimate(values, weights, low=-1, high=1) if known else None)
+        return used
+
+
+def most_telling(tells: Float[np.ndarray, "images words"], most: int) -> Int[np.ndarray, " chosen"]:
+    """The images that tell most, in order: at most ``most``, by their shares of what all tell of each word, added up."""
+    shares = tells / np.maximum(tells.sum(0), 1e-12)
+    return np.sort(np.argsort(-shares.sum(1), kind="stable")[:most])
 
 
 def gradients_at(

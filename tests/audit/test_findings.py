@@ -1,6 +1,7 @@
 """Planted shortcuts are found, honest classifiers are left alone, the class's own words are set apart."""
 
 import numpy as np
+import pytest
 
 from wordsight.audit.findings import Evidence, Limits, _log_sum_of_others, class_words, findings, mean_estimate, presence_level
 from wordsight.audit.statistics import Estimate
@@ -142,6 +143,17 @@ def test_mean_with_students_interval_by_hand():
     estimate = mean_estimate(np.array([1.0, 2.0, 3.0]), low=-9, high=9)
     assert (estimate.value, round(estimate.low, 4), round(estimate.high, 4)) == (2.0, -0.4841, 4.4841)
     assert mean_estimate(np.array([0.25]), low=0, high=1) == Estimate(0.25, 0, 1)
+
+
+def test_weighted_mean_by_hand():
+    # Shares 1/6, 1/6, 1/6, 1/2: mean 2, as if of 1 / (3/36 + 9/36) = 3 values; error^2 (4 + 1 + 0 + 9) / 36 x 3/2.
+    estimate = mean_estimate(np.array([0.0, 1, 2, 3]), np.array([1.0, 1, 1, 3]), low=-9, high=9)
+    assert (estimate.value, round(estimate.high, 4)) == (pytest.approx(2), 5.2862)
+    values = np.array([1.0, 2.0, 3.0])
+    assert mean_estimate(values, np.full(3, 0.2), low=-9, high=9).high == pytest.approx(
+        mean_estimate(values, low=-9, high=9).high
+    )
+    assert mean_estimate(np.array([0.5, 0.9]), np.array([1.0, 0.0]), low=0, high=1) == Estimate(0.5, 0, 1)
 
 
 def test_a_class_among_many_is_judged_by_its_own_images():

@@ -74,8 +74,8 @@ class Limits:
 
     false_discovery: float = 0.05
     images: int = 5
-    used: float = 0.05
-    severity: float = 0.12
+    used: float = 0.02
+    severity: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -371,10 +371,17 @@ def _counts(names: Sequence[str], rates: Float[np.ndarray, "images words"]) -> W
     return WordCounts(dict(zip(names, np.clip(rates.sum(0), 1e-9, len(rates)).tolist(), strict=True)), len(rates))
 
 
-def mean_estimate(values: Float[np.ndarray, " n"], *, low: float, high: float) -> Estimate:
-    """The mean with Student's 95% interval, cut to [low, high]; one value alone has all of it."""
-    mean = float(values.mean())
-    if len(values) < 2:
+def mean_estimate(
+    values: Float[np.ndarray, " n"], weights: Float[np.ndarray, " n"] | None = None, *, low: float, high: float
+) -> Estimate:
+    """The (weighted) mean with Student's 95% interval, cut to [low, high]; one value alone has all of it.
+
+    With weights the values count for (sum w)^2 / sum w^2 of them (Kish 1965), and the error is that of the weighted residuals.
+    """
+    weights = np.ones(len(values)) if weights is None else weights
+    share = weights / weights.sum()
+    mean, size = float(share @ values), float(1 / (share @ share))
+    if size < 1 + 1e-9:
         return Estimate(mean, low, high)
-    reach = float(stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / sqrt(len(values)))
-    return Estimate.around(mean, reach, low=low, high=high)
+    error = sqrt(float(share**2 @ (values - mean) ** 2) * size / (size - 1))
+    return Estimate.around(mean, float(stdtrit(size - 1, 0.975)) * error, low=low, high=high)

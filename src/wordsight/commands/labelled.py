@@ -77,7 +77,7 @@ def audit(
     translator: Translator = None,
     lm: Lm = None,
     split: Annotated[str | None, typer.Option(help="Audit this split of the data. Default: all of it.")] = None,
-    sentences: Annotated[int, typer.Option(min=1, help="Sentences sampled for each image.")] = 32,
+    sentences: Annotated[int, typer.Option(min=1, help="Sentences sampled for each image.")] = 24,
     apart: Annotated[
         list[str] | None,
         typer.Option(help="A word that is no finding for any class, like the classes' names. Repeatable."),
@@ -170,7 +170,7 @@ def mitigate(
     translator: Translator = None,
     lm: Lm = None,
     held_out: Annotated[float, typer.Option(min=0.05, max=0.5, help="Share of images to measure on, without splits.")] = 0.3,
-    sentences: Annotated[int, typer.Option(min=1, help="Sentences sampled for each image.")] = 32,
+    sentences: Annotated[int, typer.Option(min=1, help="Sentences sampled for each image.")] = 24,
     memory: Memory = MEMORY_MIB,
     device: Device = "cpu",
     seed: Seed = 0,
