@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 #: Sentences an image: with rates by conditional expectation, a word's rate is known to about four points.
 SENTENCES = 24
-#: Images a class, and sentences an image, that gradients are taken of.
+#: Images for each class, and sentences an image, that gradients are taken of.
 GRADIENT_IMAGES, GRADIENT_SENTENCES = 64, 16
 #: The first findings get heat maps, on this many images of each kind.
 _MAPPED_FINDINGS, _MAPPED_IMAGES = 6, 6
