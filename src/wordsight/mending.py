@@ -68,7 +68,7 @@ def mend(
     suspect: Suspect,
     out: Path,
     *,
-    method: str = "reweight",
+    method: str = "reweight+project",
     held_out: float = 0.3,
     sentences: int = SENTENCES,
     sampling: Sampling = Sampling(),  # noqa: B008 (frozen)

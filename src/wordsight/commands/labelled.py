@@ -164,7 +164,7 @@ def mitigate(
     data: Data,
     finding: Annotated[str, typer.Option(help="findings.json of an audit (its first finding), or a word, with --label.")],
     out: Annotated[Path, typer.Option(help="The better head's file, .safetensors; use it as head:FILE.")],
-    method: Annotated[str, typer.Option(help="reweight, mask, project or reweight+project.")] = "reweight",
+    method: Annotated[str, typer.Option(help="reweight, mask, project or reweight+project.")] = "reweight+project",
     label: Annotated[str | None, typer.Option(help="The class whose decisions use the word.")] = None,
     classifier: Classifier = "starter",
     translator: Translator = None,

@@ -220,7 +220,7 @@ def _command(about: ClassWord, settings: Mapping[str, object]) -> str:
     models = "".join(f" {option}" for option in cast("Sequence[str]", settings.get("models", ())))
     return (
         f"wordsight mitigate {data} --classifier {classifier}{models} --finding {shlex.quote(about.word)} "
-        f"--label {shlex.quote(about.label)} --method reweight --out better.safetensors"
+        f"--label {shlex.quote(about.label)} --out better.safetensors"
     )
 
 
