@@ -183,3 +183,13 @@ def test_training_goes_on_from_a_translator(source, tmp_path):
         train_translator(
             [source], tiny_classifier(seed=5, features=8), tiny_lm(), tmp_path / "x.safetensors", start=first.translator
         )
+
+
+def test_without_passes_a_translator_is_only_measured(source, tmp_path):
+    first = quick(source, tmp_path / "first.safetensors")
+    measured = quick(source, tmp_path / "measured.safetensors", start=first.translator, settings=Settings(epochs=0))
+    assert measured.dev_losses == [pytest.approx(min(first.dev_losses), abs=0.01)]  # half precision lies between
+    (before, _), (after, card) = load_translator(first.translator), load_translator(measured.translator)
+    for name, value in before.state_dict().items():
+        torch.testing.assert_close(after.state_dict()[name], value)
+    assert card.figures["dev_loss_nats_a_token"] == measured.dev_losses[0]
