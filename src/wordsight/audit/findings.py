@@ -74,8 +74,8 @@ class Limits:
 
     false_discovery: float = 0.05
     images: int = 5
-    used: float = 0.03
-    severity: float = 0.08
+    used: float = 0.02
+    severity: float = 0.05
 
 
 @dataclass(frozen=True)

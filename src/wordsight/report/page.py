@@ -229,7 +229,7 @@ def class_lines(audit: Audit) -> list[ClassLine]:
     seen = {place.label: place for place in audit.places}
     explained = {one.label: one for one in audit.explained}
     limits = audit.settings.get("limits")
-    least = limits.get("used", 0.03) if isinstance(limits, Mapping) else 0.03
+    least = limits.get("used", 0.02) if isinstance(limits, Mapping) else 0.02
     images_of, words_of = _by_label(audit.images), _by_label(audit.words)
     lines = []
     for label in shown_classes(audit):
