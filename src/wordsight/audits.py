@@ -14,12 +14,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from wordsight.audit import SENTENCES
 from wordsight.audit.compare import rates_of, usual_words
 from wordsight.audit.explained import Explained, explained
-from wordsight.audit.findings import Evidence, Limits, class_words, findings, mean_estimate
+from wordsight.audit.findings import Evidence, Limits, class_words, findings
 from wordsight.audit.kinds import class_itself
 from wordsight.audit.result import Audit, AuditedImage
-from wordsight.audit.statistics import Estimate
+from wordsight.audit.statistics import Estimate, mean_estimate
 from wordsight.audit.used import cosines, logit_gradients, sentence_gradients_stored, word_gradients
 from wordsight.class_maps import class_places
 from wordsight.errors import LabelError, WordsightError
@@ -42,8 +43,6 @@ from wordsight.words.content import content_words
 
 logger = logging.getLogger(__name__)
 
-#: Sentences an image: with rates by conditional expectation, a word's rate is known to about four points.
-SENTENCES = 24
 #: Images for each class, and sentences an image, that gradients are taken of.
 GRADIENT_IMAGES, GRADIENT_SENTENCES = 64, 16
 #: The first findings get heat maps, on this many images of each kind.
@@ -213,7 +212,8 @@ def _heat_maps(
         for image in some
         if image.words.get(finding.about.word, 0) > 0
     ]
-    rows, gradients = gradients_at(sorted({row for row, _ in wanted}), said, explainer, seed=seed, most=len(wanted))
+    rows = sorted({row for row, _ in wanted})
+    gradients = gradients_at(rows, said, explainer, seed=seed)
     by_row = dict(zip(rows, gradients, strict=True))
     maps = {}
     for done, (row, word) in enumerate(wanted, start=1):
@@ -263,9 +263,9 @@ class Uses:
         rates = self._evidence.rates[:, words].astype(float)
         tells = rates * (1 - rates)
         most = most_telling(tells, GRADIENT_IMAGES)
-        rows, found = gradients_at(most.tolist(), self._said, self._explainer, seed=self._seed, most=len(most))
+        found = gradients_at(most.tolist(), self._said, self._explainer, seed=self._seed)
         classifier = self._explainer.classifier
-        directions = logit_gradients(classifier.head, self._said.z[rows].to(classifier.device), c)
+        directions = logit_gradients(classifier.head, self._said.z[most.tolist()].to(classifier.device), c)
         seen = [cosines(direction, by_word) for direction, by_word in zip(directions, found, strict=True)]
         used: list[Estimate | None] = []
         for column, name in enumerate(self._evidence.vocabulary[word] for word in words):
@@ -281,21 +281,28 @@ def most_telling(tells: Float[np.ndarray, "images words"], most: int) -> Int[np.
     return np.sort(np.argsort(-shares.sum(1), kind="stable")[:most])
 
 
-def gradients_at(
-    rows: Sequence[int], said: Said, explainer: Explainer, *, seed: int, most: int = GRADIENT_IMAGES
-) -> tuple[list[int], list[dict[str, Float[Tensor, " features"]]]]:
-    """Some of these images, and grad_z log rate(w) of the words said about each.
+def some_of(rows: Sequence[int], said: Said, *, seed: int, most: int = GRADIENT_IMAGES) -> list[int]:
+    """At most ``most`` of these images, drawn by the seed, in order.
 
-    At most ``most`` images, chosen by the seed, and ``GRADIENT_SENTENCES`` of each one's sentences.
+    Every image has a number of its own, so that of overlapping images the same ones are drawn: stored gradients serve again.
     """
-    # Every image has a number of its own, so that audits of overlapping images choose the same ones, and of each the same
-    # sentences: stored gradients serve again.
-    rows = sorted(sorted(rows, key=lambda row: random.Random(f"image {seed} {said.names[row]}").random())[:most])
+    return sorted(sorted(rows, key=lambda row: random.Random(f"image {seed} {said.names[row]}").random())[:most])
+
+
+def gradients_at(
+    rows: Sequence[int], said: Said, explainer: Explainer, *, seed: int
+) -> list[dict[str, Float[Tensor, " features"]]]:
+    """grad_z log rate(w) of the words said about each of these images, by ``GRADIENT_SENTENCES`` of its sentences.
+
+    They are the same sentences of an image in every audit, so that stored gradients serve again.
+    """
     chosen = [
         _choose(said.sampled[row].sentences, GRADIENT_SENTENCES, random.Random(f"{seed} {said.names[row]}")) for row in rows
     ]
-    gradients = sentence_gradients_stored(explainer.lm, explainer.translator, said.z[rows], chosen, said.store / "gradients")
-    return rows, [
+    gradients = sentence_gradients_stored(
+        explainer.lm, explainer.translator, said.z[list(rows)], chosen, said.store / "gradients"
+    )
+    return [
         word_gradients(own, [content_words(sentence) for sentence in some]) for own, some in zip(gradients, chosen, strict=True)
     ]
 

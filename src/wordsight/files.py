@@ -2,10 +2,10 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from safetensors import SafetensorError
 
@@ -23,6 +23,31 @@ def read_kept(file: Path, read: Callable[[Path], Kept]) -> Kept | None:
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         logger.warning("%s is damaged (%s) and is made anew", file, error)
         return None
+
+
+def keep_each(
+    files: Sequence[Path],
+    read: Callable[[Path], Kept],
+    make: Callable[[list[int]], Sequence[Kept]],
+    write: Callable[[Path, Kept], object],
+    *,
+    at_once: int,
+    on_done: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Kept]:
+    """What ``read`` finds in each file of a store. What is not there or damaged is made, by number and ``at_once`` together,
+    and written as it comes, so that an interrupted call goes on.
+    """
+    found = [read_kept(file, read) for file in files]
+    missing = [i for i, one in enumerate(found) if one is None]
+    for start in range(0, len(missing), at_once):
+        numbers = missing[start : start + at_once]
+        on_done(len(files) - len(missing) + start, len(files))
+        for i, one in zip(numbers, make(numbers), strict=True):
+            found[i] = one
+            with replacing(files[i]) as partial:
+                write(partial, one)
+    on_done(len(files), len(files))
+    return cast("list[Kept]", found)
 
 
 @contextmanager

@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from wordsight.audit import SENTENCES
 from wordsight.audit.findings import Group, gaps, presence_level, worse_gap
-from wordsight.audits import SENTENCES, OnDone, Said, gradients_at, say
+from wordsight.audits import OnDone, Said, gradients_at, say, some_of
 from wordsight.errors import LabelError, ModelError, WordsightError
 from wordsight.explain import Explainer
 from wordsight.features.extraction import extract_stored, read_picture
@@ -217,8 +218,8 @@ def _score(
 def word_direction(
     explainer: Explainer, said: Said, word: str, rows: Sequence[int], *, seed: int
 ) -> Float[Tensor, " features"]:
-    """The mean direction of the word's gradient at images that say it."""
-    return _mean_direction(word, gradients_at(rows, said, explainer, seed=seed)[1])
+    """The mean direction of the word's gradient at some of these images, which say it."""
+    return _mean_direction(word, gradients_at(some_of(rows, said, seed=seed), said, explainer, seed=seed))
 
 
 def _mean_direction(word: str, found: Sequence[dict[str, Float[Tensor, " features"]]]) -> Float[Tensor, " features"]:
@@ -245,7 +246,7 @@ def _masked_features(
 
     Where all of an image's sentences say the word, or too few, the region is that of the word's mean direction.
     """
-    rows, found = gradients_at(rows, said, explainer, seed=seed, most=len(rows))
+    found = gradients_at(rows, said, explainer, seed=seed)
     mean = _mean_direction(word, found)
     paths = []
     for done, (row, by_word) in enumerate(zip(rows, found, strict=True), start=1):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from wordsight.audit.findings import Evidence, Limits, _log_sum_of_others, class_words, findings, mean_estimate, presence_level
-from wordsight.audit.statistics import Estimate
+from wordsight.audit.findings import Evidence, Limits, _log_sum_of_others, class_words, findings, presence_level
+from wordsight.audit.statistics import Estimate, mean_estimate
 
 WORDS = ("water", "grass", "dog", *(f"word{i}" for i in range(40)))
 

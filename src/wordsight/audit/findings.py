@@ -17,15 +17,14 @@ that is no shortcut.
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
-from math import sqrt
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.special import stdtrit
 from scipy.stats import false_discovery_control, mannwhitneyu, norm
 
+from wordsight.audit import FALSE_DISCOVERY, LEAST_SEVERITY, LEAST_USED
 from wordsight.audit.kinds import is_own
-from wordsight.audit.statistics import Z95, Associations, Estimate, difference, separation
+from wordsight.audit.statistics import Z95, Associations, Estimate, difference, mean_estimate, separation
 from wordsight.words.scores import WordCounts, lift
 
 UsedOf = Callable[[int, Sequence[int]], Sequence[Estimate | None]]
@@ -72,10 +71,10 @@ class Limits:
     the least mean cosine and ``severity`` the least gap between shares of errors.
     """
 
-    false_discovery: float = 0.05
+    false_discovery: float = FALSE_DISCOVERY
     images: int = 5
-    used: float = 0.02
-    severity: float = 0.05
+    used: float = LEAST_USED
+    severity: float = LEAST_SEVERITY
 
 
 @dataclass(frozen=True)
@@ -369,19 +368,3 @@ def _log_sum_of_others(logits: Float[np.ndarray, "images classes"]) -> Float[np.
 def _counts(names: Sequence[str], rates: Float[np.ndarray, "images words"]) -> WordCounts:
     """Images as the units: an image that says a word in half of its sentences is half an image."""
     return WordCounts(dict(zip(names, np.clip(rates.sum(0), 1e-9, len(rates)).tolist(), strict=True)), len(rates))
-
-
-def mean_estimate(
-    values: Float[np.ndarray, " n"], weights: Float[np.ndarray, " n"] | None = None, *, low: float, high: float
-) -> Estimate:
-    """The (weighted) mean with Student's 95% interval, cut to [low, high]; one value alone has all of it.
-
-    With weights the values count for (sum w)^2 / sum w^2 of them (Kish 1965), and the error is that of the weighted residuals.
-    """
-    weights = np.ones(len(values)) if weights is None else weights
-    share = weights / weights.sum()
-    mean, size = float(share @ values), float(1 / (share @ share))
-    if size < 1 + 1e-9:
-        return Estimate(mean, low, high)
-    error = sqrt(float(share**2 @ (values - mean) ** 2) * size / (size - 1))
-    return Estimate.around(mean, float(stdtrit(size - 1, 0.975)) * error, low=low, high=high)

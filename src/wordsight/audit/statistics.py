@@ -7,6 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.special import stdtrit
 from scipy.stats import rankdata
 
 from wordsight.words.scores import wilson
@@ -27,6 +28,22 @@ class Estimate:
     def around(cls, value: float, reach: float, *, low: float, high: float) -> "Estimate":
         """``reach`` to either side, cut to what the number can be."""
         return cls(float(value), max(low, float(value - reach)), min(high, float(value + reach)))
+
+
+def mean_estimate(
+    values: Float[np.ndarray, " n"], weights: Float[np.ndarray, " n"] | None = None, *, low: float, high: float
+) -> Estimate:
+    """The (weighted) mean with Student's 95% interval, cut to [low, high]; one value alone has all of it.
+
+    With weights the values count for (sum w)^2 / sum w^2 of them (Kish 1965), and the error is that of the weighted residuals.
+    """
+    weights = np.ones(len(values)) if weights is None else weights
+    share = weights / weights.sum()
+    mean, size = float(share @ values), float(1 / (share @ share))
+    if size < 1 + 1e-9:
+        return Estimate(mean, low, high)
+    error = sqrt(float(share**2 @ (values - mean) ** 2) * size / (size - 1))
+    return Estimate.around(mean, float(stdtrit(size - 1, 0.975)) * error, low=low, high=high)
 
 
 def separation(

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from wordsight.files import read_kept, replacing
+from wordsight.files import keep_each
 from wordsight.tensors import Features
 from wordsight.translator.checkpoint import translator_fingerprint
 from wordsight.translator.language_model import LanguageModel
@@ -57,18 +57,21 @@ def sentence_gradients_stored(
     for row, some in zip(z.contiguous().float(), sentences, strict=True):
         digest = hashlib.sha256(about + json.dumps(some).encode() + row.numpy().tobytes())
         files.append(store / f"{digest.hexdigest()[:32]}.safetensors")
-    found = [read_kept(file, lambda kept: load_file(kept)["gradients"]) for file in files]
-    missing = [i for i, gradients in enumerate(found) if gradients is None]
-    for start in range(0, len(missing), at_once):
-        rows = missing[start : start + at_once]
+
+    def make(rows: list[int]) -> list[Tensor]:
         sizes = [len(sentences[i]) for i in rows]
         each = z[rows].repeat_interleave(torch.tensor(sizes), dim=0)
         made = sentence_gradients(lm, translator, each, [s for i in rows for s in sentences[i]]).half()
-        for i, gradients in zip(rows, made.split(sizes), strict=True):
-            found[i] = own = gradients.clone()
-            with replacing(files[i]) as partial:
-                save_file({"gradients": own}, partial)
-    return [gradients.float() for gradients in found if gradients is not None]
+        return [own.clone() for own in made.split(sizes)]
+
+    kept = keep_each(
+        files,
+        lambda file: load_file(file)["gradients"],
+        make,
+        lambda file, own: save_file({"gradients": own}, file),
+        at_once=at_once,
+    )
+    return [gradients.float() for gradients in kept]
 
 
 def word_gradients(gradients: Features, words: Sequence[Set[str]]) -> dict[str, Float[Tensor, " features"]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from tqdm import tqdm
 
+from wordsight.audit import FALSE_DISCOVERY, LEAST_SEVERITY, LEAST_USED, SENTENCES
 from wordsight.commands.shared import (
     Classifier,
     Data,
@@ -77,14 +78,20 @@ def audit(
     translator: Translator = None,
     lm: Lm = None,
     split: Annotated[str | None, typer.Option(help="Audit this split of the data. Default: all of it.")] = None,
-    sentences: Annotated[int, typer.Option(min=1, help="Sentences sampled for each image.")] = 24,
+    sentences: Annotated[int, typer.Option(min=1, help="Sentences sampled for each image.")] = SENTENCES,
     apart: Annotated[
         list[str] | None,
         typer.Option(help="A word that is no finding for any class, like the classes' names. Repeatable."),
     ] = None,
-    false_discovery: Annotated[float, typer.Option(min=0, max=1, help="Benjamini-Hochberg rate of each step.")] = 0.05,
-    least_used: Annotated[float, typer.Option(min=0, max=1, help="Least mean cosine of a word that counts as used.")] = 0.02,
-    least_severity: Annotated[float, typer.Option(min=0, max=1, help="Least gap between error shares of a finding.")] = 0.05,
+    false_discovery: Annotated[
+        float, typer.Option(min=0, max=1, help="Benjamini-Hochberg rate of each step.")
+    ] = FALSE_DISCOVERY,
+    least_used: Annotated[
+        float, typer.Option(min=0, max=1, help="Least mean cosine of a word that counts as used.")
+    ] = LEAST_USED,
+    least_severity: Annotated[
+        float, typer.Option(min=0, max=1, help="Least gap between error shares of a finding.")
+    ] = LEAST_SEVERITY,
     fail_on: Annotated[float | None, typer.Option(min=0, max=1, help="Exit with 1 if a finding is as severe as this.")] = None,
     memory: Memory = MEMORY_MIB,
     device: Device = "cpu",
@@ -170,7 +177,7 @@ def mitigate(
     translator: Translator = None,
     lm: Lm = None,
     held_out: Annotated[float, typer.Option(min=0.05, max=0.5, help="Share of images to measure on, without splits.")] = 0.3,
-    sentences: Annotated[int, typer.Option(min=1, help="Sentences sampled for each image.")] = 24,
+    sentences: Annotated[int, typer.Option(min=1, help="Sentences sampled for each image.")] = SENTENCES,
     memory: Memory = MEMORY_MIB,
     device: Device = "cpu",
     seed: Seed = 0,

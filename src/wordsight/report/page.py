@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
+from wordsight.audit import LEAST_USED
 from wordsight.audit.explained import Explained, little_explained
 from wordsight.audit.findings import ClassWord, Finding
 from wordsight.audit.places import Place
@@ -229,7 +230,7 @@ def class_lines(audit: Audit) -> list[ClassLine]:
     seen = {place.label: place for place in audit.places}
     explained = {one.label: one for one in audit.explained}
     limits = audit.settings.get("limits")
-    least = limits.get("used", 0.02) if isinstance(limits, Mapping) else 0.02
+    least = limits.get("used", LEAST_USED) if isinstance(limits, Mapping) else LEAST_USED
     images_of, words_of = _by_label(audit.images), _by_label(audit.words)
     lines = []
     for label in shown_classes(audit):

@@ -5,9 +5,8 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
 
-from wordsight.files import read_kept, replacing
+from wordsight.files import keep_each
 from wordsight.sentences.nucleus import Sampling
 from wordsight.sentences.sampler import ESTIMATOR, MEMORY, Sampled, sample
 from wordsight.tensors import Prefix
@@ -38,23 +37,18 @@ def sample_stored(
         store / f"{hashlib.sha256(f'{settings} {seed} '.encode() + one.tobytes()).hexdigest()[:32]}.json"
         for seed, one in zip(seeds, prefix.detach().float().cpu().numpy(), strict=True)
     ]
-    found = [read_kept(file, _read) for file in files]
-    missing = [i for i, one in enumerate(found) if one is None]
-    for start in range(0, len(missing), part):
-        rows = missing[start : start + part]
-        on_images(len(prefix) - len(missing) + start, len(prefix))
-        fresh = sample(lm, prefix[rows], sentences=sentences, sampling=sampling, seeds=[seeds[i] for i in rows], memory=memory)
-        for i, one in zip(rows, fresh, strict=True):
-            found[i] = one
-            with replacing(files[i]) as partial:
-                partial.write_text(json.dumps(_plain(one)), encoding="utf-8")
-    on_images(len(prefix), len(prefix))
-    return cast("list[Sampled]", found)
+
+    def make(rows: list[int]) -> list[Sampled]:
+        own = [seeds[i] for i in rows]
+        return sample(lm, prefix[rows], sentences=sentences, sampling=sampling, seeds=own, memory=memory)
+
+    return keep_each(files, _read, make, _write, at_once=part, on_done=on_images)
 
 
-def _plain(one: Sampled) -> dict:
+def _write(file: Path, one: Sampled) -> None:
     words = {word: [rate.count, rate.rate, rate.low, rate.high] for word, rate in one.rates.words.items()}
-    return {"said": one.sentences, "words": words, "sentences": one.rates.sentences}
+    kept = {"said": one.sentences, "words": words, "sentences": one.rates.sentences}
+    file.write_text(json.dumps(kept), encoding="utf-8")
 
 
 def _read(file: Path) -> Sampled:

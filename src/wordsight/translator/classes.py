@@ -1,4 +1,4 @@
-"""Breadth without pictures: captions for the 1,000 ImageNet classes, and features made from a classifier head's own rows."""
+"""Breadth without pictures: captions for the 1,000 ImageNet classes, and features of photographs to which a class was added."""
 
 import csv
 from dataclasses import dataclass
