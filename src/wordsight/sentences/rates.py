@@ -8,7 +8,7 @@ times; what they pick beyond or short of that is chance and is taken off::
 
 The sum has expectation zero whatever C is, as long as C is fixed by the beginning and the number of draws that reach it, so the
 rate is unbiased for every word and every k that the draws themselves do not decide. C leaves out tokens that less than
-``LEAST_PICKS`` picks are expected of. ``k`` is the share of picks of w that stay w: 1 for a word that is complete after its
+``LEAST_PICKS`` picks are expected of; a draw of one of them is no pick and counts as it is. ``k`` is the share of picks of w that stay w: 1 for a word that is complete after its
 token, for which the two counts cancel and leave the sum of ``n * p(C)``; near 0 for "gra", which goes on to "graffiti" and
 whose sum is nothing but noise. It is taken from the other half of the strata, so that it does not depend on the draws it is
 used with.
@@ -57,21 +57,23 @@ class Tally:
 
     def observe(self, step: Step) -> None:
         """Take in one step of the tree."""
-        self._expect(step)
+        weighed = self._expect(step)
         draws, cell = step.draws, self._cell[step.draws]
         run, word, goes_on = self._lexicon.after(self._run[draws].long(), step.tokens)
         began = torch.where(goes_on, self._began[draws], step.number)
         before = self._words[draws, began].long()
         new = (word >= 0) & ~(self._words[draws] == word[:, None]).any(1)
         lost = goes_on & (before >= 0) & (before != word)
+        picked = new & torch.isin(_pair(step.node, step.tokens), weighed)
         one = torch.ones(len(draws), dtype=torch.float64)
-        self._add("surplus", cell[new], word[new], -one[new])
+        self._add("surplus", cell[picked], word[picked], -one[picked])
         self._add("picked", cell[new], word[new], one[new])
         self._add("lost", cell[lost], before[lost], one[lost])
         self._words[draws, began] = word.int()
         self._began[draws], self._run[draws] = began, run.int()
 
-    def _expect(self, step: Step) -> None:
+    def _expect(self, step: Step) -> Int[Tensor, " pairs"]:
+        """Add up the picks that are expected; returns the pairs of node and token that they are expected of."""
         nodes = int(step.node[-1]) + 1
         any_draw = step.draws[torch.searchsorted(step.node, torch.arange(nodes))]  # it knows its node's beginning
         size = torch.bincount(step.node)
@@ -79,10 +81,12 @@ class Tally:
         passing, count = (step.node * self._cells + self._cell[step.draws]).unique(return_counts=True)
         cells_of_node = torch.bincount(passing // self._cells, minlength=nodes)
         first_cell = cells_of_node.cumsum(0) - cells_of_node
+        weighed = []
         for found in step.nuclei:
             expected = found.share * size[found.rows, None]
             node, place = (expected >= LEAST_PICKS).nonzero(as_tuple=True)
             token, share, node = found.ids[node, place], found.share[node, place].double(), found.rows[node]
+            weighed.append(_pair(node, token))
             draw = any_draw[node]
             _, word, _ = self._lexicon.after(self._run[draw].long(), token)
             new = word >= 0
@@ -94,6 +98,7 @@ class Tally:
             within = torch.arange(len(pair)) - (repeat.cumsum(0) - repeat)[pair]
             cell = first_cell[node[pair]] + within
             self._add("surplus", passing[cell] % self._cells, word[pair], count[cell] * share[pair])
+        return torch.cat(weighed)
 
     def count(self, words: Sequence[Collection[str]], sentence: Int[Tensor, " draws"]) -> None:
         """Take in the finished sentences: the content words of each distinct one, and which one each draw became."""
@@ -138,6 +143,11 @@ class Tally:
         sums = self._sums[name]
         missing = len(self._lexicon.words) - sums.shape[1]
         return torch.nn.functional.pad(sums, (0, missing))
+
+
+def _pair(node: Int[Tensor, " n"], token: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
+    """One number for a node and a token; tokens are below 2^32."""
+    return (node << 32) | token
 
 
 def _kept(picked: Tensor, lost: Tensor) -> Tensor:
