@@ -37,8 +37,8 @@ from wordsight.features.head import Head, fit_head, with_head
 from wordsight.files import replacing
 from wordsight.mitigation.heads import balanced, groups_of, project, reweighing, reweight
 
-#: Heads that are audited; the others only show how harm grows.
-AUDITED = (0.5, 0.9, 0.95)
+#: Heads that are audited: without shortcut, and with one that does harm; the others only show how harm grows.
+WITHOUT, WITH = 0.5, (0.9, 0.95)
 #: Naming any task's attribute where none is planted is a false alarm.
 ANY = set().union(*(names(a) for task in TASKS for a in (task.x, task.y) if a))
 #: What audits look at, and who says the words.
@@ -93,7 +93,9 @@ def main() -> None:
     explainer = Explainer.starter()
     of = photographs(options.shared, explainer)
     trained = [t for task in TASKS for seed in range(options.seeds) for t in train_heads(task, seed, of, explainer)]
-    audited = [t for t in trained if t.record["agreement"] in AUDITED]
+    audited = [
+        t for t in trained if t.record["agreement"] == WITHOUT or (t.record["agreement"] in WITH and t.record["harmful"])
+    ]
     needed = [rows for t in audited for rows in t.parts.audited() + (t.parts.train if t.to_mend else [])]
     sources = [Words(name, of, explainer, options.sentences, np.unique(np.concatenate(needed))) for name in names_of_sources]
     told: dict = {"machine": f"{platform.machine()}, 2 threads", "translator": explainer.fingerprint[:12]}
@@ -213,18 +215,17 @@ def summary(records: list[dict], source: str) -> dict:
     told: dict = {}
     for kind in KINDS:
         some = [r for r in records if kind in r[source]]
-        for agreement in (0.9, 0.95):
-            hits = [r[source][kind]["hit"] for r in some if r["agreement"] == agreement and r["harmful"]]
+        for agreement in WITH:
+            hits = [r[source][kind]["hit"] for r in some if r["agreement"] == agreement]
             told[f"recall_{agreement}_{kind}"] = [sum(hits), len(hits)]
-        alarms = [r[source][kind]["alarm"] for r in some if r["agreement"] == 0.5]
+        alarms = [r[source][kind]["alarm"] for r in some if r["agreement"] == WITHOUT]
         told[f"alarms_0.5_{kind}"] = [sum(alarms), len(alarms)]
-        anything = [r[source][kind]["findings"] > 0 for r in some if r["agreement"] == 0.5]
+        anything = [r[source][kind]["findings"] > 0 for r in some if r["agreement"] == WITHOUT]
         told[f"any_finding_0.5_{kind}"] = [sum(anything), len(anything)]
-        chosen = [r for r in some if r["agreement"] == 0.5 or r["harmful"]]
-        truth = [r["harmful"] for r in chosen]
+        truth = [r["harmful"] for r in some]
         if len(set(truth)) == 2:
-            told[f"auroc_{kind}"] = round(float(roc_auc_score(truth, [r[source][kind]["severity"] for r in chosen])), 4)
-    worst = [r for r in records if r["agreement"] == 0.95 and r["harmful"]]
+            told[f"auroc_{kind}"] = round(float(roc_auc_score(truth, [r[source][kind]["severity"] for r in some])), 4)
+    worst = [r for r in records if r["agreement"] == max(WITH)]
     for method in ("reweight", "by pseudo-groups", "project", "reweight+project"):
         able = [method in r[source].get("mended", {}) for r in worst]
         if any(able):

@@ -28,10 +28,13 @@ from torch import Tensor
 
 from wordsight.sentences.lexicon import Lexicon
 from wordsight.sentences.tree import Step
+from wordsight.words.content import is_english
 from wordsight.words.scores import WordRate, WordRates, rate_estimate
 
 #: Tokens from which fewer picks are expected at a beginning are left to plain counting.
-LEAST_PICKS = 0.01
+LEAST_PICKS = 0.001
+#: A word that no sentence says is reported from this rate on.
+LEAST_UNSAID = 0.005
 #: The sums kept for each word: sentences that contain it; expected picks minus picks; picks; picks that became another word.
 _SUMS = ("counted", "surplus", "picked", "lost")
 
@@ -117,7 +120,7 @@ class Tally:
         sums.view(-1).index_add_(0, cell * sums.shape[1] + word, amount)
 
     def rates(self, *, conditional: bool = True) -> list[WordRates]:
-        """Each image's words that a sentence says or is expected to; plain shares of sentences unless ``conditional``."""
+        """Each image's words that a sentence says, or may well have said; plain shares of sentences unless ``conditional``."""
         sums = {name: self._padded(name).view(-1, self._strata, len(self._lexicon.words)) for name in _SUMS}
         counted = sums["counted"]
         estimate = counted + _kept(sums["picked"], sums["lost"]) * sums["surplus"] if conditional else counted
@@ -126,8 +129,10 @@ class Tally:
         share = estimate.sum(1) / sentences
         # Strata are independent and, to within one draw, of equal size.
         error = (estimate / size.clamp(min=1)).std(1, correction=min(1, self._strata - 1)) / sqrt(self._strata)
-        # Without a sentence that says it, a word is reported if one is clearly expected to.
-        reported = (counted.sum(1) > 0) | ((share * sentences >= 1) & (share > 2 * error))
+        # Few sentences leave out many words by chance, whose rates are known all the same. What is no English word is the
+        # beginning of one ("fris") that would have gone on, had it been drawn.
+        english = torch.tensor([is_english(word) for word in self._lexicon.words], dtype=torch.bool)
+        reported = (counted.sum(1) > 0) | ((share >= LEAST_UNSAID) & english)
 
         def found(image: int, word: int, drawn: int) -> WordRate:
             estimate = rate_estimate(float(share[image, word]), float(error[image, word]), drawn, parts=self._strata)

@@ -23,7 +23,7 @@ from wordsight.words.scores import WordRates
 #: Independent parts that an image's sentences are drawn in; their differences say how sure a word's rate is.
 STRATA = 20
 #: Changes when rates are estimated in another way: rates that are kept are kept under it.
-ESTIMATOR = 2
+ESTIMATOR = 3
 #: Memory for keys and values by default, in bytes.
 MEMORY = MEMORY_MIB << 20
 #: Sentences an image at most, however precise the rates should be.

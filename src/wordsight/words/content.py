@@ -69,6 +69,12 @@ def lemma(word: str) -> str:
     return simplemma.lemmatize(word, lang="en").lower()
 
 
+@lru_cache(maxsize=100_000)
+def is_english(word: str) -> bool:
+    """Whether the dictionary has this lower-case word."""
+    return simplemma.is_known(word, lang="en")
+
+
 @cache
 def rules_fingerprint() -> str:
     """What decides which words a sentence has: the lists above and the dictionary's version. Counts are kept under it."""
