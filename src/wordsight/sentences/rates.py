@@ -8,10 +8,10 @@ times; what they pick beyond or short of that is chance and is taken off::
 
 The sum has expectation zero whatever C is, as long as C is fixed by the beginning and the number of draws that reach it, so the
 rate is unbiased for every word and every k that the draws themselves do not decide. C leaves out tokens that less than
-``LEAST_PICKS`` picks are expected of; a draw of one of them is no pick and counts as it is. ``k`` is the share of picks of w that stay w: 1 for a word that is complete after its
-token, for which the two counts cancel and leave the sum of ``n * p(C)``; near 0 for "gra", which goes on to "graffiti" and
-whose sum is nothing but noise. It is taken from the other half of the strata, so that it does not depend on the draws it is
-used with.
+``LEAST_PICKS`` picks are expected of; drawing one of them is no pick, and counts. ``k`` is the share of picks of w that
+stay w: 1 for a word that is complete after its token, for which the two counts cancel and leave the sum of ``n * p(C)``; near 0
+for "gra", which goes on to "graffiti" and whose sum is nothing but noise. It is taken from the other half of the strata, so
+that it does not depend on the draws it is used with.
 
 Intervals come from the differences between strata, which are independent of each other, so they hold in every mode; those of
 rare words are kept wider (see ``rate_estimate``), since all the strata can miss the same beginnings. On enumerable models they
