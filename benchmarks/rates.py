@@ -1,0 +1,61 @@
+"""Are the rates of words right, and how much do they vary? Conditional expectation against plain counts of the same sentences.
+
+    python benchmarks/rates.py [--sentences 64] [--runs 20] [--out benchmarks/results/rates.json]
+
+The starter's translator and language model, five photographs that scikit-image and scikit-learn ship. For words with a rate of
+2% or more: by how much the rates differ from the shares of sentences, all runs together, as a share of the rate and in standard
+errors (paired: both are of the same sentences); and their variance over the runs as a share of independent sentences'.
+"""
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+
+import numpy as np
+
+from engine import prefixes
+from wordsight.machine import native_dtype, tune_memory
+from wordsight.sentences.nucleus import Sampling
+from wordsight.sentences.sampler import sample
+from wordsight.starter import starter_language_model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sentences", type=int, default=64)
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/rates.json"))
+    options = parser.parse_args()
+    tune_memory()
+    lm = starter_language_model(dtype=native_dtype("cpu"))
+    too_much, errors, variances = [], [], []
+    for prefix in prefixes():
+        each = prefix[None].expand(options.runs, -1, -1)
+        found = sample(lm, each, sentences=options.sentences, sampling=Sampling(), seeds=range(options.runs))
+        runs = [one.rates.words for one in found]
+        for word in set().union(*runs):
+            rates = np.array([run[word].rate if word in run else 0.0 for run in runs])
+            shares = np.array([run[word].count / options.sentences if word in run else 0.0 for run in runs])
+            mean, off = shares.mean(), rates - shares
+            if rates.mean() >= 0.02 and off.std() > 0:
+                too_much.append(off.mean() / mean)
+                errors.append(off.mean() / (off.std(ddof=1) / np.sqrt(options.runs)))
+                variances.append(rates.var(ddof=1) * options.sentences / (mean * (1 - mean)))
+    figures = {
+        "sentences": options.sentences,
+        "runs": options.runs,
+        "words": len(errors),
+        "rate_above_counts_mean": round(statistics.mean(too_much), 4),
+        "standard_errors_mean": round(statistics.mean(errors), 3),
+        "beyond_1.96_standard_errors": round(float((np.abs(errors) > 1.96).mean()), 3),
+        "variance_of_independent_median": round(statistics.median(variances), 3),
+        "variance_of_independent_mean": round(statistics.mean(variances), 3),
+    }
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(figures, indent=2) + "\n")
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()
