@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from wordsight.sentences.sampler import sample
 from wordsight.sentences.tree import Step, grow
 from wordsight.starter import starter_language_model
 from wordsight.translator.language_model import LanguageModel
+from wordsight.words.scores import WordRate
 
 EXACT = Sampling(mode="exact")
 MANY, FEW = 5000, 500
@@ -141,6 +142,17 @@ def as_precise_as_independent(lm: LanguageModel, prefix: torch.Tensor, gain: flo
     }
 
 
+def rates_of(word: str, runs: Sequence[Mapping[str, WordRate]]) -> list[float]:
+    """A word's rate in each run."""
+    return [run[word].rate if word in run else 0.0 for run in runs]
+
+
+def share_of_independent(rates: Sequence[float], sentences: int) -> float:
+    """The variance of a word's rates as a share of what so many independent sentences would have."""
+    mean = statistics.mean(rates)
+    return statistics.variance(rates) / (mean * (1 - mean) / sentences)
+
+
 def variance_by_word(lm: LanguageModel, prefix: torch.Tensor, *, sentences: int = 200, runs: int = 10) -> dict[str, object]:
     """Variance of each word's rate over runs, as a share of what independent sentences would have; for every way of ours."""
     found: dict[str, dict[str, float]] = {}
@@ -154,11 +166,10 @@ def variance_by_word(lm: LanguageModel, prefix: torch.Tensor, *, sentences: int 
             options = {"sentences": sentences, "sampling": Sampling(mode=mode), "seeds": [seed], "conditional": conditional}
             each.append(sample(lm, prefix[None], **options)[0].rates.words)
         for word in each[0]:
-            rates = [one[word].rate if word in one else 0.0 for one in each]
+            rates = rates_of(word, each)
             mean = statistics.mean(rates)
             if 0.02 <= mean <= 0.98:
-                share = statistics.variance(rates) / (mean * (1 - mean) / sentences)
-                found.setdefault(word, {"rate": round(mean, 4)})[name] = round(share, 3)
+                found.setdefault(word, {"rate": round(mean, 4)})[name] = round(share_of_independent(rates, sentences), 3)
     complete = {word: row for word, row in found.items() if len(row) == 4}
     medians = {
         name: statistics.median(row[name] for row in complete.values()) for name in ("stratified", "conditional", "both")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine import prefixes
+from engine import prefixes, rates_of, share_of_independent
 from wordsight.machine import native_dtype, tune_memory
 from wordsight.sentences.nucleus import Sampling
 from wordsight.sentences.sampler import sample
@@ -35,15 +35,14 @@ def main() -> None:
         each = prefix[None].expand(2 * options.runs, -1, -1)
         found = sample(lm, each, sentences=options.sentences, sampling=Sampling(), seeds=range(2 * options.runs))
         runs, others = ([one.rates.words for one in found[half::2]] for half in (0, 1))
-        chosen = [w for w in set().union(*others) if sum(o[w].rate for o in others if w in o) >= 0.02 * options.runs]
-        for word in chosen:
-            rates = np.array([run[word].rate if word in run else 0.0 for run in runs])
+        for word in set().union(*others):
+            rates = np.array(rates_of(word, runs))
             shares = np.array([run[word].count / options.sentences if word in run else 0.0 for run in runs])
-            mean, off = rates.mean(), rates - shares
-            if mean > 0 and off.std() > 0:
+            off = rates - shares
+            if statistics.mean(rates_of(word, others)) >= 0.02 and off.std() > 0:
                 above.append(off.mean())
                 errors.append(off.mean() / (off.std(ddof=1) / np.sqrt(options.runs)))
-                variances.append(rates.var(ddof=1) * options.sentences / (mean * (1 - mean)))
+                variances.append(share_of_independent(rates.tolist(), options.sentences))
     figures = {
         "sentences": options.sentences,
         "runs": options.runs,

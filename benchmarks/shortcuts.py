@@ -93,9 +93,7 @@ def main() -> None:
     explainer = Explainer.starter()
     of = photographs(options.shared, explainer)
     trained = [t for task in TASKS for seed in range(options.seeds) for t in train_heads(task, seed, of, explainer)]
-    audited = [
-        t for t in trained if t.record["agreement"] == WITHOUT or (t.record["agreement"] in WITH and t.record["harmful"])
-    ]
+    audited = [t for t in trained if t.to_audit]
     needed = [rows for t in audited for rows in t.parts.audited() + (t.parts.train if t.to_mend else [])]
     sources = [Words(name, of, explainer, options.sentences, np.unique(np.concatenate(needed))) for name in names_of_sources]
     told: dict = {"machine": f"{platform.machine()}, 2 threads", "translator": explainer.fingerprint[:12]}
@@ -128,9 +126,14 @@ class Trained:
     record: dict
 
     @property
+    def to_audit(self) -> bool:
+        """Whether it has no shortcut, or one that does harm."""
+        return self.record["agreement"] == WITHOUT or (self.record["agreement"] in WITH and self.record["harmful"])
+
+    @property
     def to_mend(self) -> bool:
         """Whether it is bad enough."""
-        return self.record["harmful"] and self.record["agreement"] == max(AGREEMENTS)
+        return self.record["harmful"] and self.record["agreement"] == max(WITH)
 
 
 def train_heads(task: Task, seed: int, of: Photographs, explainer: Explainer) -> list[Trained]:

@@ -60,16 +60,17 @@ class Tally:
 
     def observe(self, step: Step) -> None:
         """Take in one step of the tree."""
-        weighed = self._expect(step)
+        expected = self._expect(step)
         draws, cell = step.draws, self._cell[step.draws]
         run, word, goes_on = self._lexicon.after(self._run[draws].long(), step.tokens)
         began = torch.where(goes_on, self._began[draws], step.number)
         before = self._words[draws, began].long()
         new = (word >= 0) & ~(self._words[draws] == word[:, None]).any(1)
         lost = goes_on & (before >= 0) & (before != word)
-        picked = new & torch.isin(_pair(step.node, step.tokens), weighed)
+        # Only what was expected is taken off; what becomes of a word's tokens is learned from all of them.
+        taken = new & torch.isin(_pair(step.node, step.tokens), expected)
         one = torch.ones(len(draws), dtype=torch.float64)
-        self._add("surplus", cell[picked], word[picked], -one[picked])
+        self._add("surplus", cell[taken], word[taken], -one[taken])
         self._add("picked", cell[new], word[new], one[new])
         self._add("lost", cell[lost], before[lost], one[lost])
         self._words[draws, began] = word.int()
@@ -84,12 +85,12 @@ class Tally:
         passing, count = (step.node * self._cells + self._cell[step.draws]).unique(return_counts=True)
         cells_of_node = torch.bincount(passing // self._cells, minlength=nodes)
         first_cell = cells_of_node.cumsum(0) - cells_of_node
-        weighed = []
+        pairs = []
         for found in step.nuclei:
             expected = found.share * size[found.rows, None]
             node, place = (expected >= LEAST_PICKS).nonzero(as_tuple=True)
             token, share, node = found.ids[node, place], found.share[node, place].double(), found.rows[node]
-            weighed.append(_pair(node, token))
+            pairs.append(_pair(node, token))
             draw = any_draw[node]
             _, word, _ = self._lexicon.after(self._run[draw].long(), token)
             new = word >= 0
@@ -101,7 +102,7 @@ class Tally:
             within = torch.arange(len(pair)) - (repeat.cumsum(0) - repeat)[pair]
             cell = first_cell[node[pair]] + within
             self._add("surplus", passing[cell] % self._cells, word[pair], count[cell] * share[pair])
-        return torch.cat(weighed)
+        return torch.cat(pairs)
 
     def count(self, words: Sequence[Collection[str]], sentence: Int[Tensor, " draws"]) -> None:
         """Take in the finished sentences: the content words of each distinct one, and which one each draw became."""
