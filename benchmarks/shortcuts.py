@@ -29,8 +29,9 @@ from sklearn.metrics import roc_auc_score
 from shortcut_data import AGREEMENTS, Photographs, Split, groups, labels_of, photographs, split
 from shortcut_tasks import TASKS, WORDS, Task, names
 from shortcut_words import Words
-from wordsight.audit.findings import Evidence, Finding, Limits, findings, presence_level
+from wordsight.audit.findings import VERDICTS, ClassWord, Evidence, Finding, Limits, findings, presence_level
 from wordsight.audit.kinds import class_itself
+from wordsight.audit.statistics import Estimate
 from wordsight.explain import Explainer
 from wordsight.features.classifier import Classifier
 from wordsight.features.head import Head, fit_head, with_head
@@ -163,6 +164,8 @@ def judged(source: Words, of: Trained, explainer: Explainer, limits: Limits) -> 
             continue
         evidence, table = source.audit(head, task, rows, limits)
         own[kind] = judged_findings(findings(evidence, table), task)
+        # Few images against the shortcut can show its harm: with one or two of them silence says little.
+        own[kind] |= {"images": [len(group) for group in rows], "steps": steps(table, task)}
         if source.name == "sentences":
             words, largest = ranked_keywords(evidence, task)
             # What wrong images of a class have is the other class's attribute: either may be named for either class.
@@ -178,11 +181,36 @@ def planted(task: Task) -> set[str]:
     return names(task.x) | (names(task.y) if task.y else set())
 
 
+def named_for(task: Task) -> dict[str, set[str]]:
+    """The words that name what was planted, by the class that it goes along with."""
+    return {task.a: names(task.x)} | ({task.b: names(task.y)} if task.y else {})
+
+
+def steps(table: list[ClassWord], task: Task) -> list[dict]:
+    """How far each word that names what was planted came, and on what figures."""
+    named = named_for(task)
+    return [
+        {
+            "label": one.label,
+            "word": one.word,
+            "verdict": one.verdict,
+            "images_with": one.images_with,
+            "strength": round(one.strength, 2),
+            **{what: _short(getattr(one, what)) for what in ("encoded", "used", "missed", "mistaken")},
+        }
+        for one in table
+        if one.word in named.get(one.label, ())
+    ]
+
+
+def _short(one: Estimate | None) -> list[float] | None:
+    return None if one is None else [round(v, 3) for v in (one.value, one.low, one.high)]
+
+
 def judged_findings(found: list[Finding], task: Task) -> dict:
     """An audit's findings against what was planted; its severity is that of the findings that name it."""
-    named = {task.a: names(task.x)} | ({task.b: names(task.y)} if task.y else {})
     sizes = [one.severity.value for one in found if one.about.word in planted(task)]
-    return against_truth(ranking(found), named, max(sizes, default=0.0))
+    return against_truth(ranking(found), named_for(task), max(sizes, default=0.0))
 
 
 def against_truth(found: dict[str, list[str]], named: dict[str, set[str]], severity: float) -> dict:
@@ -221,6 +249,11 @@ def summary(records: list[dict], source: str) -> dict:
         for agreement in WITH:
             hits = [r[source][kind]["hit"] for r in some if r["agreement"] == agreement]
             told[f"recall_{agreement}_{kind}"] = [sum(hits), len(hits)]
+        # How far the planted words came at best, where a shortcut does harm.
+        harmed = [r[source][kind]["steps"] for r in some if r["harmful"] and "steps" in r[source][kind]]
+        if harmed:
+            furthest = [max((VERDICTS.index(one["verdict"]) for one in own), default=1) for own in harmed]
+            told[f"furthest_{kind}"] = {verdict: furthest.count(i) for i, verdict in enumerate(VERDICTS) if i}
         alarms = [r[source][kind]["alarm"] for r in some if r["agreement"] == WITHOUT]
         told[f"alarms_0.5_{kind}"] = [sum(alarms), len(alarms)]
         anything = [r[source][kind]["findings"] > 0 for r in some if r["agreement"] == WITHOUT]
