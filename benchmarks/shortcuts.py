@@ -176,14 +176,14 @@ def judged(source: Words, of: Trained, explainer: Explainer, limits: Limits) -> 
     return {source.name: own} | ({"keywords": keywords} if keywords else {})
 
 
-def planted(task: Task) -> set[str]:
-    """The words that name what was planted."""
-    return names(task.x) | (names(task.y) if task.y else set())
-
-
 def named_for(task: Task) -> dict[str, set[str]]:
     """The words that name what was planted, by the class that it goes along with."""
     return {task.a: names(task.x)} | ({task.b: names(task.y)} if task.y else {})
+
+
+def planted(task: Task) -> set[str]:
+    """The words that name what was planted."""
+    return set().union(*named_for(task).values())
 
 
 def steps(table: list[ClassWord], task: Task) -> list[dict]:
