@@ -29,9 +29,9 @@ from sklearn.metrics import roc_auc_score
 from shortcut_data import AGREEMENTS, Photographs, Split, groups, labels_of, photographs, split
 from shortcut_tasks import TASKS, WORDS, Task, names
 from shortcut_words import Words
+from study import row
 from wordsight.audit.findings import VERDICTS, ClassWord, Evidence, Finding, Limits, findings, presence_level
 from wordsight.audit.kinds import class_itself
-from wordsight.audit.statistics import Estimate
 from wordsight.explain import Explainer
 from wordsight.features.classifier import Classifier
 from wordsight.features.head import Head, fit_head, with_head
@@ -190,21 +190,10 @@ def steps(table: list[ClassWord], task: Task) -> list[dict]:
     """How far each word that names what was planted came, and on what figures."""
     named = named_for(task)
     return [
-        {
-            "label": one.label,
-            "word": one.word,
-            "verdict": one.verdict,
-            "images_with": one.images_with,
-            "strength": round(one.strength, 2),
-            **{what: _short(getattr(one, what)) for what in ("encoded", "used", "missed", "mistaken")},
-        }
+        {"label": one.label, "strength": round(one.strength, 2), **row(one)}
         for one in table
         if one.word in named.get(one.label, ())
     ]
-
-
-def _short(one: Estimate | None) -> list[float] | None:
-    return None if one is None else [round(v, 3) for v in (one.value, one.low, one.high)]
 
 
 def judged_findings(found: list[Finding], task: Task) -> dict:
