@@ -18,6 +18,7 @@ AGREEMENTS = (0.5, 0.7, 0.8, 0.9, 0.95)
 #: Photographs of dev by whose loss the starter's weights were chosen.
 _CHOSEN_BY = 200
 _LEAST_TRAINING = 25
+_FOR_TRAINING = 2 / 3
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Split:
     train: list[np.ndarray]
     test: list[np.ndarray]
     balanced: list[np.ndarray]
-    biased: list[np.ndarray]
+    biased: list[np.ndarray]  # may be some of the balanced audits' images, but none that was trained on or tested with
     unseen: list[np.ndarray] | None  # balanced, none of it seen by the translator; None if a group has fewer than ten
 
     def audited(self) -> list[np.ndarray]:
@@ -92,13 +93,15 @@ def split(rows: list[np.ndarray], agreement: float, seed: int, seen: np.ndarray)
     if unseen is not None:
         rows = [g[~np.isin(g, u)] for g, u in zip(rows, unseen, strict=True)]
     test, audit, rest = ([g[:held] for g in rows], [g[held : 2 * held] for g in rows], [g[2 * held :] for g in rows])
+    # A third of the scarcest group stays for the biased audit, which else would have an image or two against the shortcut.
     fitting = min(_fitting(rest, (max(AGREEMENTS), 0.5, 0.5, max(AGREEMENTS))))
     assert min(map(len, test)) >= 25, "too few test images"
     assert fitting >= _LEAST_TRAINING, f"only {fitting} training images a class"
-    most = min(400, fitting)
+    most = min(400, max(_LEAST_TRAINING, round(_FOR_TRAINING * fitting)))
     shares = (agreement, 1 - agreement, 1 - agreement, agreement)
     train = [g[: round(most * share)] for g, share in zip(rest, shares, strict=True)]
-    spare = [np.concatenate([a, g[len(t) :]]) for a, g, t in zip(audit, rest, train, strict=True)]
+    kept = unseen or [np.empty(0, dtype=int)] * 4
+    spare = [np.concatenate([a, g[len(t) :], u]) for a, g, t, u in zip(audit, rest, train, kept, strict=True)]
     many = min(200, *_fitting(spare, shares))
     biased = [g[: round(many * share)] for g, share in zip(spare, shares, strict=True)]
     return Split(train, test, audit, biased, unseen)
