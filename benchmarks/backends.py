@@ -19,9 +19,9 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from wordsight.machine import tune_memory
-from wordsight.starter import starter_language_model
-from wordsight.translator.language_model import LanguageModel
+from wordsight.language.model import LanguageModel
+from wordsight.language.starter import starter_language_model
+from wordsight.runtime import tune_memory
 
 ROWS, POSITIONS = 512, 16
 

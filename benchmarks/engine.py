@@ -30,13 +30,13 @@ from sklearn.datasets import load_sample_image
 
 from wordsight.explain import Explainer
 from wordsight.features.extraction import extract
-from wordsight.machine import native_dtype, tune_memory
-from wordsight.sentences.nucleus import Sampling
+from wordsight.language.model import LanguageModel
+from wordsight.language.starter import starter_language_model
+from wordsight.runtime import native_dtype, tune_memory
+from wordsight.sentences.estimates import WordRate
+from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.sampler import sample
 from wordsight.sentences.tree import Step, grow
-from wordsight.starter import starter_language_model
-from wordsight.translator.language_model import LanguageModel
-from wordsight.words.scores import WordRate
 
 EXACT = Sampling(mode="exact")
 MANY, FEW = 5000, 500

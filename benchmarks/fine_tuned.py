@@ -24,17 +24,19 @@ from shortcut_data import Photographs, Split, groups, labels_of, photographs, sp
 from shortcut_tasks import TASKS, Task
 from shortcuts import HARM, accuracies, judged_findings
 from starter_data import lines
-from wordsight.audit.findings import Limits
-from wordsight.audits import audit_images
+from wordsight.audits.findings import Limits
+from wordsight.audits.run import audit_images
+from wordsight.classifiers.classifier import Classifier
+from wordsight.classifiers.head import with_head
+from wordsight.classifiers.starter import CROPS, starter_model
+from wordsight.classifiers.timm_models import from_timm_model
 from wordsight.explain import Explainer
-from wordsight.features.classifier import Classifier, from_timm_model
-from wordsight.features.extraction import extract_stored, read_picture
-from wordsight.features.head import fit_head, with_head
-from wordsight.fetch import cache_folder
+from wordsight.features.extraction import extract_stored, open_rgb
+from wordsight.features.heads import fit_head
 from wordsight.images.labelled import LabelledImages
-from wordsight.starter import CROPS, starter_model
-from wordsight.transfer import transfer_translator
+from wordsight.storage import cache_folder
 from wordsight.translator.checkpoint import load_translator
+from wordsight.translator.transfer import transfer_translator
 
 
 def fine_tuned(of: Photographs, parts: Split, task: Task, explainer: Explainer, *, epochs: int = 20) -> Classifier:
@@ -43,7 +45,7 @@ def fine_tuned(of: Photographs, parts: Split, task: Task, explainer: Explainer, 
     model: Any = starter_model().eval()  # training mode would change the statistics of what is to stay
     model.classifier = nn.Linear(model.classifier.in_features, 2)
     here, label, _ = labels_of(parts.train)
-    views = torch.stack([explainer.classifier.prepare(read_picture(of.files[row])) for row in here])
+    views = torch.stack([explainer.classifier.prepare(open_rgb(of.files[row])) for row in here])
     count = views.shape[1]
     with torch.inference_mode():
         before = torch.cat([model.blocks[:-1](model.bn1(model.conv_stem(some))) for some in views.flatten(0, 1).split(16)])

@@ -19,12 +19,13 @@ from PIL import Image
 from tqdm import tqdm
 
 from starter_data import held_out_class, imagenet_sample
+from wordsight.classifiers.imagenet import imagenet_classes
 from wordsight.errors import WordsightError
 from wordsight.explain import Explainer, Explanation
+from wordsight.features.maps import HeatMap, class_map
 from wordsight.images.files import read_image
-from wordsight.locating import HeatMap, class_map, word_maps
-from wordsight.translator.classes import imagenet_classes
-from wordsight.words.content import lemma
+from wordsight.language.content import lemma
+from wordsight.words.maps import word_maps
 
 SIDE = 448
 CORNERS = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5))
@@ -43,9 +44,9 @@ def inside(found: HeatMap, corner: tuple[float, float]) -> float:
     return found.share_inside(*corner, corner[0] + 0.5, corner[1] + 0.5)
 
 
-def map_of(explainer: Explainer, picture: Image.Image, said: Explanation, nouns: set[str]) -> HeatMap | None:
+def map_of(explainer: Explainer, picture: Image.Image, observed: Explanation, nouns: set[str]) -> HeatMap | None:
     """The map of the most frequent of some words, if one of the twenty most frequent is one of them and has a gradient."""
-    word = next((word for word in said.top(20) if word in nouns), None)
+    word = next((word for word in observed.top(20) if word in nouns), None)
     if word is None:
         return None
     try:
@@ -77,10 +78,10 @@ def main() -> None:
         corner = draw.choice(CORNERS)
         picture = square(back_path, SIDE)
         picture.paste(square(object_path, SIDE // 2), (round(corner[0] * SIDE), round(corner[1] * SIDE)))
-        (said,) = explainer.explain(picture, sentences=64)
+        (observed,) = explainer.explain(picture, sentences=64)
         nouns = {number: {lemma(noun) for noun in imagenet_classes()[number].nouns} for number in (c, other)}
-        of_object = map_of(explainer, picture, said, nouns[c] - nouns[other])
-        of_back = map_of(explainer, picture, said, nouns[other] - nouns[c])
+        of_object = map_of(explainer, picture, observed, nouns[c] - nouns[other])
+        of_back = map_of(explainer, picture, observed, nouns[other] - nouns[c])
         if of_object is not None:
             objects.append(inside(of_object, corner))
             grad_cam.append(inside(class_map(explainer.classifier, picture, explainer.classifier.labels[c]), corner))

@@ -15,7 +15,7 @@ import csv
 import sys
 from pathlib import Path
 
-from wordsight.machine import declare_torchvision_operators
+from wordsight.runtime import declare_torchvision_operators
 
 # A WordNet lemma of an ancestor, and the everyday word for it. Too general on purpose left out: animal, mammal, object,
 # artifact, device, equipment, container, structure, covering, implement, creature.

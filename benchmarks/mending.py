@@ -1,8 +1,8 @@
-"""Heads with a harmful shortcut, mended as a user would: every method of ``wordsight mitigate`` against knowing the groups.
+"""Heads with a harmful shortcut, mitigation as a user would: every method of ``wordsight mitigate`` against knowing the groups.
 
     python benchmarks/mending.py SHARED [--seeds 1] [--sentences 24] [--methods reweight,mask,project,reweight+project]
 
-The heads are those of benchmarks/shortcuts.py that hang on their planted attribute at 95% agreement. Each is mended with that
+The heads are those of benchmarks/shortcuts.py that hang on their planted attribute at 95% agreement. Each is mitigation with that
 attribute's word on its own training photographs, which are as biased, and scored on its test photographs by true groups, which
 nothing else sees. Writes benchmarks/results/mending.json as it goes.
 """
@@ -18,12 +18,12 @@ import numpy as np
 from shortcut_data import Photographs, labels_of, photographs
 from shortcut_tasks import TASKS
 from shortcuts import Trained, train_heads
+from wordsight.classifiers.head import with_head
 from wordsight.errors import WordsightError
 from wordsight.explain import Explainer
-from wordsight.features.head import with_head
-from wordsight.files import replacing
 from wordsight.images.labelled import LabelledImages
-from wordsight.mending import METHODS, Suspect, mend
+from wordsight.mitigation.run import METHODS, Target, mitigate
+from wordsight.storage import replacing
 
 
 def data_of(one: Trained, of: Photographs) -> LabelledImages:
@@ -38,13 +38,15 @@ def data_of(one: Trained, of: Photographs) -> LabelledImages:
     return LabelledImages(paths, labels, groups, splits)
 
 
-def mended(one: Trained, of: Photographs, explainer: Explainer, method: str, sentences: int) -> dict[str, float] | str:
+def mitigation(one: Trained, of: Photographs, explainer: Explainer, method: str, sentences: int) -> dict[str, float] | str:
     """Worst group and mean over groups after mending; or why it could not be done."""
     own = Explainer(with_head(explainer.classifier, one.head), explainer.lm, explainer.translator, explainer.card)
-    suspect = Suspect(one.task.a, one.task.x)
+    target = Target(one.task.a, one.task.x)
     with TemporaryDirectory() as folder:
         try:
-            after = mend(data_of(one, of), own, suspect, Path(folder) / "head.safetensors", method=method, sentences=sentences)
+            after = mitigate(
+                data_of(one, of), own, target, Path(folder) / "head.safetensors", method=method, sentences=sentences
+            )
         except WordsightError as error:
             return str(error)
     groups = [group.accuracy for group in after.after.groups]
@@ -52,15 +54,15 @@ def mended(one: Trained, of: Photographs, explainer: Explainer, method: str, sen
 
 
 def summary(records: list[dict], methods: list[str]) -> dict[str, dict]:
-    """Mean gains in the worst group and on average; a head that a method cannot mend stays as it is."""
+    """Mean gains in the worst group and on average; a head that a method cannot mitigate stays as it is."""
     told = {}
     oracle = float(np.mean([r["oracle"]["worst"] - r["worst"] for r in records]))
     for method in methods:
-        after = [r["mended"][method] if isinstance(r["mended"][method], dict) else r for r in records]
+        after = [r["mitigation"][method] if isinstance(r["mitigation"][method], dict) else r for r in records]
         gain = float(np.mean([a["worst"] - r["worst"] for a, r in zip(after, records, strict=True)]))
         average = float(np.mean([a["average"] - r["average"] for a, r in zip(after, records, strict=True)]))
         told[method] = {"gain": round(gain, 4), "of_the_oracles": round(gain / oracle, 3) if oracle else None}
-        told[method] |= {"average": round(average, 4), "heads": sum(isinstance(r["mended"][method], dict) for r in records)}
+        told[method] |= {"average": round(average, 4), "heads": sum(isinstance(r["mitigation"][method], dict) for r in records)}
     return told | {"oracle": {"gain": round(oracle, 4), "heads": len(records)}}
 
 
@@ -82,8 +84,8 @@ def main() -> None:
     told |= {"sentences": options.sentences, "seeds": options.seeds, "heads": len(heads)}
     records = []
     for one in heads:
-        done = {method: mended(one, of, explainer, method, options.sentences) for method in methods}
-        records.append(one.record | {"mended": done})
+        done = {method: mitigation(one, of, explainer, method, options.sentences) for method in methods}
+        records.append(one.record | {"mitigation": done})
         print(f"{len(records)}/{len(heads)} {one.task.name}", round(one.record["worst"], 2), done, flush=True)
         told |= {"summary": summary(records, methods), "records": records}
         with replacing(options.out) as partial:

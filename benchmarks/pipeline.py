@@ -20,7 +20,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from engine import matrix_rate
-from wordsight.machine import native_dtype
+from wordsight.runtime import native_dtype
 
 IMAGES = 256
 BATCH = 16
@@ -47,7 +47,7 @@ def plain_features(folder: Path, _: Path) -> float:
 
 def our_features(folder: Path, _: Path) -> float:
     """Images a second of ``extract`` with the same one view."""
-    from wordsight.features.classifier import from_timm_model
+    from wordsight.classifiers.timm_models import from_timm_model
     from wordsight.features.extraction import extract
 
     classifier = from_timm_model(timm_starter(), name="starter", crops=(None,), labels=None, device="cpu")
@@ -59,8 +59,10 @@ def our_features(folder: Path, _: Path) -> float:
 
 def timm_starter():
     """The starter's network as timm gives it."""
-    from wordsight.machine import declare_torchvision_operators
-    from wordsight.starter import _LITE0, fetch_member
+    from wordsight.starter import fetch_member
+
+    from wordsight.classifiers.starter import _LITE0
+    from wordsight.runtime import declare_torchvision_operators
 
     declare_torchvision_operators()
     import timm
@@ -73,7 +75,7 @@ def timm_starter():
 
 def plain_training(_: Path, captions: Path) -> float:
     """Caption-image pairs a second: one caption a row, padded, the model's own loss, float32, features at hand."""
-    from wordsight.starter import starter_language_model
+    from wordsight.language.starter import starter_language_model
     from wordsight.translator.mlp import Translator
 
     lm = starter_language_model()
@@ -100,9 +102,9 @@ def plain_training(_: Path, captions: Path) -> float:
 
 def our_training(_: Path, captions: Path) -> float:
     """Caption-image pairs a second of ``train`` in its own precision, all captions of an image in a row."""
-    from wordsight.starter import starter_language_model
+    from wordsight.language.starter import starter_language_model
     from wordsight.translator.mlp import Translator
-    from wordsight.translator.training import Captioned, Settings, train
+    from wordsight.translator.optimisation import Captioned, Settings, train
 
     lm = starter_language_model(dtype=native_dtype("cpu"))
     tokens = token_ids(lm, captions)[: STEPS * BATCH]
@@ -131,7 +133,7 @@ def operations_an_image() -> int:
 
 def operations_a_pair(captions: Path) -> float:
     """Floating-point operations of a training step, forward and backward, by caption-image pair."""
-    from wordsight.starter import starter_language_model
+    from wordsight.language.starter import starter_language_model
     from wordsight.translator.mlp import Translator
     from wordsight.translator.packing import caption_loss, pack
 

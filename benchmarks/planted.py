@@ -22,17 +22,18 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageOps
 
-from wordsight.audit.explained import Explained, explained
-from wordsight.audit.places import Place, places
-from wordsight.audits import rate_matrix
+from wordsight.audits.explained import Explained, explained
+from wordsight.audits.observations import rate_matrix
+from wordsight.audits.places import Place, places
+from wordsight.classifiers.classifier import Classifier
+from wordsight.classifiers.head import Head
 from wordsight.explain import Explainer
-from wordsight.features.classifier import Classifier
-from wordsight.features.extraction import read_picture
-from wordsight.features.head import Head, fit_head
-from wordsight.fetch import cache_folder
-from wordsight.locating import locate
+from wordsight.features.extraction import open_rgb
+from wordsight.features.heads import fit_head
+from wordsight.features.maps import locate
 from wordsight.sentences.sampler import Sampled
 from wordsight.sentences.store import sample_stored
+from wordsight.storage import cache_folder
 from wordsight.tensors import Features
 
 Plant: TypeAlias = Callable[[Image.Image], Image.Image]
@@ -65,7 +66,7 @@ class Photographs:
     def __init__(self, explainer: Explainer, folders: Sequence[Path], images: int) -> None:
         self.explainer, self.classifier = explainer, explainer.classifier
         self.labels = tuple(folder.name for folder in folders)
-        read = [[read_picture(path) for path in sorted(folder.glob("*"))[: 2 * images]] for folder in folders]
+        read = [[open_rgb(path) for path in sorted(folder.glob("*"))[: 2 * images]] for folder in folders]
         self.clean, self.further = [own[:images] for own in read], [own[images:] for own in read]
         self.z = [features(self.classifier, own) for own in self.clean]
 
@@ -109,17 +110,19 @@ class Photographs:
             "remarkable": [one.label for one in found if one.remarkable],
         }
         if planted is not None:
-            called = head.logits(self.z[planted][0::2]).argmax(1)
-            record["called_so_without_it"] = float((called == planted).float().mean())
-        said = [one for c, own in enumerate(z) for one in (self.describe(own[0::2]) if c == planted else self.said[c])]
-        words = self.explained(head, z, said, self.labels)
+            predicted = head.logits(self.z[planted][0::2]).argmax(1)
+            record["called_so_without_it"] = float((predicted == planted).float().mean())
+        observed = [one for c, own in enumerate(z) for one in (self.describe(own[0::2]) if c == planted else self.said[c])]
+        words = self.explained(head, z, observed, self.labels)
         return record | {"explained": shares(words), "words_explain_little": [one.label for one in words if one.remarkable]}
 
-    def explained(self, head: Head, z: Sequence[Features], said: Sequence[Sampled], labels: tuple[str, ...]) -> list[Explained]:
+    def explained(
+        self, head: Head, z: Sequence[Features], observed: Sequence[Sampled], labels: tuple[str, ...]
+    ) -> list[Explained]:
         """How much of each class's score the words explain."""
         logits = head.logits(torch.cat([own[0::2] for own in z])).double().numpy()
         logits -= logits.mean(1, keepdims=True)
-        _, rates = rate_matrix(said, least=5)
+        _, rates = rate_matrix(observed, least=5)
         return explained(rates, logits, labels, np.bincount(logits.argmax(1), minlength=len(labels)))
 
     def stamped_apart(self, planted: int) -> dict[str, Any]:
@@ -127,13 +130,13 @@ class Photographs:
         pictures = [stamp(picture) for picture in self.further[planted]]
         z, labels = [*self.z, features(self.classifier, pictures)], (*self.labels, "stamped")
         head = self.head(z, labels)
-        words = self.explained(head, z, [*chain(*self.said), *self.describe(z[-1][0::2])], labels)
+        words = self.explained(head, z, [*chain(*self.observed), *self.describe(z[-1][0::2])], labels)
         found = self.places(head, [*self.clean, pictures], labels)
-        called = head.logits(z[-1][0::2]).argmax(1)
+        predicted = head.logits(z[-1][0::2]).argmax(1)
         return {
             "planted": "a class of its own",
             "in": self.labels[planted],
-            "called_stamped": float((called == len(self.labels)).float().mean()),
+            "called_stamped": float((predicted == len(self.labels)).float().mean()),
             "explained": shares(words),
             "words_explain_little": [one.label for one in words if one.remarkable],
             "agreement": {one.label: round(one.agreement.value, 3) for one in found},

@@ -16,7 +16,7 @@ from PIL import Image
 from skimage import data
 
 from wordsight.explain import Explainer
-from wordsight.starter import starter_language_model
+from wordsight.language.starter import starter_language_model
 
 
 def difference(a: dict[str, float], b: dict[str, float]) -> float:

@@ -20,12 +20,12 @@ import numpy as np
 from tqdm import tqdm
 
 from starter_data import held_out_class, imagenet_sample, lines
+from wordsight.classifiers.imagenet import imagenet_classes
 from wordsight.explain import Explainer, Explanation
 from wordsight.features.extraction import extract_stored
-from wordsight.fetch import cache_folder
+from wordsight.language.content import lemma
+from wordsight.storage import cache_folder
 from wordsight.translator.captions import read_captions
-from wordsight.translator.classes import imagenet_classes
-from wordsight.words.content import lemma
 from wordsight.words.scores import jaccard
 
 

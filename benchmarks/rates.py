@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from engine import prefixes, rates_of, share_of_independent
-from wordsight.machine import native_dtype, tune_memory
-from wordsight.sentences.nucleus import Sampling
+from wordsight.language.starter import starter_language_model
+from wordsight.runtime import native_dtype, tune_memory
+from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.sampler import sample
-from wordsight.starter import starter_language_model
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from shortcut_tasks import CLASSES, WORDS, Task
 from starter_data import lines
 from wordsight.explain import Explainer
 from wordsight.features.extraction import extract_stored
-from wordsight.fetch import cache_folder
+from wordsight.storage import cache_folder
 from wordsight.translator.captions import read_captions
 
 #: Heads are trained on sets in which class and attribute agree in these shares of the images.

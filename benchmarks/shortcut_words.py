@@ -7,18 +7,20 @@ import torch
 
 from shortcut_data import Photographs, labels_of
 from shortcut_tasks import WORDS, Task
-from wordsight.audit.findings import ClassWord, Evidence, Limits, class_words
-from wordsight.audit.kinds import class_itself
-from wordsight.audit.statistics import Estimate
-from wordsight.audits import Said, Uses, rate_matrix
+from wordsight.audits.findings import ClassWord, Evidence, Limits, class_words
+from wordsight.audits.kinds import class_itself
+from wordsight.audits.observations import Observations, rate_matrix
+from wordsight.audits.statistics import Estimate
+from wordsight.audits.use import Uses
+from wordsight.classifiers.head import Head, with_head
 from wordsight.errors import WordsightError
-from wordsight.explain import Explainer, image_seed
-from wordsight.features.head import Head, with_head
-from wordsight.fetch import cache_folder
+from wordsight.explain import Explainer
 from wordsight.images.labelled import LabelledImages
-from wordsight.mending import word_direction
+from wordsight.language.content import content_words
+from wordsight.mitigation.run import word_direction
+from wordsight.sentences.sampler import image_seed
 from wordsight.sentences.store import sample_stored
-from wordsight.words.content import content_words
+from wordsight.storage import cache_folder
 
 
 class Words:
@@ -60,8 +62,8 @@ class Words:
                 return [Estimate(value, value - 1e-3, value + 1e-3) for value in cosine.tolist()]
 
             return used
-        own, said = self._said(head, here, label)
-        return Uses(own, said, evidence, seed=0)
+        own, observed = self._said(head, here, label)
+        return Uses(own, observed, evidence, seed=0)
 
     def direction(
         self, head: Head, word: str, here: np.ndarray, label: torch.Tensor, present: torch.Tensor
@@ -74,13 +76,13 @@ class Words:
         except WordsightError:
             return None
 
-    def _said(self, head: Head, here: np.ndarray, label: torch.Tensor) -> tuple[Explainer, Said]:
+    def _said(self, head: Head, here: np.ndarray, label: torch.Tensor) -> tuple[Explainer, Observations]:
         explainer = self.explainer
         own = Explainer(with_head(explainer.classifier, head), explainer.lm, explainer.translator, explainer.card)
         paths = [self.of.files[i] for i in here]
         images = LabelledImages(paths, [head.labels[int(c)] for c in label])
         sampled = [self.sampled[row] for row in here.tolist()]
-        return own, Said(images, [path.name for path in paths], label, self.of.z[here], sampled, {}, cache_folder())
+        return own, Observations(images, [path.name for path in paths], label, self.of.z[here], sampled, {}, cache_folder())
 
 
 def cheap_words(of: Photographs, name: str) -> tuple[tuple[str, ...], np.ndarray, torch.Tensor]:

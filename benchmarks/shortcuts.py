@@ -10,8 +10,8 @@ an interrupted run goes on.
 Sources of words: "sentences" are wordsight's; "ridge" and "knn" are what needs no language model (ridge regression from
 features to words, captions of the 60 nearest features; both cross-fitted, so that no image's own captions are used).
 "keywords" is a baseline after Bias-to-Text (Kim et al. 2024), which has a captioner's words ranked by CLIP: here they are words
-of wordsight's sentences, ranked by how much more often a class's images that are called wrong say them than those called right.
-Heads are mended with the planted word. Audits are made of balanced images, of images as biased as the training, and of balanced
+of wordsight's sentences, ranked by how much more often a class's images that are predicted wrong say them than those predicted right.
+Heads are mitigation with the planted word. Audits are made of balanced images, of images as biased as the training, and of balanced
 ones that had no part in making the translator.
 """
 
@@ -30,13 +30,15 @@ from shortcut_data import AGREEMENTS, Photographs, Split, groups, labels_of, pho
 from shortcut_tasks import TASKS, WORDS, Task, names
 from shortcut_words import Words
 from study import row
-from wordsight.audit.findings import VERDICTS, ClassWord, Evidence, Finding, Limits, findings, presence_level
-from wordsight.audit.kinds import class_itself
+from wordsight.audits.findings import VERDICTS, ClassWord, Evidence, Finding, Limits, findings, presence_level
+from wordsight.audits.kinds import class_itself
+from wordsight.classifiers.classifier import Classifier
+from wordsight.classifiers.head import Head, with_head
 from wordsight.explain import Explainer
-from wordsight.features.classifier import Classifier
-from wordsight.features.head import Head, fit_head, with_head
-from wordsight.files import replacing
-from wordsight.mitigation.heads import balanced, groups_of, project, reweighing, reweight
+from wordsight.features.heads import fit_head
+from wordsight.mitigation.project import project
+from wordsight.mitigation.reweight import balanced, groups_of, reweighing, reweight
+from wordsight.storage import replacing
 
 #: Heads that are audited: without shortcut, and with one that does harm; the others only show how harm grows.
 WITHOUT, WITH = 0.5, (0.9, 0.95)
@@ -74,12 +76,12 @@ def mend_with(source: Words, head: Head, word: str, rows: list[np.ndarray], expl
     z = source.of.z[here]
     better = reweight(z, label, reweighing(torch.from_numpy(rate), label, classifier), classifier)
     hard = reweight(z, label, balanced(groups_of(label, present)), classifier)
-    mended = {"reweight": better, "by pseudo-groups": hard}
+    mitigation = {"reweight": better, "by pseudo-groups": hard}
     direction = source.direction(head, word, here, label, present)
     if direction is not None:
-        mended["project"] = project(head.weight, head.bias, [direction], z, classifier)
-        mended["reweight+project"] = project(better.weight, better.bias, [direction], z, classifier)
-    return mended
+        mitigation["project"] = project(head.weight, head.bias, [direction], z, classifier)
+        mitigation["reweight+project"] = project(better.weight, better.bias, [direction], z, classifier)
+    return mitigation
 
 
 def main() -> None:
@@ -171,8 +173,8 @@ def judged(source: Words, of: Trained, explainer: Explainer, limits: Limits) -> 
             # What wrong images of a class have is the other class's attribute: either may be named for either class.
             keywords[kind] = against_truth(words, dict.fromkeys((task.a, task.b), planted(task)), largest)
     word = next((w for w in sorted(names(task.x), key=lambda w: w != task.x) if w in source.vocabulary), task.x)
-    mended = mend_with(source, head, word, parts.train, explainer) if of.to_mend else {}
-    own["mended"] = {method: accuracies(better, source.of.z, parts.test) for method, better in mended.items()}
+    mitigation = mend_with(source, head, word, parts.train, explainer) if of.to_mend else {}
+    own["mitigation"] = {method: accuracies(better, source.of.z, parts.test) for method, better in mitigation.items()}
     return {source.name: own} | ({"keywords": keywords} if keywords else {})
 
 
@@ -214,13 +216,13 @@ def against_truth(found: dict[str, list[str]], named: dict[str, set[str]], sever
 
 
 def ranked_keywords(evidence: Evidence, task: Task) -> tuple[dict[str, list[str]], float]:
-    """By class, the words that images called wrong say at least ten points more often; and the planted words' largest gap."""
-    called = evidence.called
-    # Images that are called the other class say its name.
+    """By class, the words that images predicted wrong say at least ten points more often; and the planted words' largest gap."""
+    predicted = evidence.predicted
+    # Images that are predicted the other class say its name.
     names_of_classes = set().union(*(class_itself(c) | set(WORDS[c].split()) for c in evidence.classes))
     found, largest = {}, 0.0
     for c, label in enumerate(evidence.classes):
-        wrong, right = (evidence.rates[(evidence.label == c) & same] for same in (called != c, called == c))
+        wrong, right = (evidence.rates[(evidence.label == c) & same] for same in (predicted != c, predicted == c))
         if min(len(wrong), len(right)) < 3:
             continue
         gap = wrong.mean(0) - right.mean(0)
@@ -252,10 +254,10 @@ def summary(records: list[dict], source: str) -> dict:
             told[f"auroc_{kind}"] = round(float(roc_auc_score(truth, [r[source][kind]["severity"] for r in some])), 4)
     worst = [r for r in records if r["agreement"] == max(WITH)]
     for method in ("reweight", "by pseudo-groups", "project", "reweight+project"):
-        able = [method in r[source].get("mended", {}) for r in worst]
+        able = [method in r[source].get("mitigation", {}) for r in worst]
         if any(able):
-            # A head that cannot be mended stays as it is.
-            after = [r[source]["mended"].get(method, r) for r in worst]
+            # A head that cannot be mitigation stays as it is.
+            after = [r[source]["mitigation"].get(method, r) for r in worst]
             gain = np.mean([a["worst"] - r["worst"] for a, r in zip(after, worst, strict=True)])
             oracle = np.mean([r["oracle"]["worst"] - r["worst"] for r in worst])
             average = np.mean([a["average"] - r["average"] for a, r in zip(after, worst, strict=True)])

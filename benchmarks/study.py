@@ -17,13 +17,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from starter_data import held_out_class
-from wordsight.audit.findings import ClassWord
-from wordsight.audit.result import Audit
-from wordsight.audit.statistics import Estimate
-from wordsight.audits import audit_images
+from wordsight.audits.findings import ClassWord
+from wordsight.audits.result import Audit
+from wordsight.audits.run import audit_images
+from wordsight.audits.statistics import Estimate
+from wordsight.classifiers.imagenet import imagenet_classes
 from wordsight.explain import Explainer
 from wordsight.images.labelled import read_labelled
-from wordsight.translator.classes import imagenet_classes
 
 #: A rate from which a word is counted as said of a photograph.
 SAID = 0.1
@@ -52,7 +52,7 @@ def by_class(audit: Audit) -> list[dict[str, object]]:
                 "label": label,
                 "photographs_in_training": label not in held_out,
                 "images": len(images),
-                "called": Counter(image.called for image in images).most_common(3),
+                "predicted": Counter(image.predicted for image in images).most_common(3),
                 "right": round(float(np.mean([image.right for image in images])), 3),
                 "words_said": round(float(np.mean([sum(r >= SAID for r in image.words.values()) for image in images])), 2),
                 "class_words": [row(w) for w in words if w.verdict == "class"],
@@ -86,7 +86,7 @@ def plot_used(found: dict, file: Path) -> None:
             if one["verdict"] in ("class", "used") or one["encoded"][0] >= 0.66:  # those to the left lie on one another
                 axes.annotate(one["word"], (one["encoded"][0], value), xytext=(4, 4), textcoords="offset points", fontsize=8)
     axes.axhline(0, color="grey", linewidth=0.8)
-    axes.set(xlabel="encoded: chance that an image called this says the word more", ylabel="used: mean cosine, 95% interval")
+    axes.set(xlabel="encoded: chance that an image predicted this says the word more", ylabel="used: mean cosine, 95% interval")
     axes.set_title(f"{found['label']}; orange: the class itself")
     figure.savefig(file, dpi=110)
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from starter_data import lines, write_captions_of
-from wordsight.explain import load_models
-from wordsight.train import CaptionSource, Shape, train_translator
+from wordsight.models import load_models
 from wordsight.translator.checkpoint import load_translator, save_translator
-from wordsight.translator.training import Settings
+from wordsight.translator.optimisation import Settings
+from wordsight.translator.training import CaptionSource, Shape, train_translator
 
 TERMS = (
     "Flickr8k train (Hodosh, Young and Hockenmaier 2013; 6,000 photographs, research and education only), class names as "

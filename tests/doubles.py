@@ -6,11 +6,12 @@ from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import nn
 
-from wordsight.features.classifier import Classifier, classifier_from_module
-from wordsight.machine import declare_torchvision_operators
+from wordsight.classifiers.classifier import Classifier
+from wordsight.classifiers.modules import classifier_from_module
+from wordsight.language.model import LanguageModel
+from wordsight.runtime import declare_torchvision_operators
 from wordsight.tensors import weights_fingerprint
 from wordsight.translator.checkpoint import TranslatorCard
-from wordsight.translator.language_model import LanguageModel
 from wordsight.translator.mlp import Translator
 
 declare_torchvision_operators()

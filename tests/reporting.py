@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from wordsight.audit.findings import ClassWord, Finding, Group
-from wordsight.audit.result import Audit, AuditedImage
-from wordsight.audit.statistics import Estimate
-from wordsight.mitigation.result import Accuracies, Mended
+from wordsight.audits.findings import ClassWord, Finding, Group
+from wordsight.audits.result import Audit, AuditedImage
+from wordsight.audits.statistics import Estimate
+from wordsight.mitigation.result import Accuracies, Mitigation
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u2028'\"&"
 SETTINGS: dict[str, object] = {
@@ -43,7 +43,7 @@ def class_word(
 
 
 def an_audit(folder: Path, *, duck: str = "duck", water: str = "water", name: str = "") -> Audit:
-    """Sixteen ducks, of which six are called hens, and eight hens; pictures are written into the folder."""
+    """Sixteen ducks, of which six are predicted hens, and eight hens; pictures are written into the folder."""
     images = []
     for i in range(24):
         is_duck = i < 16
@@ -69,10 +69,10 @@ def heat_maps(audit: Audit) -> dict[tuple[str, str], np.ndarray]:
     return {(image.image, audit.words[0].word): np.eye(7) for image in audit.images}
 
 
-def a_mitigation(audit: Audit) -> Mended:
+def a_mitigation(audit: Audit) -> Mitigation:
     groups = audit.findings[0].groups
     after = [Group(g.label, g.present, g.images, 0.8) for g in groups]
     label, word = audit.words[0].label, audit.words[0].word
-    return Mended(
+    return Mitigation(
         label, word, "reweight", False, Accuracies(0.75, 0.7, 0.4, groups, about(0.3)), Accuracies(0.8, 0.8, 0.8, after, None)
     )

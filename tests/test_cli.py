@@ -306,8 +306,8 @@ def an_audit(folder: Path, *, water: float = 0.8) -> None:
         for i in range(16):
             label, missed = "duck" if i < 12 else "hen", 8 <= i < 12
             words = {"water": round(water / (4 if missed else 1) + i / 1000, 4), "grass": 0.3} if i < 12 else {"grass": 0.3}
-            called = "hen" if missed else label
-            image = {"image": f"{i}.png", "path": f"{i}.png", "label": label, "called": called, "probability": 0.9}
+            predicted = "hen" if missed else label
+            image = {"image": f"{i}.png", "path": f"{i}.png", "label": label, "predicted": predicted, "probability": 0.9}
             image |= {"words": words, "sentence": "", "group": "pond" if i % 2 else "yard", "split": None}
             file.write(json.dumps(image) + "\n")
 

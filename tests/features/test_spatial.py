@@ -7,10 +7,10 @@ from PIL import Image
 from torch import nn
 
 from doubles import prepare, tiny_classifier
+from wordsight.classifiers.modules import classifier_from_module
 from wordsight.errors import ModelError
-from wordsight.features.classifier import classifier_from_module
-from wordsight.features.spatial import Box, on_picture, view_boxes
-from wordsight.machine import declare_torchvision_operators
+from wordsight.features.maps import Box, on_picture, view_boxes
+from wordsight.runtime import declare_torchvision_operators
 
 declare_torchvision_operators()
 

@@ -1,11 +1,12 @@
-"""Better heads: surprising images weigh more, directions go, and a planted shortcut is mended."""
+"""Better heads: surprising images weigh more, directions go, and a planted shortcut is mitigation."""
 
 import pytest
 import torch
 
 from doubles import tiny_classifier
-from wordsight.features.head import fit_head
-from wordsight.mitigation.heads import balanced, groups_of, hold_out, project, reweighing, reweight, spread_over
+from wordsight.features.heads import fit_head
+from wordsight.mitigation.project import project
+from wordsight.mitigation.reweight import balanced, groups_of, hold_out, reweighing, reweight, spread_over
 
 
 def shortcut(images: int, agree: float, seed: int):
@@ -90,9 +91,9 @@ def test_reweighting_mends_a_planted_shortcut():
     plain = fit_head(z, label, ["a", "b"], classifier)
     assert worst(plain, *test) < 0.7
     for importance in (balanced(groups_of(label, word)), reweighing(word.float(), label, classifier)):
-        mended = reweight(z, label, importance, classifier)
-        assert worst(mended, *test) > worst(plain, *test) + 0.15
-        assert mended.figures["penalty"] in (1, 10, 100, 1000, 10_000)
+        mitigation = reweight(z, label, importance, classifier)
+        assert worst(mitigation, *test) > worst(plain, *test) + 0.15
+        assert mitigation.figures["penalty"] in (1, 10, 100, 1000, 10_000)
 
 
 def test_a_word_that_is_told_badly_mends_better_by_its_rate_than_by_groups():
@@ -113,9 +114,9 @@ def test_projecting_takes_the_direction_out_and_keeps_the_mean_logits():
     z, label, _ = shortcut(400, 0.95, 0)
     plain = fit_head(z, label, ["a", "b"], classifier)
     directions = [torch.tensor([0.0, 1, 0, 0, 0, 0]), torch.tensor([0.0, 1, 1, 0, 0, 0])]
-    mended = project(plain.weight, plain.bias, directions, z, classifier)
+    mitigation = project(plain.weight, plain.bias, directions, z, classifier)
     for direction in directions:
-        torch.testing.assert_close(mended.weight @ direction, torch.zeros(2), atol=1e-5, rtol=0)
-    torch.testing.assert_close(mended.weight[:, 0], plain.weight[:, 0])
-    torch.testing.assert_close(mended.logits(z).mean(0), plain.logits(z).mean(0), atol=1e-4, rtol=1e-4)
-    assert worst(mended, *shortcut(2000, 0.5, 1)) > worst(plain, *shortcut(2000, 0.5, 1)) + 0.1
+        torch.testing.assert_close(mitigation.weight @ direction, torch.zeros(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(mitigation.weight[:, 0], plain.weight[:, 0])
+    torch.testing.assert_close(mitigation.logits(z).mean(0), plain.logits(z).mean(0), atol=1e-4, rtol=1e-4)
+    assert worst(mitigation, *shortcut(2000, 0.5, 1)) > worst(plain, *shortcut(2000, 0.5, 1)) + 0.1

@@ -34,11 +34,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     folder = tmp_path_factory.mktemp("reports")
     audit = an_audit(folder)
     report = folder / "report.html"
-    report.write_text(render_report(audit, heat_maps=heat_maps(audit), mended=[a_mitigation(audit)]), encoding="utf-8")
+    report.write_text(render_report(audit, heat_maps=heat_maps(audit), mitigation=[a_mitigation(audit)]), encoding="utf-8")
     bad = an_audit(folder, duck=HOSTILE, water=HOSTILE + "w", name=HOSTILE)
     hostile = folder / "hostile.html"
     hostile.write_text(
-        render_report(bad, heat_maps=heat_maps(bad), mended=[a_mitigation(bad)], title=HOSTILE), encoding="utf-8"
+        render_report(bad, heat_maps=heat_maps(bad), mitigation=[a_mitigation(bad)], title=HOSTILE), encoding="utf-8"
     )
     return SimpleNamespace(report=report, hostile=hostile)
 
@@ -152,7 +152,7 @@ def test_a_words_images_by_rate_with_heat_maps_and_the_way_back(page):
 def test_a_findings_examples_and_their_heat_maps(page):
     finding = page.locator(".finding")
     assert finding.locator(".strip h4").all_inner_texts() == [
-        "duck with “water”, called right",
+        "duck with “water”, predicted right",
         "duck missed, least “water” first",
     ]
     assert finding.locator(".tile.wrong").count() == 6
@@ -170,8 +170,8 @@ def test_charts_are_drawn_and_described(page):
     assert sides.locator("g[aria-label=dot] circle").count() == 3
     page.locator("#sides-class").select_option(index=1)
     assert "“water”" in (sides.locator("[role=img]").get_attribute("aria-label") or "")
-    mended = page.locator("[data-chart=mended] [role=img]").get_attribute("aria-label") or ""
-    assert "Worst group accuracy 40% before, 80% after" in mended
+    mitigation = page.locator("[data-chart=mitigation] [role=img]").get_attribute("aria-label") or ""
+    assert "Worst group accuracy 40% before, 80% after" in mitigation
 
 
 def focused(page: "playwright.Page") -> str:

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from reporting import HOSTILE, a_mitigation, an_audit, heat_maps
-from wordsight.audit.explained import Explained
-from wordsight.audit.places import Place
-from wordsight.audit.result import Audit
-from wordsight.audit.statistics import Estimate
+from wordsight.audits.explained import Explained
+from wordsight.audits.places import Place
+from wordsight.audits.result import Audit
+from wordsight.audits.statistics import Estimate
 from wordsight.report.data import chosen_images, script_json, shown_words
 from wordsight.report.html import LIBRARIES, render_report
 from wordsight.report.page import percent, points
@@ -119,7 +119,7 @@ def test_a_class_decided_at_one_place_is_said(audit):
     page = Page(html)
     assert "Whatever the words say: the heat maps of duck lie at one place of the pictures" in page.words
     assert (
-        "The heat maps of 16 images called duck agree with each other: mean correlation 0.52 (95% interval 0.41 to 0.63), in "
+        "The heat maps of 16 images predicted duck agree with each other: mean correlation 0.52 (95% interval 0.41 to 0.63), in "
         "other classes \N{MINUS SIGN}0.10 to \N{MINUS SIGN}0.10." in page.words
     )
     assert html.count('<rect x="1" y="12" width="1" height="1" opacity="1.0"/>') == 1
@@ -155,12 +155,12 @@ def test_settings_and_versions(audit):
 
 
 def test_before_and_after(audit):
-    page = Page(render_report(audit, mended=[a_mitigation(audit)]))
+    page = Page(render_report(audit, mitigation=[a_mitigation(audit)]))
     assert "The worst group improved." in page.words
     assert "Accuracy of the worst group 40.0% 80.0% +40" in page.words
     assert "Severity of the finding, points 30 (20 to 40) not measured" in page.words
     assert "duck, without “water” (6 images) 40.0% 80.0% +40" in page.words
-    assert page.data["mended"] == [
+    assert page.data["mitigation"] == [
         {
             "before": {"average": 0.75, "reweighted": 0.7, "worst": 0.4},
             "after": {"average": 0.8, "reweighted": 0.8, "worst": 0.8},
@@ -179,8 +179,8 @@ def test_right_against_wrong(audit):
 def test_hostile_text_stays_text(tmp_path):
     audit = an_audit(tmp_path, duck=HOSTILE, water=HOSTILE + "w", name=HOSTILE)
     audit = Audit(audit.classes, audit.images, audit.words, audit.findings, {HOSTILE: HOSTILE}, {HOSTILE: HOSTILE})
-    html = render_report(audit, heat_maps=heat_maps(audit), mended=[a_mitigation(audit)], title=HOSTILE)
-    plain = Page(render_report(an_audit(tmp_path), mended=[a_mitigation(an_audit(tmp_path))]))
+    html = render_report(audit, heat_maps=heat_maps(audit), mitigation=[a_mitigation(audit)], title=HOSTILE)
+    plain = Page(render_report(an_audit(tmp_path), mitigation=[a_mitigation(an_audit(tmp_path))]))
     page = Page(html)
     assert "alert(1)</script>" not in html
     assert "<img" not in html

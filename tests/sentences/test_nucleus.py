@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from wordsight.sentences.nucleus import Sampling, draw, find_nuclei, most_probable, nucleus
+from wordsight.sentences.nucleus import draw, find_nuclei, most_probable, nucleus
+from wordsight.sentences.sampling import Sampling
 
 
 def drawn(logits: torch.Tensor, uniform: torch.Tensor, sampling: Sampling) -> list[int]:

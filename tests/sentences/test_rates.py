@@ -7,12 +7,12 @@ import torch
 from scipy.stats import norm
 
 from doubles import tiny_lm
+from wordsight.language.content import content_words
 from wordsight.sentences.lexicon import Lexicon
-from wordsight.sentences.nucleus import Sampling
+from wordsight.sentences.sampling import Sampling
+from wordsight.sentences.plain import enumerate_sentences
 from wordsight.sentences.rates import LEAST_PICKS, LEAST_UNSAID
-from wordsight.sentences.reference import enumerate_sentences
 from wordsight.sentences.sampler import sample
-from wordsight.words.content import content_words
 
 # "red" is a word of one token unless "fish" follows; "redfish" takes two, "redfishing" three; words come twice ("dog red dog").
 PIECES = ("<end>", "Ġdog", "Ġcat", "fish", "ing", "Ġred", ".")

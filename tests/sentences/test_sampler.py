@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from doubles import tiny_lm
+from wordsight.language.content import content_words
 from wordsight.sentences import sampler
 from wordsight.sentences.cache import bytes_a_position
-from wordsight.sentences.nucleus import Sampling
+from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.sampler import cut_at_end, rows_within, sample
-from wordsight.words.content import content_words
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from scipy.stats import chisquare, norm
 from doubles import tiny_lm
 from wordsight.sentences import tree
 from wordsight.sentences.cache import places_for
-from wordsight.sentences.nucleus import Sampling
-from wordsight.sentences.reference import enumerate_sentences, next_distribution, sample_one
+from wordsight.sentences.sampling import Sampling
+from wordsight.sentences.plain import enumerate_sentences, next_distribution, sample_one
 from wordsight.sentences.sampler import cut_at_end
 from wordsight.sentences.tree import Step, grow, systematic
 

@@ -1,164 +1,196 @@
-"""Packing, loss and resumption, on a tiny language model."""
+"""Training from files to a translator's file that explains."""
+
+from collections import Counter
 
 import pytest
 import torch
+from PIL import Image
 
-from doubles import tiny_lm
-from wordsight.errors import FeatureError, TranslatorError
-from wordsight.translator import training
-from wordsight.translator.mlp import Translator
-from wordsight.translator.packing import caption_loss, pack
-from wordsight.translator.training import Captioned, Settings, train
-
-CAPTIONS = [[[1, 2, 4, 0], [1, 3, 0]], [[1, 6, 7, 8, 0]], [[2, 0], [3, 5, 0], [1, 1, 1, 1, 1, 0]]]
-
-
-@pytest.fixture(scope="module")
-def lm():
-    return tiny_lm()
+from doubles import tiny_classifier, tiny_lm
+from wordsight.classifiers.imagenet import imagenet_classes
+from wordsight.errors import CaptionError, FeatureError, ModelError, TranslatorError
+from wordsight.explain import Explainer
+from wordsight.translator.checkpoint import load_translator
+from wordsight.translator.classes import add_classes, class_captions
+from wordsight.translator.optimisation import Settings
+from wordsight.translator.training import CaptionSource, Shape, _add_classes, check_writable, train_translator
 
 
-def plain_loss(lm, prefix, captions) -> torch.Tensor:
-    """One caption after the other, nothing shared: what packing must equal."""
-    total = torch.zeros(())
-    for image, own in zip(prefix, captions, strict=True):
-        for caption in own:
-            words = lm.model.get_input_embeddings()(torch.tensor(caption[:-1]))
-            logits = lm.model(inputs_embeds=torch.cat([image, words])[None]).logits[0, len(image) - 1 :]
-            total = total + torch.nn.functional.cross_entropy(logits, torch.tensor(caption), reduction="sum")
-    return total
+@pytest.fixture
+def source(tmp_path, cache):
+    """Red pictures are dogs, blue ones cats."""
+    (tmp_path / "images").mkdir()
+    rows = ["image,caption"]
+    for i in range(40):
+        red = i % 2 == 0
+        Image.new("RGB", (9, 9), (200 + i, 10, 10) if red else (10, 10, 200 + i)).save(tmp_path / "images" / f"{i}.png")
+        rows += [f"{i}.png,a dog runs", f"{i}.png,red dog"] if red else [f"{i}.png,a cat sleeps"]
+    (tmp_path / "captions.csv").write_text("\n".join(rows))
+    return CaptionSource(tmp_path / "captions.csv", tmp_path / "images")
 
 
-def test_packed_captions_cost_what_single_captions_cost(lm):
-    prefix = torch.randn(3, 2, lm.hidden, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
-    packed = caption_loss(lm, prefix, pack(CAPTIONS, prefix=2), backward_scale=1.0)
-    packed_gradient, prefix.grad = prefix.grad, None
-    plain = plain_loss(lm, prefix, CAPTIONS)
-    plain.backward()
-    assert packed == pytest.approx(plain.item(), rel=1e-5)
-    torch.testing.assert_close(packed_gradient, prefix.grad, rtol=1e-4, atol=1e-5)
+def quick(source, out, **options):
+    options = {"settings": Settings(epochs=25, batch=4, learning_rate=0.01), "shape": Shape(16, 2, 0.1)} | options
+    return train_translator([source], tiny_classifier(features=8), tiny_lm(), out, **options)
 
 
-def test_pack_lays_captions_behind_the_prefix():
-    packed = pack([[[5, 6, 0], [7, 0]], [[8, 0]]], prefix=2)
-    assert packed.tokens.tolist() == [[5, 6, 7], [8, 0, 0]]
-    assert packed.positions.tolist() == [[0, 1, 2, 3, 2], [0, 1, 2, 0, 0]]
-    assert packed.target.tolist() == [5, 6, 0, 7, 0, 8, 0]
-    assert packed.target_position.tolist() == [0, 1, 2, 0, 3, 0, 1]
-    assert packed.mask[0, 0].int().tolist() == [
-        [1, 0, 0, 0, 0],
-        [1, 1, 0, 0, 0],
-        [1, 1, 1, 0, 0],
-        [1, 1, 1, 1, 0],
-        [1, 1, 0, 0, 1],  # the second caption does not see the first
-    ]
+def test_a_trained_translator_tells_what_it_saw(source, tmp_path):
+    out = tmp_path / "t.safetensors"
+    trained = quick(source, out, dev=0.1, settings=Settings(epochs=80, batch=4, learning_rate=0.02))
+    assert (trained.images, trained.dev_images, trained.failures) == (36, 4, {})
+    assert not out.with_name("t.safetensors.checkpoint").exists()
+    explainer = Explainer(tiny_classifier(features=8), tiny_lm(), *load_translator(out))
+    red, blue = explainer.explain([Image.new("RGB", (9, 9), c) for c in ((220, 10, 10), (10, 10, 220))], sentences=100)
+    assert red.words["dog"] > 2 * blue.words.get("dog", 0)
+    assert blue.words["cat"] > 2 * red.words.get("cat", 0)
 
 
-def examples(seed: int = 0, images: int = 24) -> Captioned:
-    generator = torch.Generator().manual_seed(seed)
-    kind = torch.randint(2, (images,), generator=generator)
-    views = torch.randn(images, 2, 6, generator=generator) * 0.2 + kind[:, None, None] * 2.0
-    return Captioned(views, [[[1, 2, 4, 0]] if k else [[1, 3, 5, 0], [6, 3, 0]] for k in kind.tolist()])
+def test_the_card_says_what_it_was_made_from(source, tmp_path):
+    quick(source, tmp_path / "t.safetensors", data="pictures made in a test", settings=Settings(epochs=1, seed=4))
+    _, card = load_translator(tmp_path / "t.safetensors")
+    assert (card.classifier, card.language_model, card.seed) == ("tiny", "tiny-lm", 4)
+    assert card.data["about"] == "pictures made in a test"
+    assert card.figures["dev_loss_nats_a_token"] > 0
 
 
-def translator(lm) -> Translator:
-    torch.manual_seed(0)
-    made = Translator(6, lm.hidden, hidden=16, prefix_tokens=2, dropout=0.1)
-    made.learn_scale(examples().views)
-    return made
+def test_images_named_as_held_out(source, tmp_path):
+    trained = quick(source, tmp_path / "t.safetensors", dev=["3.png", "4.png"], settings=Settings(epochs=1))
+    assert (trained.images, trained.dev_images) == (38, 2)
+    with pytest.raises(CaptionError, match=r"1 of the 2 images named by --dev have no features .*none\.png"):
+        quick(source, tmp_path / "u.safetensors", dev=["3.png", "none.png"])
 
 
-def test_training_lowers_the_loss_and_keeps_the_best_weights(lm):
-    made = translator(lm)
-    history = train(made, lm, examples(), examples(1), settings=Settings(epochs=20, batch=4, learning_rate=0.01))
-    assert min(history) < 0.7 * history[0]
-    assert not made.training
+def test_captions_without_image_and_unreadable_images_are_named(source, tmp_path):
+    (tmp_path / "images" / "5.png").unlink()
+    (tmp_path / "images" / "6.png").write_bytes(b"no picture")
+    trained = quick(source, tmp_path / "t.safetensors", settings=Settings(epochs=1))
+    assert set(trained.failures) == {"5.png", "6.png"}
+    assert "no image" in trained.failures["5.png"]
+    assert trained.images + trained.dev_images == 38
 
 
-def test_the_result_is_the_running_mean_of_the_weights(lm, monkeypatch):
-    """The first step's weights, then as much of the mean as memory says, but at most (1 + n) / (10 + n), by hand."""
-    seen = []
-
-    def step(made, *_args):
-        with torch.no_grad():
-            made.to_prefix.bias.fill_(float(len(seen)))
-        seen.append(made)
-        return 1.0
-
-    monkeypatch.setattr(training, "_step", step)
-    made = translator(lm)
-    monkeypatch.setattr(training, "dev_loss", lambda *_args, **_options: -float(len(seen)))  # the last is the best
-    settings = Settings(epochs=1, batch=3, evaluations_an_epoch=1, memory=0.2)
-    train(made, lm, examples(0, 9), examples(1), settings=settings)
-    assert len(seen) == 3
-    # 0; 2/11 * 0 + 9/11 * 1, since 2/11 < 0.2; 0.2 * 9/11 + 0.8 * 2, since 3/12 > 0.2
-    torch.testing.assert_close(made.to_prefix.bias, torch.full_like(made.to_prefix.bias, 0.2 * 9 / 11 + 1.6))
-
-
-def test_only_the_translator_learns(lm):
-    before = {name: value.clone() for name, value in lm.model.state_dict().items()}
-    train(translator(lm), lm, examples(), examples(1), settings=Settings(epochs=1, batch=4))
-    for name, value in lm.model.state_dict().items():
-        assert torch.equal(value, before[name])
-
-
-def test_an_interrupted_training_ends_as_an_uninterrupted_one(lm, tmp_path):
-    settings = Settings(epochs=3, batch=5)
-    whole = translator(lm)
-    history = train(whole, lm, examples(), examples(1), settings=settings)
-
-    class PowerCutError(Exception):
-        pass
+def test_an_interrupted_training_goes_on(source, tmp_path):
+    settings = Settings(epochs=4, batch=4)
+    quick(source, tmp_path / "whole.safetensors", settings=settings)
 
     def cut(progress):
-        if progress.step == 7:
-            raise PowerCutError
+        if progress.step == 12:
+            raise KeyboardInterrupt
 
-    checkpoint = tmp_path / "run.checkpoint"
-    with pytest.raises(PowerCutError):
-        train(
-            translator(lm), lm, examples(), examples(1),
-            settings=settings, checkpoint=checkpoint, save_every=0.0, on_progress=cut,
-        )  # fmt: skip
-    again = translator(lm)
-    torch.manual_seed(123)  # whatever ran in between
-    seen = []
-    resumed = train(
-        again, lm, examples(), examples(1),
-        settings=settings, checkpoint=checkpoint, on_progress=lambda p: seen.append(p.step),
-    )  # fmt: skip
-    assert seen[0] == 7  # step 7 was cut before its checkpoint, so it is done again
-    assert resumed == history
-    for name, value in again.state_dict().items():
-        assert torch.equal(value, whole.state_dict()[name]), name
+    with pytest.raises(KeyboardInterrupt):
+        quick(source, tmp_path / "cut.safetensors", settings=settings, on_progress=cut, save_every=0)
+    quick(source, tmp_path / "cut.safetensors", settings=settings)
+    whole, cut_ = (load_translator(tmp_path / f"{n}.safetensors")[0].state_dict() for n in ("whole", "cut"))
+    for name, value in whole.items():
+        assert torch.equal(value, cut_[name]), name
 
 
-def test_a_checkpoint_of_another_training_is_refused(lm, tmp_path):
-    checkpoint = tmp_path / "run.checkpoint"
-    train(translator(lm), lm, examples(), examples(1), settings=Settings(epochs=1), checkpoint=checkpoint)
-    with pytest.raises(TranslatorError, match=r"belongs to another training \(it differs in: settings\)\. Remove"):
-        train(translator(lm), lm, examples(), examples(1), settings=Settings(epochs=2), checkpoint=checkpoint)
-    with pytest.raises(TranslatorError, match=r"it differs in: data, dev\)"):
-        train(translator(lm), lm, examples(3), examples(4), settings=Settings(epochs=1), checkpoint=checkpoint)
-    checkpoint.write_bytes(b"no checkpoint")
-    with pytest.raises(TranslatorError, match=r"(?s)cannot be read .* Remove it to start anew"):
-        train(translator(lm), lm, examples(), examples(1), settings=Settings(epochs=1), checkpoint=checkpoint)
+def test_class_names_need_an_imagenet_head(source, tmp_path):
+    with pytest.raises(ModelError, match="'tiny' has no linear head of 1000 ImageNet classes"):
+        quick(source, tmp_path / "t.safetensors", class_draws=1)
 
 
-def test_early_stop_after_losses_that_no_longer_fall(lm):
-    made = translator(lm)
-    settings = Settings(epochs=30, batch=4, learning_rate=0.0, evaluations_an_epoch=2, patience=3)
-    history = train(made, lm, examples(), examples(1), settings=settings)
-    assert len(history) < 60
+def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TranslatorError, match=r"Cannot write .*t\.safetensors"):
+        check_writable(tmp_path / "file" / "t.safetensors")
+    with pytest.raises(TranslatorError, match=r"Cannot write .*: it is a folder\. Give --out a file"):
+        check_writable(tmp_path)
 
 
-def test_features_that_are_not_finite_are_refused():
-    views = torch.zeros(3, 1, 4)
-    views[1, 0, 2] = float("nan")
-    with pytest.raises(FeatureError, match=r"features of 1 of 3 images are not finite \(first: row 1\)"):
-        Captioned(views, [[[1, 0]]] * 3)
+def test_class_captions_read_like_captions():
+    by_name = {c.name: c for c in imagenet_classes()}
+    assert len(imagenet_classes()) == 1000
+    assert class_captions(by_name["tench"]) == ["A tench.", "A fish, a tench.", "A tench, a kind of fish."]
+    assert class_captions(by_name["eel"])[0] == "An eel."
+    assert class_captions(by_name["umbrella"]) == ["An umbrella.", "There is an umbrella."]
+    assert "dog" in by_name["Irish setter"].nouns
 
 
-def test_features_without_captions_are_refused():
-    with pytest.raises(FeatureError, match="2 images have features but 1 have captions"):
-        Captioned(torch.zeros(2, 1, 4), [[[1, 0]]])
+def test_a_class_is_added_to_a_photograph():
+    weight = 3 * torch.eye(4)  # of length 3: only its direction counts
+    # Two photographs of two views; from their mean, (2, 1, 2, 2), each lies 1 along its predicted class's direction.
+    views = torch.tensor([[[3.0, 0, 2, 2], [3, 0, 2, 2]], [[1.0, 2, 2, 2], [1, 2, 2, 2]]])
+    rows, options = torch.tensor([0, 1, 1, 0]), {"generator": torch.Generator().manual_seed(0)}
+    made = add_classes(weight, views, torch.tensor([0, 1]), rows, reach=(2.0, 2.0), **options)
+    assert made[:, 0].tolist() == [[5, 0, 2, 2], [1, 4, 2, 2], [1, 2, 4, 2], [3, 0, 2, 4]]
+    assert torch.equal(made[:, 0], made[:, 1])
+    far = add_classes(weight, views, torch.tensor([0, 1]), rows, reach=(1.0, 3.0), **options) - views[rows]
+    length = far[:, 0].diagonal()
+    assert (length >= 1).all()
+    assert (length <= 3).all()
+    assert len(set(length.tolist())) == 4
+    # Less of a class, where a head's weights are negative, but not below what a ReLU gives; without a ReLU all of it.
+    less = add_classes(-9 * torch.eye(4), views, torch.tensor([1, 0]), rows, reach=(3.0, 3.0), **options)
+    assert less[:, 0].tolist() == [[0, 0, 2, 2], [1, 0, 2, 2], [1, 2, 0, 2], [3, 0, 2, 0]]
+    less = add_classes(-weight, views - 9, torch.tensor([1, 0]), rows, reach=(3.0, 3.0), **options)
+    assert less[0, 0].tolist() == [-9, -9, -7, -7]
+
+
+def test_photographs_on_the_far_side_of_their_class_do_not_say_how_far_it_is_added():
+    views = torch.tensor([[[3.0, 0]], [[1.0, 0]], [[2.0, 0]]])  # 1, -1 and 0 along the first class
+    options = {"reach": (1.0, 1.0), "generator": torch.Generator().manual_seed(0)}
+    made = add_classes(torch.eye(2), views, torch.zeros(3, dtype=torch.long), torch.tensor([0, 0]), **options)
+    assert made[:, 0].tolist() == [[4, 0], [3, 1]]
+    with pytest.raises(FeatureError, match="None of the 3 images lies farther along the direction of the class"):
+        add_classes(torch.eye(2), views, torch.ones(3, dtype=torch.long), torch.tensor([0, 0]), **options)
+
+
+def test_how_far_a_class_is_added_is_drawn_from_the_photographs_and_from_the_reach():
+    views = torch.tensor([[[3.0, 0]], [[1.0, 0]], [[-4.0, 0]]])  # so long along the first class; the third does not count
+    weight, rows = torch.eye(2)[:1].repeat(2000, 1), torch.zeros(2000, dtype=torch.long)
+    options = {"generator": torch.Generator().manual_seed(0)}
+    far = add_classes(weight, views - 9, torch.zeros(3, dtype=torch.long), rows, reach=(1.0, 1.0), **options)[:, 0, 0] + 6
+    assert set(far.tolist()) == {1, 3}
+    assert 900 < int((far == 3).sum()) < 1100
+    far = add_classes(weight, views - 9, torch.zeros(3, dtype=torch.long), rows, reach=(1.0, 2.0), **options)[:, 0, 0] + 6
+    assert 2.9 < float(far.mean()) < 3.1  # (1 + 3) / 2 x (1 + 2) / 2
+    # A row of zeros points nowhere, so nothing is added.
+    weight = torch.tensor([[1.0, 0], [0, 0]])
+    made = add_classes(weight, views - 9, torch.zeros(3, dtype=torch.long), rows[:2], **options)
+    assert torch.equal(made[1], views[0] - 9)
+
+
+def test_the_captions_of_an_added_class_name_it_and_tell_of_the_photograph():
+    captions = [["a dog runs", "red dog", "a dog"]] * 3 + [["a cat sleeps"]] * 3
+    classifier = tiny_classifier(features=8)
+    views, weight = torch.rand(6, 4, 8), torch.rand(1000, 8)
+    views[:, :, 7], weight[:, 7] = torch.tensor([0.0, 0, 0, 1, 1, 1])[:, None], 0  # cats, which no class changes
+    made, told = _add_classes(classifier, weight, views, captions, 2, torch.Generator().manual_seed(0))
+    assert made.shape == (2006, 4, 8)
+    assert torch.equal(made[:6], views)
+    assert told[:6] == captions
+    assert 800 < int(made[6:, 0, 7].sum()) < 1200
+    kept = Counter(c for given in told[6:] for c in given if c in captions[0])
+    assert len(kept) == 3
+    assert max(kept.values()) < 1.25 * min(kept.values())
+    for of, given, z in zip([*imagenet_classes()] * 2, told[6:], made[6:], strict=True):
+        own = class_captions(of)
+        assert given[: len(own)] == own
+        if z[0, 7] == 1:
+            assert given[len(own) :] == ["a cat sleeps"]
+        else:
+            assert len(given) == len(own) + 2
+            assert set(given[len(own) :]) < {"a dog runs", "red dog", "a dog"}
+
+
+def test_training_goes_on_from_a_translator(source, tmp_path):
+    first = quick(source, tmp_path / "first.safetensors", settings=Settings(epochs=30, batch=4, learning_rate=0.02))
+    on = quick(source, tmp_path / "on.safetensors", start=first.translator, settings=Settings(epochs=1, batch=4), shape=Shape())
+    assert on.dev_losses[0] < first.dev_losses[0]
+    _, card = load_translator(on.translator)
+    assert (card.hidden, card.prefix_tokens) == (16, 2)
+    with pytest.raises(TranslatorError, match="The translator was made for the classifier 'tiny'"):
+        train_translator(
+            [source], tiny_classifier(seed=5, features=8), tiny_lm(), tmp_path / "x.safetensors", start=first.translator
+        )
+
+
+def test_without_passes_a_translator_is_only_measured(source, tmp_path):
+    first = quick(source, tmp_path / "first.safetensors")
+    measured = quick(source, tmp_path / "measured.safetensors", start=first.translator, settings=Settings(epochs=0))
+    assert measured.dev_losses == [pytest.approx(min(first.dev_losses), abs=0.01)]  # half precision lies between
+    (before, _), (after, card) = load_translator(first.translator), load_translator(measured.translator)
+    for name, value in before.state_dict().items():
+        torch.testing.assert_close(after.state_dict()[name], value)
+    assert card.figures["dev_loss_nats_a_token"] == measured.dev_losses[0]

@@ -4,7 +4,8 @@ from math import isfinite
 
 import pytest
 
-from wordsight.words.scores import WordCounts, WordRate, WordRates, jaccard, lift, rate_estimate, word_table
+from wordsight.sentences.estimates import WordCounts, WordRate, WordRates, rate_estimate
+from wordsight.words.scores import jaccard, lift, word_table
 
 
 @pytest.mark.parametrize("count", [-1, 6])

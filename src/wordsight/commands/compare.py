@@ -10,9 +10,9 @@ from tqdm import tqdm
 from wordsight.commands.shared import app
 
 if TYPE_CHECKING:
-    from wordsight.audit.sets import SetComparison
+    from wordsight.audits.sets import SetComparison
 
-_CONDITIONS = "class=NAME, called=NAME, group=NAME, right, wrong; several with commas between."
+_CONDITIONS = "class=NAME, predicted=NAME, group=NAME, right, wrong; several with commas between."
 
 
 @app.command()
@@ -32,10 +32,10 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Write all words here, as CSV.")] = None,
 ) -> None:
     """Compare the words of two sets of an audit's images, or of the same images before and after. Needs no model."""
-    from wordsight.audit.result import read_images
-    from wordsight.audit.sets import compare_sets
-    from wordsight.files import replacing
-    from wordsight.train import check_writable
+    from wordsight.audits.result import read_images
+    from wordsight.audits.sets import compare_sets
+    from wordsight.storage import replacing
+    from wordsight.translator.training import check_writable
 
     if out is not None:
         check_writable(out)

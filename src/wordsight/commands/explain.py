@@ -51,7 +51,7 @@ def explain(
 ) -> None:
     """Explain photographs: what the classifier's features hold, as words with rates."""
     from wordsight.explain import Explainer, Explanation
-    from wordsight.sentences.nucleus import Sampling
+    from wordsight.sentences.sampling import Sampling
 
     sampling = checked(lambda: Sampling(top_p=top_p, temperature=temperature, max_tokens=max_tokens, mode=mode))
     if precision is not None and not 0 < precision < 1:
@@ -114,9 +114,10 @@ def _as_text(result, top: int) -> str:
 
 def _write_maps(explainer, result, words: list[str], file: Path, sentences: int, sampling, seed: int) -> list[str]:
     """Write heat maps of the words and of the predicted class; returns the reasons for words that have none."""
-    from wordsight.features.extraction import read_picture
-    from wordsight.locating import class_map, word_maps_each
+    from wordsight.features.extraction import open_rgb
+    from wordsight.features.maps import class_map
     from wordsight.report.plots import heat_maps, save
+    from wordsight.words.maps import word_maps_each
 
     maps, reasons = [], []
     for found in word_maps_each(explainer, result.picture, words, sentences=sentences, sampling=sampling, seed=seed):
@@ -127,7 +128,7 @@ def _write_maps(explainer, result, words: list[str], file: Path, sentences: int,
             maps.append(found)
     maps.append(class_map(explainer.classifier, result.picture, result.prediction[0].label))
     panels = [*((f"\u201c{one.about}\u201d", one.values) for one in maps[:-1]), (f"class {maps[-1].about}", maps[-1].values)]
-    save(heat_maps(read_picture(result.picture), panels, title=result.image), file)
+    save(heat_maps(open_rgb(result.picture), panels, title=result.image), file)
     return reasons
 
 

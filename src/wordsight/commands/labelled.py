@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from tqdm import tqdm
 
-from wordsight.audit import FALSE_DISCOVERY, LEAST_SEVERITY, LEAST_USED, SENTENCES
+from wordsight.audits import FALSE_DISCOVERY, LEAST_SEVERITY, LEAST_USED, SENTENCES
 from wordsight.commands.shared import (
     Classifier,
     Data,
@@ -28,7 +28,7 @@ from wordsight.commands.shared import (
 from wordsight.sentences import MEMORY_MIB
 
 if TYPE_CHECKING:
-    from wordsight.audit.result import Audit
+    from wordsight.audits.result import Audit
 
 
 @app.command()
@@ -43,10 +43,10 @@ def head(
     seed: Seed = 0,
 ) -> None:
     """Train a last layer for classes of your own on a classifier's features, in seconds. Use it as head:FILE."""
-    from wordsight.explain import named_classifier
-    from wordsight.heads import train_head
+    from wordsight.classifiers.registry import named_classifier
+    from wordsight.features.heads import train_head
     from wordsight.images.labelled import read_labelled
-    from wordsight.train import check_writable
+    from wordsight.translator.training import check_writable
 
     images = read_labelled(data, split=split)
     check_writable(out)
@@ -98,8 +98,9 @@ def audit(
     seed: Seed = 0,
 ) -> None:
     """Audit a classifier: words that its decisions use to their harm. Interrupted, it goes on."""
-    from wordsight.audit.findings import Limits
-    from wordsight.audits import audit_images, fitting, write_audit
+    from wordsight.audits.findings import Limits
+    from wordsight.audits.run import audit_images, write_audit
+    from wordsight.classifiers.coarse import fitting
     from wordsight.explain import Explainer
     from wordsight.images.labelled import read_labelled
 
@@ -136,11 +137,11 @@ def audit(
 
 
 def _as_text(found: "Audit") -> str:
-    from wordsight.audit.explained import little_explained
+    from wordsight.audits.explained import little_explained
 
     looked = len({word.label for word in found.words})
     lines = [
-        f"{len(found.images)} images, {found.accuracy:.1%} called by their label; {len(found.findings)} findings in the "
+        f"{len(found.images)} images, {found.accuracy:.1%} predicted right; {len(found.findings)} findings in the "
         f"{looked} classes with enough images"
     ]
     for finding in found.findings:
@@ -185,19 +186,19 @@ def mitigate(
     """Make a head that no longer hangs on a word; exit with 1 if the worst group is not better for it."""
     from wordsight.explain import Explainer
     from wordsight.images.labelled import read_labelled
-    from wordsight.mending import mend, read_suspect, to_json
-    from wordsight.train import check_writable
+    from wordsight.mitigation.run import mitigate, read_finding, to_json
+    from wordsight.translator.training import check_writable
 
-    suspect = read_suspect(finding, label)
+    target = read_finding(finding, label)
     images = read_labelled(data)
     check_writable(out)
     with download_bar() as on_bytes:
         explainer = Explainer.load(classifier=classifier, lm=lm, translator=translator, device=device, on_bytes=on_bytes)
     with bar("features", "image") as on_images, bar("sentences", "image") as on_sentences:
-        mended = mend(
+        mitigation = mitigate(
             images,
             explainer,
-            suspect,
+            target,
             out,
             method=method,
             held_out=held_out,
@@ -207,10 +208,10 @@ def mitigate(
             on_images=on_images,
             on_sentences=on_sentences,
         )
-    typer.echo(to_json(mended, out))
-    groups = "the data's groups" if mended.true_groups else f"label and '{mended.word}' present or not"
-    change = f"worst group ({groups}) {mended.before.worst:.1%} -> {mended.after.worst:.1%}"
-    change += f", average {mended.before.average:.1%} -> {mended.after.average:.1%}"
-    typer.echo(f"{change}: {'better' if mended.better else 'NOT better; keep the head you have'}", err=True)
-    if not mended.better:
+    typer.echo(to_json(mitigation, out))
+    groups = "the data's groups" if mitigation.true_groups else f"label and '{mitigation.word}' present or not"
+    change = f"worst group ({groups}) {mitigation.before.worst:.1%} -> {mitigation.after.worst:.1%}"
+    change += f", average {mitigation.before.average:.1%} -> {mitigation.after.average:.1%}"
+    typer.echo(f"{change}: {'better' if mitigation.better else 'NOT better; keep the head you have'}", err=True)
+    if not mitigation.better:
         raise typer.Exit(1)

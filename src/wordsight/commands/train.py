@@ -34,9 +34,9 @@ def train(
     data: Annotated[str, typer.Option(help="A sentence on the data and its terms, for the translator's card.")] = "",
 ) -> None:
     """Train a translator for a classifier and a language model from captioned images. Interrupted, it goes on."""
-    from wordsight.explain import load_models
-    from wordsight.train import CaptionSource, Shape, check_writable, train_translator
-    from wordsight.translator.training import Progress, Settings
+    from wordsight.models import load_models
+    from wordsight.translator.optimisation import Progress, Settings
+    from wordsight.translator.training import CaptionSource, Shape, check_writable, train_translator
 
     if len(captions) != len(images):
         raise typer.BadParameter(f"{len(captions)} --captions but {len(images)} --images; give one folder a caption file.")
@@ -101,12 +101,13 @@ def transfer(
     ] = 100,
 ) -> None:
     """Make a translator for a new classifier from unlabelled images, by ridge regression between the features."""
-    from wordsight.explain import Explainer, load_models, named_classifier
-    from wordsight.starter import starter_translator
-    from wordsight.train import check_writable
-    from wordsight.transfer import caption_agreement, transfer_translator
+    from wordsight.classifiers.registry import named_classifier
+    from wordsight.explain import Explainer
+    from wordsight.models import load_models, starter_translator
     from wordsight.translator.captions import read_captions
     from wordsight.translator.checkpoint import load_translator
+    from wordsight.translator.training import check_writable
+    from wordsight.translator.transfer import transfer_translator
 
     paths, failed = find(images)
     check_writable(out)
@@ -152,3 +153,12 @@ def _held_out(dev: str) -> list[str] | float:
     if not 0 < share < 1:
         raise typer.BadParameter(f"--dev is {dev}, wanted a share between 0 and 1, or a text file of image names.")
     return share
+
+
+def caption_agreement(explainer, images, captions, *, sentences: int = 64, on_sentences=lambda done, total: None):
+    """How well an explainer's words agree with captions, by file name, of images that it should not have seen."""
+    from wordsight.explain import Explanation
+    from wordsight.words.agreement import agreement
+
+    results = explainer.explain_each(images, sentences=sentences, on_sentences=on_sentences)
+    return agreement({r.image: r.top(20) for r in results if isinstance(r, Explanation)}, captions)

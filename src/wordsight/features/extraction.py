@@ -15,14 +15,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from wordsight.classifiers.classifier import Classifier
 from wordsight.errors import ImageError, WordsightError
-from wordsight.features.classifier import Classifier
-from wordsight.files import read_kept, replacing
 from wordsight.images.files import read_image, to_rgb
-from wordsight.machine import tune_memory
+from wordsight.runtime import tune_memory
+from wordsight.storage import read_stored, replacing
 from wordsight.tensors import Views
 
-Picture = str | Path | Image.Image
+ImageLike = str | Path | Image.Image
 OnImages = Callable[[int, int], None]
 """Called with the number of images done and of all."""
 
@@ -38,7 +38,7 @@ class Extracted:
 
 def extract(
     classifier: Classifier,
-    pictures: Sequence[Picture],
+    pictures: Sequence[ImageLike],
     *,
     mirrored: bool = False,
     batch: int = 8,
@@ -96,7 +96,7 @@ def extract_stored(
     for start in range(0, len(paths), part):
         here = paths[start : start + part]
         file = store / f"{_key(classifier, here, mirrored)}.safetensors"
-        found = read_kept(file, _read_part)
+        found = read_stored(file, _read_part)
         if found is None:
             found = extract(
                 classifier,
@@ -115,12 +115,14 @@ def extract_stored(
     )
 
 
-def _prepared(classifier: Classifier, pictures: Sequence[Picture], mirrored: bool) -> Iterator[tuple[int, Tensor | ImageError]]:
+def _prepared(
+    classifier: Classifier, pictures: Sequence[ImageLike], mirrored: bool
+) -> Iterator[tuple[int, Tensor | ImageError]]:
     """Pictures as pixels, in order, decoded ahead in two threads."""
 
-    def prepare(picture: Picture) -> Tensor | ImageError:
+    def prepare(picture: ImageLike) -> Tensor | ImageError:
         try:
-            image = read_picture(picture)
+            image = open_rgb(picture)
         except ImageError as error:
             return error
         try:
@@ -147,7 +149,7 @@ def _prepared(classifier: Classifier, pictures: Sequence[Picture], mirrored: boo
             done += 1
 
 
-def read_picture(picture: Picture) -> Image.Image:
+def open_rgb(picture: ImageLike) -> Image.Image:
     """A picture in RGB, as the classifier's preparation gets it. Raises ImageError if it cannot be read."""
     return _not_too_long(to_rgb(picture) if isinstance(picture, Image.Image) else read_image(picture))
 

@@ -1,8 +1,5 @@
 """Image files: finding them, and reading each as 8-bit RGB whatever its kind."""
 
-# os.path answers where pathlib raises (names too long, folders without permission), and its abspath keeps links apart.
-# ruff: noqa: PTH100, PTH110, PTH112, PTH113, PTH207
-
 import contextlib
 import difflib
 import glob
@@ -16,6 +13,10 @@ import numpy as np
 from PIL import Image
 
 from wordsight.errors import ImageError
+
+# os.path answers where pathlib raises (names too long, folders without permission), and its abspath keeps links apart.
+# ruff: noqa: PTH100, PTH110, PTH112, PTH113, PTH207
+
 
 #: A file whose header claims more pixels than this is refused before anything is decoded.
 MAX_PIXELS = 100_000_000

@@ -11,10 +11,9 @@ from typing import Any
 import datasets
 
 from wordsight.errors import LabelError
-from wordsight.fetch import cache_folder
-from wordsight.files import replacing
 from wordsight.images.files import EXTENSIONS
 from wordsight.images.labelled import HUB, SPLITS, LabelledImages, no_split
+from wordsight.storage import cache_folder, replacing
 
 logger = logging.getLogger(__name__)
 

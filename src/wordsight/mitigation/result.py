@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from wordsight.audit.findings import Group
-from wordsight.audit.statistics import Estimate
+from wordsight.audits.findings import Group
+from wordsight.audits.statistics import Estimate
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Accuracies:
 
 
 @dataclass(frozen=True)
-class Mended:
+class Mitigation:
     """A finding, what was done about it, and how well the heads do before and after, on the same held-out images.
 
     ``true_groups`` says whether the groups are the data's own. ``better``: the worst group improved.
@@ -38,5 +38,5 @@ class Mended:
 
     @property
     def better(self) -> bool:
-        """Whether the worst group is called right more often than before."""
+        """Whether the worst group is predicted right more often than before."""
         return self.after.worst > self.before.worst

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from wordsight.audit.compare import RightWrong
-from wordsight.audit.findings import ClassWord, Finding
-from wordsight.audit.result import Audit, AuditedImage
-from wordsight.audit.statistics import Estimate
-from wordsight.mitigation.result import Accuracies, Mended
+from wordsight.audits.compare import RightWrong
+from wordsight.audits.findings import ClassWord, Finding
+from wordsight.audits.result import Audit, AuditedImage
+from wordsight.audits.statistics import Estimate
+from wordsight.mitigation.result import Accuracies, Mitigation
 from wordsight.report.pictures import heat_of_images, thumbnails
 
 #: Heat maps that one report holds at most: about 100 bytes each.
@@ -67,7 +67,7 @@ def page_data(
     rows: Sequence[ClassWord],
     images: Sequence[AuditedImage],
     sides: Sequence[RightWrong],
-    mended: Sequence[Mended],
+    mitigation: Sequence[Mitigation],
     heat_maps: Mapping[tuple[str, str], np.ndarray],
 ) -> dict[str, object]:
     """Everything that the scripts show, by number where a name would be repeated: classes and words are lists of names."""
@@ -90,7 +90,7 @@ def page_data(
             {
                 "name": image.image,
                 "label": image.label,
-                "called": image.called,
+                "predicted": image.predicted,
                 "probability": image.probability,
                 "sentence": image.sentence,
                 "group": image.group,
@@ -115,7 +115,7 @@ def page_data(
             }
             for side in sides
         ],
-        "mended": [_before_after(one) for one in mended],
+        "mitigation": [_before_after(one) for one in mitigation],
     }
 
 
@@ -135,7 +135,7 @@ def _finding(audit: Audit, finding: Finding, example: Mapping[int, int], number:
     }
 
 
-def _before_after(one: Mended) -> dict[str, object]:
+def _before_after(one: Mitigation) -> dict[str, object]:
     def shares(head: Accuracies) -> dict[str, object]:
         return {"average": head.average, "reweighted": head.reweighted, "worst": head.worst}
 

@@ -16,10 +16,10 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from wordsight.audit.compare import right_against_wrong
-from wordsight.audit.findings import ClassWord
-from wordsight.audit.result import Audit
-from wordsight.mitigation.result import Mended
+from wordsight.audits.compare import right_against_wrong
+from wordsight.audits.findings import ClassWord
+from wordsight.audits.result import Audit
+from wordsight.mitigation.result import Mitigation
 from wordsight.report import page, provenance
 from wordsight.report.data import chosen_images, page_data, script_json, shown_classes, shown_words
 from wordsight.report.pictures import Cloud, cloud
@@ -37,14 +37,14 @@ def render_report(
     audit: Audit,
     *,
     heat_maps: Mapping[tuple[str, str], np.ndarray] = {},
-    mended: Sequence[Mended] = (),
+    mitigation: Sequence[Mitigation] = (),
     title: str | None = None,
     pictures: int = PICTURES,
 ) -> str:
     """The report as HTML; it is self-contained and opens by double click.
 
     ``heat_maps`` has, by image (as in ``AuditedImage.image``) and word, where in the picture's middle square the word is seen:
-    (rows, columns) in [0, 1], coarse. ``mended`` are mitigations of the audit's findings. At most ``pictures`` images are
+    (rows, columns) in [0, 1], coarse. ``mitigation`` are mitigations of the audit's findings. At most ``pictures`` images are
     shown, the findings' examples first; one that cannot be read any more is shown by its name. What comes from outside
     (labels, words, file names, sentences) is escaped, and the page's content security policy lets no script run but its own
     and nothing be fetched.
@@ -71,7 +71,7 @@ def render_report(
         shown=len(images),
         cut=len(rows) < len(audit.words),
         sides=sides,
-        mended=page.mended_cards(mended),
+        mitigation=page.mended_cards(mitigation),
         figures=provenance.figures(audit),
         settings=provenance.settings(audit),
         few_images=page.FEW_IMAGES,
@@ -81,7 +81,7 @@ def render_report(
         script=Markup(script),
         licences=_text("vendor/LICENSES.txt"),
         hashes=[_hash(one) for one in (*libraries, script)],
-        data=Markup(script_json(page_data(audit, rows, images, sides, mended, heat_maps))),
+        data=Markup(script_json(page_data(audit, rows, images, sides, mitigation, heat_maps))),
     )
     # A file name need not be valid Unicode; its odd bytes come as lone surrogates, which UTF-8 cannot write.
     return text.encode("utf-8", "replace").decode("utf-8")

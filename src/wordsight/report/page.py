@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
-from wordsight.audit import LEAST_USED
-from wordsight.audit.explained import Explained, little_explained
-from wordsight.audit.findings import ClassWord, Finding
-from wordsight.audit.places import Place
-from wordsight.audit.result import Audit, AuditedImage
-from wordsight.audit.statistics import Estimate
-from wordsight.mitigation.result import Accuracies, Mended
+from wordsight.audits import LEAST_USED
+from wordsight.audits.explained import Explained, little_explained
+from wordsight.audits.findings import ClassWord, Finding
+from wordsight.audits.places import Place
+from wordsight.audits.result import Audit, AuditedImage
+from wordsight.audits.statistics import Estimate
+from wordsight.mitigation.result import Accuracies, Mitigation
 from wordsight.report.data import shown_classes
 
 Labelled = TypeVar("Labelled", AuditedImage, ClassWord)
@@ -179,7 +179,7 @@ def _card(number: int, finding: Finding, settings: Mapping[str, object]) -> Card
             )
             for g in finding.groups
         ],
-        encoded=f"In {about.encoded.value:.0%} of pairs, an image called {about.label} says “{about.word}” more than one that "
+        encoded=f"In {about.encoded.value:.0%} of pairs, an image predicted {about.label} says “{about.word}” more than one that "
         f"is not (95% interval {about.encoded.low:.0%} to {about.encoded.high:.0%}; chance is 50%)."
         + ("" if about.encoded.low > 0.5 else " It counts since the score rises with it among images of one true class."),
         used="Not measured."
@@ -300,7 +300,7 @@ def _place_note(place: Place, everywhere: Sequence[Place]) -> PlaceNote:
     agreement, low, high, least, most = (f"{number:.2f}".replace("-", "\N{MINUS SIGN}") for number in numbers)
     rows = place.heat / place.heat.max()
     return PlaceNote(
-        text=f"The heat maps of {place.images} images called {place.label} agree with each other: mean correlation {agreement} "
+        text=f"The heat maps of {place.images} images predicted {place.label} agree with each other: mean correlation {agreement} "
         f"(95% interval {low} to {high}), in other classes {least} to {most}. So the classifier looks at one place of the "
         "picture more than it does elsewhere. A stamp or a line of text would look like this, and captions have no word for "
         "it; so would objects that are always photographed in the middle: look at the images there.",
@@ -316,7 +316,7 @@ def _by_label(labelled: Iterable[Labelled]) -> dict[str, list[Labelled]]:
     return found
 
 
-def mended_cards(mended: Sequence[Mended]) -> list[MendedCard]:
+def mended_cards(mitigation: Sequence[Mitigation]) -> list[MendedCard]:
     """Before and after of each mitigation."""
     return [
         MendedCard(
@@ -338,7 +338,7 @@ def mended_cards(mended: Sequence[Mended]) -> list[MendedCard]:
                 for a, b in zip(one.before.groups, one.after.groups, strict=False)
             ],
         )
-        for one in mended
+        for one in mitigation
     ]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageFont, ImageOps
 
-from wordsight.audit.findings import ClassWord
+from wordsight.audits.findings import ClassWord
 from wordsight.errors import ImageError
 from wordsight.images.files import read_image
 from wordsight.report.plots import FONT_FILE

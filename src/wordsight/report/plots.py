@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
 from wordcloud import WordCloud
 
-from wordsight.files import replacing
+from wordsight.storage import replacing
 from wordsight.words.scores import WordScore
 
 #: float an inch; figures are laid out in pixels at this resolution.

@@ -4,7 +4,7 @@ import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
-from wordsight.audit.result import Audit
+from wordsight.audits.result import Audit
 from wordsight.version import __version__
 
 #: Packages whose versions can change what an audit finds.

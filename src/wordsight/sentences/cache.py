@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from wordsight.translator.language_model import LanguageModel
+from wordsight.language.model import LanguageModel
 
 
 class _InPlace(DynamicLayer):

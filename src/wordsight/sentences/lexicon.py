@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from wordsight.translator.language_model import LanguageModel
-from wordsight.words.content import content_words, plain
+from wordsight.language.content import content_words, plain
+from wordsight.language.model import LanguageModel
 
 _ENDS_IN = re.compile(r"[a-z-]*$")
 _NO_WORD = -1

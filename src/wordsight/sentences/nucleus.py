@@ -8,30 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from wordsight.errors import TranslatorError
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How to sample. ``temperature`` divides the logits; ``max_tokens`` counts the end-of-text token.
-
-    ``mode``: ``"exact"`` draws sentences like independent nucleus samples; ``"stratified"`` spreads the draws evenly over
-    the distribution (every sentence keeps its expected count, word rates vary less).
-    """
-
-    top_p: float = 0.9
-    temperature: float = 1.0
-    max_tokens: int = 24
-    mode: str = "stratified"
-
-    def __post_init__(self) -> None:
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p is {self.top_p}, wanted a number above 0 and at most 1 (0.9 is usual).")
-        if not self.temperature > 0:
-            raise ValueError(f"temperature is {self.temperature}, wanted a number above 0 (1.0 samples the model as it is).")
-        if self.max_tokens < 1:
-            raise ValueError(f"max_tokens is {self.max_tokens}, wanted at least 1.")
-        if self.mode not in ("stratified", "exact"):
-            raise ValueError(f"mode is '{self.mode}', wanted 'stratified' or 'exact'.")
+from wordsight.sentences.sampling import Sampling
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from wordsight.language.content import is_english
+from wordsight.sentences.estimates import WordRate, WordRates, rate_estimate
 from wordsight.sentences.lexicon import Lexicon
 from wordsight.sentences.tree import Step
-from wordsight.words.content import is_english
-from wordsight.words.scores import WordRate, WordRates, rate_estimate
 
 #: Tokens from which fewer picks are expected at a beginning are left to plain counting.
 LEAST_PICKS = 0.001

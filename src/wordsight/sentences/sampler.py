@@ -1,5 +1,6 @@
 """Prefixes -> sentences and word rates."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,16 +10,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from wordsight.language.content import content_words
+from wordsight.language.model import LanguageModel
 from wordsight.sentences import MEMORY_MIB
 from wordsight.sentences.cache import bytes_a_position
+from wordsight.sentences.estimates import WordRates
 from wordsight.sentences.lexicon import Lexicon
-from wordsight.sentences.nucleus import Sampling
+from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.rates import Tally
 from wordsight.sentences.tree import first_room, grow
 from wordsight.tensors import Prefix
-from wordsight.translator.language_model import LanguageModel
-from wordsight.words.content import content_words
-from wordsight.words.scores import WordRates
 
 #: Independent parts that an image's sentences are drawn in; their differences say how sure a word's rate is.
 STRATA = 20
@@ -27,7 +28,7 @@ ESTIMATOR = 3
 #: Memory for keys and values by default, in bytes.
 MEMORY = MEMORY_MIB << 20
 #: Sentences an image at most, however precise the rates should be.
-MOST_SENTENCES = 100_000
+MAX_SENTENCES = 100_000
 
 
 @dataclass(frozen=True)
@@ -41,29 +42,23 @@ class Sampled:
 def sample(
     lm: LanguageModel,
     prefix: Prefix,
+    sampling: Sampling,
     *,
-    sentences: int,
-    sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
     seeds: Sequence[int],
-    precision: float | None = None,
     conditional: bool = True,
     memory: int = MEMORY,
     on_sentences: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Sampled]:
-    """``sentences`` sentences for each image's prefix, and how often they say each content word.
+    """Sentences for each image's prefix, and how often they say each content word.
 
-    ``seeds`` has one seed an image: an image's draws depend on its own seed alone, not on its neighbours in the batch.
-    ``precision``: go on after ``sentences`` (at least ``STRATA``) until the 95% interval of no word that is said reaches
-    further than this above and below its middle, or ``MOST_SENTENCES`` are drawn. ``conditional``: rates by conditional
-    expectation (see ``rates``) rather than shares of sentences. ``memory`` bounds the keys and values that are kept at a time,
-    in bytes.
+    ``seeds`` has one seed an image (``sampling.seed`` is not looked at): an image's draws depend on its own seed alone, not on
+    its neighbours in the batch. With ``sampling.precision`` drawing goes on after ``sampling.sentences`` (at least ``STRATA``)
+    until the 95% interval of no word that is said reaches further than this above and below its middle, or ``MAX_SENTENCES``
+    are drawn. ``conditional``: rates by conditional expectation (see ``rates``) rather than shares of sentences. ``memory``
+    bounds the keys and values that are kept at a time, in bytes.
     """
-    if sentences < 1:
-        raise ValueError(f"sentences is {sentences}, wanted at least 1.")
-    if precision is not None and not 0 < precision < 1:
-        raise ValueError(f"precision is {precision}, wanted a number between 0 and 1, for instance 0.02 (two points).")
-    if precision is not None:
-        sentences = max(sentences, STRATA)
+    precision = sampling.precision
+    sentences = sampling.sentences if precision is None else max(sampling.sentences, STRATA)
     strata = min(STRATA, sentences)
     rounds = _Rounds(lm, prefix, sampling, strata, seeds, memory, on_sentences)
     rounds.draw([sentences] * len(prefix))
@@ -74,7 +69,7 @@ def sample(
         # A multiple of the strata, so that these stay equally large.
         rounds.draw([-(-number // strata) * strata for number in more])
     rates = rounds.tally.rates(conditional=conditional)
-    return [Sampled(said, found) for said, found in zip(rounds.said, rates, strict=True)]
+    return [Sampled(sentences, found) for sentences, found in zip(rounds.sentences, rates, strict=True)]
 
 
 def _more(rates: WordRates, precision: float) -> int:
@@ -84,7 +79,7 @@ def _more(rates: WordRates, precision: float) -> int:
         return 0
     # A tenth more than the square-root law asks for, so that one round more is usually the last.
     wanted = rates.sentences * 1.1 * (widest / precision) ** 2
-    return max(0, min(MOST_SENTENCES, ceil(wanted)) - rates.sentences)
+    return max(0, min(MAX_SENTENCES, ceil(wanted)) - rates.sentences)
 
 
 class _Rounds:
@@ -102,9 +97,9 @@ class _Rounds:
     ) -> None:
         self.lm, self.prefix, self.sampling, self.strata = lm, prefix, sampling, strata
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.most = rows_within(lm, memory, first_room(prefix.shape[1], sampling.max_tokens))
+        self.max_rows = rows_within(lm, memory, first_room(prefix.shape[1], sampling.max_tokens))
         self.tally = Tally(Lexicon(lm), images=len(prefix), strata=strata)
-        self.said: list[Counter[str]] = [Counter() for _ in seeds]
+        self.sentences: list[Counter[str]] = [Counter() for _ in seeds]
         self.done = self.total = 0
         self.on_sentences = on_sentences
 
@@ -122,7 +117,7 @@ class _Rounds:
             uniform,
             self.sampling,
             stratum=stratum if self.sampling.mode == "stratified" else None,
-            most=self.most,
+            most=self.max_rows,
             on_step=self.tally.observe,
             on_ended=self._ended,
         )
@@ -130,7 +125,7 @@ class _Rounds:
         texts = self.lm.decode(cut_at_end(distinct, self.lm.end))
         self.tally.count([content_words(text) for text in texts], which)
         for number, sentence in zip(image.tolist(), which.tolist(), strict=True):
-            self.said[number][texts[sentence]] += 1
+            self.sentences[number][texts[sentence]] += 1
 
     def _uniform(self, generator: torch.Generator, sentences: int) -> Float[Tensor, "sentences steps"]:
         uniform = torch.rand(sentences, self.sampling.max_tokens, generator=generator)
@@ -160,3 +155,8 @@ _MOST_ROWS = 1024
 def cut_at_end(tokens: Int[Tensor, "rows tokens"], end: int) -> list[list[int]]:
     """Each row up to its first end-of-text token."""
     return [row[: row.index(end)] if end in row else row for row in tokens.tolist()]
+
+
+def image_seed(seed: int, name: str) -> int:
+    """A seed of its own for every image, so that the noise of several images is independent, whatever their order."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:7], "big")

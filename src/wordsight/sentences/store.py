@@ -6,22 +6,21 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from wordsight.files import keep_each
-from wordsight.sentences.nucleus import Sampling
+from wordsight.language.content import rules_fingerprint
+from wordsight.language.model import LanguageModel
+from wordsight.sentences.estimates import WordRate, WordRates
+from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.sampler import ESTIMATOR, MEMORY, Sampled, sample
+from wordsight.storage import store_each
 from wordsight.tensors import Prefix
-from wordsight.translator.language_model import LanguageModel
-from wordsight.words.content import rules_fingerprint
-from wordsight.words.scores import WordRate, WordRates
 
 
 def sample_stored(
     lm: LanguageModel,
     prefix: Prefix,
     store: Path,
+    sampling: Sampling,
     *,
-    sentences: int,
-    sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
     seeds: Sequence[int],
     memory: int = MEMORY,
     part: int = 16,
@@ -32,7 +31,7 @@ def sample_stored(
     Keyed by everything that decides what is said: prefix, seed, settings, language model and the rules for words; not by the
     other images, so that a folder that grew by one image costs the sentences of one.
     """
-    settings = f"{lm.fingerprint} {lm.dtype} {sampling} {sentences} {rules_fingerprint()} {ESTIMATOR}"
+    settings = f"{lm.fingerprint} {lm.dtype} {sampling} {rules_fingerprint()} {ESTIMATOR}"
     files = [
         store / f"{hashlib.sha256(f'{settings} {seed} '.encode() + one.tobytes()).hexdigest()[:32]}.json"
         for seed, one in zip(seeds, prefix.detach().float().cpu().numpy(), strict=True)
@@ -40,9 +39,9 @@ def sample_stored(
 
     def make(rows: list[int]) -> list[Sampled]:
         own = [seeds[i] for i in rows]
-        return sample(lm, prefix[rows], sentences=sentences, sampling=sampling, seeds=own, memory=memory)
+        return sample(lm, prefix[rows], sampling, seeds=own, memory=memory)
 
-    return keep_each(files, _read, make, _write, at_once=part, on_done=on_images)
+    return store_each(files, _read, make, _write, at_once=part, on_done=on_images)
 
 
 def _write(file: Path, one: Sampled) -> None:

@@ -14,11 +14,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import DynamicCache
 
-from wordsight.machine import tune_memory
+from wordsight.language.model import LanguageModel
+from wordsight.runtime import tune_memory
 from wordsight.sentences.cache import copied, new_cache, places_for, undo
-from wordsight.sentences.nucleus import Nucleus, Sampling, draw, find_nuclei
+from wordsight.sentences.nucleus import Nucleus, draw, find_nuclei
+from wordsight.sentences.sampling import Sampling
 from wordsight.tensors import Prefix
-from wordsight.translator.language_model import LanguageModel
 
 logger = logging.getLogger(__name__)
 

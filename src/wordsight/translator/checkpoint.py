@@ -9,10 +9,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from wordsight.classifiers.classifier import Classifier
 from wordsight.errors import TranslatorError
-from wordsight.features.classifier import Classifier
-from wordsight.files import replacing
-from wordsight.translator.language_model import LanguageModel
+from wordsight.language.model import LanguageModel
+from wordsight.storage import replacing
 from wordsight.translator.mlp import Translator
 from wordsight.version import __version__
 

@@ -1,37 +1,12 @@
 """Breadth without pictures: captions for the 1,000 ImageNet classes, and features of photographs to which a class was added."""
 
-import csv
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from wordsight.classifiers.imagenet import ClassName
 from wordsight.errors import FeatureError
 from wordsight.tensors import Views
-
-
-@dataclass(frozen=True)
-class ClassName:
-    """An ImageNet class: its name, the nouns a person may call it, the nearest everyday kind, ImageNet-9's class ("": none)."""
-
-    synset: str
-    name: str
-    nouns: tuple[str, ...]
-    kind: str
-    nine: str
-
-
-@cache
-def imagenet_classes() -> tuple[ClassName, ...]:
-    """The 1,000 ImageNet classes in the usual order, names and kinds from WordNet 3.0."""
-    text = files("wordsight.translator").joinpath("imagenet_classes.csv").read_text(encoding="utf-8")
-    return tuple(
-        ClassName(row["synset"], row["name"], tuple(row["nouns"].split("|")), row["kind"], row["nine"])
-        for row in csv.DictReader(text.splitlines())
-    )
 
 
 def class_captions(of: ClassName) -> list[str]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from wordsight.language.model import LanguageModel
 from wordsight.tensors import Prefix
-from wordsight.translator.language_model import LanguageModel
 
 
 @dataclass(frozen=True)

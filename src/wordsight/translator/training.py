@@ -1,250 +1,275 @@
-"""Training: minimise -log p(caption | T(z)) with everything frozen but T.
+"""Train a translator: captions and images in, a translator's file out."""
 
-Features are extracted once; see ``packing`` for how the captions of an image share its prefix.
-"""
-
-import hashlib
-import json
 import logging
-import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import cast
+from tempfile import TemporaryFile
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
-from wordsight.errors import FeatureError, TranslatorError
-from wordsight.files import replacing
-from wordsight.machine import tune_memory
+from wordsight.classifiers.classifier import Classifier
+from wordsight.classifiers.imagenet import imagenet_classes
+from wordsight.errors import CaptionError, ModelError, TranslatorError
+from wordsight.features.extraction import extract_stored
+from wordsight.images.files import find_images
+from wordsight.language.model import LanguageModel
+from wordsight.storage import cache_folder
 from wordsight.tensors import Views
-from wordsight.translator.language_model import LanguageModel
+from wordsight.translator.captions import match_captions, read_captions
+from wordsight.translator.checkpoint import TranslatorCard, check_fits, load_translator, save_translator, translator_fingerprint
+from wordsight.translator.classes import add_classes, class_captions
 from wordsight.translator.mlp import Translator
-from wordsight.translator.packing import caption_loss, pack
-from wordsight.translator.warm_start import mix_views
+from wordsight.translator.optimisation import Captioned, Progress, Settings, train
+from wordsight.translator.warm_start import warm_start
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How to train. ``noise`` is in units of the features' spread; ``trunk_rate`` scales the learning rate of the trunk.
+class CaptionSource:
+    """A caption file and the folder of its images."""
 
-    ``memory`` makes the result a running mean of the weights over about ``1 / (1 - memory)`` steps (fewer at first, so that the
-    start is forgotten), which generalises better than the last weights do (0: the last weights).
-    """
-
-    epochs: int = 4
-    batch: int = 16
-    learning_rate: float = 1e-3
-    trunk_rate: float = 0.3
-    weight_decay: float = 0.02
-    noise: float = 0.3
-    memory: float = 0.995
-    warm_up: float = 0.05
-    evaluations_an_epoch: int = 2
-    patience: int = 3
-    seed: int = 0
+    captions: Path
+    images: Path
 
 
 @dataclass(frozen=True)
-class Captioned:
-    """Images to train or evaluate on: features of their views, and the token ids of their captions."""
+class Shape:
+    """Size of a translator. ``dropout`` is that of its hidden layer."""
 
-    views: Views
-    captions: Sequence[Sequence[Sequence[int]]]
-
-    def __post_init__(self) -> None:
-        if len(self.views) != len(self.captions):
-            raise FeatureError(
-                f"{len(self.views)} images have features but {len(self.captions)} have captions; give one list of captions "
-                "an image, in the same order."
-            )
-        finite = self.views.isfinite().all(dim=(1, 2)) if self.views.ndim == 3 else torch.ones(0, dtype=torch.bool)
-        if not bool(finite.all()):
-            bad = int((~finite).sum())
-            raise FeatureError(
-                f"The features of {bad} of {len(self.views)} images are not finite (first: row {int(finite.int().argmin())}). "
-                "Extract them again; if they stay so, look for overflow in the classifier."
-            )
-
-    def fingerprint(self) -> str:
-        """SHA-256 of features and captions."""
-        digest = hashlib.sha256(self.views.contiguous().numpy().tobytes())
-        digest.update(json.dumps(self.captions).encode())
-        return digest.hexdigest()
+    hidden: int = 1024
+    prefix_tokens: int = 8
+    dropout: float = 0.3
 
 
 @dataclass(frozen=True)
-class Progress:
-    """One report of a running training: steps done of all, loss in nats a token, seconds left."""
+class Trained:
+    """What a training left: the file, losses on held-out captions (nats a token), and the images that were left out."""
 
-    step: int
-    steps: int
-    loss: float
-    dev_loss: float | None
-    seconds_left: float
+    translator: Path
+    dev_losses: list[float]
+    images: int
+    dev_images: int
+    failures: dict[str, str]
 
 
-def train(
-    translator: Translator,
+def train_translator(
+    sources: Sequence[CaptionSource],
+    classifier: Classifier,
     lm: LanguageModel,
-    data: Captioned,
-    dev: Captioned,
+    out: Path,
     *,
-    settings: Settings,
-    origin: str = "",
-    checkpoint: Path | None = None,
+    dev: Sequence[str] | float = 0.05,
+    class_draws: int = 0,
+    settings: Settings = Settings(),  # noqa: B008 (frozen)
+    shape: Shape = Shape(),
+    start: Path | None = None,
+    data: str = "",
+    store: Path | None = None,
     save_every: float = 180,
+    on_images: Callable[[int, int], None] = lambda done, total: None,
     on_progress: Callable[[Progress], None] = lambda _: None,
-) -> list[float]:
-    """Train ``translator`` in place and leave it with the weights of the lowest dev loss. Returns the dev losses.
+) -> Trained:
+    """Train a translator for a classifier and a language model, and write it to ``out``.
 
-    Every random choice of a step follows from the seed and the step's number, so a training that goes on from its checkpoint
-    reaches the same result as one that was never interrupted. Losses are in nats a token; the first is that before training.
-    ``origin`` says where the translator comes from: a checkpoint of another origin is refused.
+    ``dev`` names the images that are held out for the dev loss, or gives their share. ``class_draws`` adds, that many times,
+    each class of a 1,000-class ImageNet head to a photograph's features, and its name to the captions, for what the
+    photographs do not show (see ``classes.add_classes``). Features are stored (``store``, default in the cache), the
+    training keeps a checkpoint beside ``out``: interrupted, it goes on from there and ends with the same result. ``start`` is a
+    translator for the same models to go on from (a transferred one, for instance), whose size it keeps, instead of a fresh one;
+    the result is not worse than it on the dev loss. ``data`` is a sentence about the data and its terms for the card.
     """
-    tune_memory()
-    trunk = [*translator.trunk.parameters()]
-    rest = [*translator.residual.parameters(), *translator.to_prefix.parameters()]
-    rate = settings.learning_rate
-    optimiser = torch.optim.AdamW(
-        [{"params": trunk, "rate": rate * settings.trunk_rate}, {"params": rest, "rate": rate}],
-        lr=rate,
-        weight_decay=settings.weight_decay,
+    started = None
+    if start is not None:
+        started = load_translator(start)
+        check_fits(started[1], classifier, lm)
+    views, captions, names, failures = _read(sources, classifier, store or cache_folder() / "features", on_images)
+    held = _held_out(
+        names, dev if isinstance(dev, int | float) else [n for n in dev if Path(n).name not in failures], settings.seed
     )
-    mean = AveragedModel(translator, avg_fn=_running_mean(settings.memory))
-    averaged = cast("Translator", mean.module)
-    per_epoch = math.ceil(len(data.views) / settings.batch)
-    steps = settings.epochs * per_epoch
-    evaluate_every = max(1, per_epoch // settings.evaluations_an_epoch)
-    step, history, best = 0, [], {k: v.clone() for k, v in translator.state_dict().items()}
-    identity = {
-        "settings": asdict(settings),
-        "data": data.fingerprint(),
-        "dev": dev.fingerprint(),
-        "lm": lm.fingerprint,
-        "origin": origin,
-        "shapes": {name: list(value.shape) for name, value in translator.state_dict().items()},
-    }
-    if checkpoint is not None and checkpoint.exists():
-        step, history, best = _resume(checkpoint, translator, mean, optimiser, identity)
-        logger.info("going on from step %d of %d", step, steps)
-    else:
-        history.append(dev_loss(translator, lm, dev, batch=settings.batch))
-    saved = started = time.monotonic()
-    first, running = step, float("nan")
-    with torch.random.fork_rng():
-        while step < steps and not _should_stop(history, settings.patience):
-            for rows in _batches(data, settings, epoch=step // per_epoch, skip=step % per_epoch):
-                torch.manual_seed(settings.seed * 1_000_003 + step)
-                _set_rates(optimiser, step, steps, settings.warm_up)
-                loss = _step(translator, lm, data, rows, settings.noise, optimiser)
-                mean.update_parameters(translator)
-                running = loss if math.isnan(running) else 0.95 * running + 0.05 * loss
-                step += 1
-                if step % evaluate_every == 0 or step == steps:
-                    history.append(dev_loss(averaged, lm, dev, batch=settings.batch))
-                    if history[-1] == min(history):
-                        best = {k: v.clone() for k, v in averaged.state_dict().items()}
-                left = (time.monotonic() - started) / (step - first) * (steps - step)
-                on_progress(Progress(step, steps, running, history[-1] if history else None, left))
-                if checkpoint is not None and time.monotonic() - saved > save_every:
-                    _save(checkpoint, translator, mean, optimiser, identity, step, history, best)
-                    saved = time.monotonic()
-                if _should_stop(history, settings.patience):
-                    break
-    if checkpoint is not None:
-        _save(checkpoint, translator, mean, optimiser, identity, step, history, best)
-    translator.load_state_dict(best)
-    translator.eval()
-    return history
-
-
-def _running_mean(memory: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """The mean after one update more: ``memory`` of the mean so far, but at most (1 + n) / (10 + n) after n updates."""
-
-    def update(mean: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
-        n = int(updates)
-        return mean.lerp(current, 1 - min(memory, (1 + n) / (10 + n)))
-
-    return update
-
-
-@torch.inference_mode()
-def dev_loss(translator: Translator, lm: LanguageModel, dev: Captioned, *, batch: int) -> float:
-    """Mean -log p a caption token, in nats, on the mean of each image's views."""
-    translator.eval()
-    total = count = 0.0
-    for start in range(0, len(dev.views), batch):
-        captions = dev.captions[start : start + batch]
-        packed = pack(captions, prefix=translator.prefix_tokens)
-        z = dev.views[start : start + batch].mean(1).to(lm.device)
-        total += caption_loss(lm, translator(z), packed)
-        count += len(packed.target)
-    return total / max(1, count)
-
-
-def _step(translator, lm, data, rows, noise, optimiser) -> float:
-    translator.train()
-    packed = pack([data.captions[r] for r in rows.tolist()], prefix=translator.prefix_tokens)
-    z = mix_views(data.views[rows]).to(lm.device)
-    z = z + noise * translator.spread * torch.randn_like(z)
-    optimiser.zero_grad()
-    loss = caption_loss(lm, translator(z), packed, backward_scale=1 / len(packed.target))
-    torch.nn.utils.clip_grad_norm_(translator.parameters(), 1.0)
-    optimiser.step()
-    return loss / len(packed.target)
-
-
-def _batches(data: Captioned, settings: Settings, *, epoch: int, skip: int) -> Iterator[Tensor]:
-    """Shuffled rows in batches of similar length, the same for the same seed and epoch."""
-    generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
-    lengths = torch.tensor([sum(len(c) for c in image) for image in data.captions])
-    order = torch.randperm(len(lengths), generator=generator)
-    pools = [pool[lengths[pool].argsort(stable=True)] for pool in order.split(settings.batch * 16)]
-    batches = [batch for pool in pools for batch in pool.split(settings.batch)]
-    for i in torch.randperm(len(batches), generator=generator).tolist()[skip:]:
-        yield batches[i]
-
-
-def _set_rates(optimiser: torch.optim.Optimizer, step: int, steps: int, warm_up: float) -> None:
-    """Linear warm-up, then cosine decay to zero."""
-    ramp = min(1.0, (step + 1) / max(1.0, warm_up * steps))
-    scale = ramp * 0.5 * (1 + math.cos(math.pi * step / steps))
-    for group in optimiser.param_groups:
-        group["lr"] = group["rate"] * scale
-
-
-def _should_stop(history: list[float], patience: int) -> bool:
-    return len(history) > patience and min(history[-patience:]) >= min(history[:-patience])
-
-
-def _save(path: Path, translator, mean, optimiser, identity: dict, step: int, history: list[float], best: dict) -> None:
-    state = {"identity": identity, "step": step, "history": history, "best": best}
-    state |= {"translator": translator.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict()}
-    with replacing(path) as partial:
-        torch.save(state, partial)
-
-
-def _resume(path: Path, translator, mean, optimiser, identity: dict) -> tuple[int, list[float], dict]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        found = state["identity"]
-    except Exception as error:  # whatever a damaged file makes the unpickler stumble over
-        raise TranslatorError(
-            f"The checkpoint {path} cannot be read ({type(error).__name__}: {error}). Remove it to start anew."
-        ) from error
-    if found != identity:
-        other = ", ".join(key for key in identity if found.get(key) != identity[key])
-        raise TranslatorError(
-            f"The checkpoint {path} belongs to another training (it differs in: {other}). Remove it or choose another output "
-            "to start anew."
+    kept = [i for i in range(len(names)) if i not in held]
+    if not kept or not held:
+        raise CaptionError(
+            f"{len(names)} captioned images leave {len(kept)} to train on and {len(held)} held out; both must be at least 1. "
+            "Give more images, or other --dev."
         )
-    translator.load_state_dict(state["translator"])
-    mean.load_state_dict(state["mean"])
-    optimiser.load_state_dict(state["optimiser"])
-    return state["step"], state["history"], state["best"]
+    generator = torch.Generator().manual_seed(settings.seed)
+    train_views, train_captions = views[kept], [captions[i] for i in kept]
+    photographs = train_views
+    weight = _imagenet_head(classifier) if class_draws else None
+    if weight is not None:
+        train_views, train_captions = _add_classes(classifier, weight, train_views, train_captions, class_draws, generator)
+    if started is not None:
+        translator = started[0]
+        shape = replace(shape, hidden=translator.to_prefix.in_features, prefix_tokens=translator.prefix_tokens)
+        origin = translator_fingerprint(translator)
+    else:
+        origin = "fresh"
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            translator = _fresh(classifier, lm, shape, photographs, weight, train_views, train_captions, generator)
+    translator.set_dropout(shape.dropout)
+    translator.to(lm.device)
+    history = train(
+        translator,
+        lm,
+        Captioned(train_views, _tokens(lm, train_captions)),
+        Captioned(own_views(views[sorted(held)]), _tokens(lm, [captions[i] for i in sorted(held)])),
+        settings=settings,
+        origin=f"{origin}, dropout {shape.dropout}",
+        checkpoint=out.with_name(out.name + ".checkpoint"),
+        save_every=save_every,
+        on_progress=on_progress,
+    )
+    card = TranslatorCard(
+        classifier=classifier.name,
+        classifier_fingerprint=classifier.fingerprint,
+        features=classifier.features,
+        language_model=lm.name,
+        language_model_fingerprint=lm.fingerprint,
+        lm_hidden=lm.hidden,
+        prefix_tokens=shape.prefix_tokens,
+        hidden=shape.hidden,
+        seed=settings.seed,
+        data={
+            "about": data,
+            "captions": [source.captions.name for source in sources],
+            "images": len(kept),
+            "captions_in_all": sum(len(captions[i]) for i in kept),
+            "class_draws": class_draws,
+            **({} if started is None else {"from": started[1].data}),
+        },
+        figures={"dev_loss_nats_a_token": min(history), "dev_images": len(held)} if history else {},
+        settings=asdict(settings) | asdict(shape),
+    )
+    save_translator(out, translator, card)
+    out.with_name(out.name + ".checkpoint").unlink(missing_ok=True)
+    return Trained(out, history, len(kept), len(held), failures)
+
+
+def _fresh(
+    classifier: Classifier,
+    lm: LanguageModel,
+    shape: Shape,
+    photographs: Views,
+    head: Tensor | None,
+    views: Views,
+    captions: Sequence[Sequence[str]],
+    generator: torch.Generator,
+) -> Translator:
+    """A translator that knows which words go with which features, before it has met the language model."""
+    translator = Translator(classifier.features, lm.hidden, hidden=shape.hidden, prefix_tokens=shape.prefix_tokens)
+    translator.learn_scale(photographs)
+    if head is not None:
+        translator.start_from_head(head)
+    translator.set_dropout(min(0.9, 2 * shape.dropout))  # the probe overfits sooner than the captions do
+    vocabulary, weight = warm_start(translator, views, captions, generator=generator)
+    words = [embedding.mean(0) for embedding in _embedded(lm, [f" {word}" for word in vocabulary])]
+    translator.start_prefix(
+        _embedded(lm, [" A short description of the photograph is:"])[0],
+        torch.stack(words) if words else torch.zeros(0, lm.hidden),
+        weight,
+        own_views(photographs).mean(1),
+    )
+    return translator
+
+
+def own_views(views: Views) -> Float[Tensor, "images own features"]:
+    """The pictures' own views, without their mirror images' (which follow them)."""
+    return views[:, : views.shape[1] // 2]
+
+
+def _read(
+    sources: Sequence[CaptionSource], classifier: Classifier, store: Path, on_images: Callable[[int, int], None]
+) -> tuple[Views, list[list[str]], list[str], dict[str, str]]:
+    paths: list[Path] = []
+    captions: list[list[str]] = []
+    failures: dict[str, str] = {}
+    for source in sources:
+        matched = match_captions(read_captions(source.captions), find_images([source.images]))
+        failures |= dict.fromkeys(matched.without_image, f"{source.captions} has captions for it, {source.images} no image")
+        if matched.without_caption:
+            logger.warning("%d images in %s have no caption and are left out", len(matched.without_caption), source.images)
+        paths += matched.images
+        captions += matched.captions
+    found = extract_stored(classifier, paths, store, mirrored=True, on_images=on_images)
+    failures |= {paths[i].name: reason for i, reason in found.failures.items()}
+    return found.views, [captions[i] for i in found.kept], [paths[i].name for i in found.kept], failures
+
+
+def _held_out(names: Sequence[str], dev: Sequence[str] | float, seed: int) -> set[int]:
+    if isinstance(dev, int | float):
+        count = max(1, round(dev * len(names)))
+        order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed))
+        return set(order[:count].tolist())
+    wanted = {Path(name).name for name in dev}
+    if missing := wanted - set(names):
+        raise CaptionError(
+            f"{len(missing)} of the {len(wanted)} images named by --dev have no features and captions (first: {min(missing)}). "
+            "Name images by their file names as in the caption file."
+        )
+    return {i for i, name in enumerate(names) if name in wanted}
+
+
+def _imagenet_head(classifier: Classifier) -> Float[Tensor, "classes features"]:
+    weight = classifier.head_weight
+    if weight is None or len(weight) != len(imagenet_classes()):
+        raise ModelError(
+            f"'{classifier.name}' has no linear head of 1000 ImageNet classes; classes can only be added to photographs "
+            "along its rows. Leave --class-draws at 0."
+        )
+    return weight
+
+
+def _add_classes(
+    classifier: Classifier,
+    weight: Float[Tensor, "classes features"],
+    views: Views,
+    captions: list[list[str]],
+    draws: int,
+    generator: torch.Generator,
+) -> tuple[Tensor, list[list[str]]]:
+    """The photographs, and ``draws`` times each class added to one of them: captions name the class, or tell of the photograph.
+
+    Both, so that the name of what the classifier knows stands beside what else is in the picture instead of in its place.
+    """
+    predicted = classifier.probabilities(views.mean(1)).argmax(1)
+    made, told = [views], list(captions)
+    for _ in range(draws):
+        rows = torch.randint(len(views), (len(weight),), generator=generator)
+        made.append(add_classes(weight, views, predicted, rows, generator=generator))
+        for row, of in zip(rows.tolist(), imagenet_classes(), strict=True):
+            some = torch.randperm(len(captions[row]), generator=generator)[:_KEPT_CAPTIONS]
+            told.append([*class_captions(of), *(captions[row][i] for i in some.tolist())])
+    return torch.cat(made), told
+
+
+#: Captions of a photograph that stay when a class is added to it; there are two or three for the class.
+_KEPT_CAPTIONS = 2
+
+
+def _embedded(lm: LanguageModel, texts: Sequence[str]) -> list[Tensor]:
+    return [lm.embeddings[lm.encode(text)[:-1]].float().cpu() for text in texts]
+
+
+def _tokens(lm: LanguageModel, captions: Sequence[Sequence[str]]) -> list[list[list[int]]]:
+    return [[lm.encode(caption) for caption in image] for image in captions]
+
+
+def check_writable(out: Path) -> None:
+    """Raise TranslatorError now rather than after an hour of training."""
+    try:
+        if out.is_dir():
+            raise IsADirectoryError("it is a folder")
+        with TemporaryFile(dir=_made(out.parent)):
+            pass
+    except OSError as error:
+        raise TranslatorError(f"Cannot write {out}: {error}. Give --out a file in a folder that you may write to.") from error
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

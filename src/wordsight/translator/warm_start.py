@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from wordsight.language.content import content_words
 from wordsight.tensors import Views
 from wordsight.translator.mlp import Translator
-from wordsight.words.content import content_words
 
 
 def word_rates(captions: Sequence[Sequence[str]], *, least: int = 4) -> tuple[list[str], Tensor]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from wordsight.words.content import content_words
+from wordsight.language.content import content_words
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ function setUpTheme() {
 }
 
 const EXAMPLES = {
-  with: (f) => `${f.label} with ${quoted(data.words[f.word])}, called right`,
+  with: (f) => `${f.label} with ${quoted(data.words[f.word])}, predicted right`,
   missed: (f) => `${f.label} missed, least ${quoted(data.words[f.word])} first`,
   mistaken: (f) => `Mistaken for ${f.label}, most ${quoted(data.words[f.word])} first`,
 };
@@ -78,7 +78,7 @@ function buildClass(section) {
     update();
   }
   const images = data.images.flatMap((image, i) => (image.label === data.classes[label] ? [i] : []));
-  images.sort((a, b) => (data.images[a].label === data.images[a].called) - (data.images[b].label === data.images[b].called));
+  images.sort((a, b) => (data.images[a].label === data.images[a].predicted) - (data.images[b].label === data.images[b].predicted));
   if (images.length) {
     const heated = [...new Set(images.flatMap((i) => Object.keys(data.images[i].heat).map(Number)))];
     section.querySelector(".gallery-place").append(make("h4", {}, "Images, wrong ones first"), gallery(images, { words: heated, step: 16 }));
@@ -143,8 +143,8 @@ function setUpSides() {
     "Table of words of right and of wrong images",
     [
       { name: "Word", text: true, value: (row) => row.word, cell: (row) => make("button", { type: "button", class: "word", onclick: () => openWord(wordOf(row)) }, row.word) },
-      { name: "Right", about: "Mean rate of images called right", value: (row) => row.here, cell: (row) => percent(row.here) },
-      { name: "Wrong", about: "Mean rate of images called wrong", value: (row) => row.elsewhere, cell: (row) => percent(row.elsewhere) },
+      { name: "Right", about: "Mean rate of images predicted right", value: (row) => row.here, cell: (row) => percent(row.here) },
+      { name: "Wrong", about: "Mean rate of images predicted wrong", value: (row) => row.elsewhere, cell: (row) => percent(row.elsewhere) },
       { name: "Difference", about: "In points, with Welch's 95% interval", value: (row) => row.gap.value, cell: (row) => estimate(row.gap, points) },
       { name: "Separation", about: "Chance that a right image has a higher rate than a wrong one", value: (row) => row.area.value, cell: (row) => two(row.area.value) },
       { name: "q", about: "Benjamini-Hochberg", value: (row) => row.q, cell: (row) => (row.q < 0.001 ? "<0.001" : row.q.toFixed(3)) },
@@ -168,6 +168,6 @@ setUpTheme();
 document.querySelectorAll(".finding").forEach(setUpFinding);
 setUpClasses();
 setUpSides();
-document.querySelectorAll("[data-chart=mended]").forEach((figure) => mendedChart(figure, data.mended[Number(figure.dataset.number)]));
+document.querySelectorAll("[data-chart=mitigations]").forEach((figure) => mendedChart(figure, data.mitigations[Number(figure.dataset.number)]));
 document.querySelectorAll("table.sortable").forEach(makeSortable);
 root.dataset.ready = "true";

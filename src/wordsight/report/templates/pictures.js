@@ -27,10 +27,10 @@ function heat(place, word) {
 
 function tile(index, word) {
   const image = data.images[index];
-  const right = image.label === image.called;
+  const right = image.label === image.predicted;
   const rate = word === null ? null : (image.rates.get(word) ?? 0);
   const told =
-    `${image.name}: ${image.label}, called ${right ? "right" : image.called}` +
+    `${image.name}: ${image.label}, predicted ${right ? "right" : image.predicted}` +
     (rate === null ? "" : `, says ${quoted(data.words[word])} in ${percent(rate)} of its sentences`);
   return make(
     "button",
@@ -40,7 +40,7 @@ function tile(index, word) {
     make(
       "span",
       { class: "caption", "aria-hidden": "true" },
-      make("span", { class: "name" }, right ? image.label : `\u2192 ${image.called}`),
+      make("span", { class: "name" }, right ? image.label : `\u2192 ${image.predicted}`),
       rate === null ? "" : make("span", { class: "number" }, percent(rate)),
     ),
   );

@@ -78,10 +78,10 @@ function wordColumns(label) {
     { name: "Verdict", text: true, value: (row) => VERDICTS.indexOf(row.verdict), cell: (row) => chip(row.verdict) },
     { name: "Rate", about: "Share of the class's sentences that say the word", value: (row) => row.rate.value, cell: (row) => estimate(row.rate, percent) },
     { name: "Lift", about: "Log-odds against the other images", value: (row) => row.lift, cell: (row) => two(row.lift) },
-    { name: "Encoded", about: "Chance that an image called this has a higher rate", value: (row) => row.encoded.value, cell: (row) => estimate(row.encoded, two) },
+    { name: "Encoded", about: "Chance that an image predicted this has a higher rate", value: (row) => row.encoded.value, cell: (row) => estimate(row.encoded, two) },
     { name: "Used", about: "Mean cosine of the word's gradient with the class's", value: (row) => row.used?.value ?? null, cell: (row) => estimate(row.used, two) },
     gap("missed", "Missed", "Points more of the class's images wrong without the word than with it"),
-    gap("mistaken", "Mistaken", "Points more of the other images called this with the word than without it"),
+    gap("mistaken", "Mistaken", "Points more of the other images predicted this with the word than without it"),
     gap("severity", "Severity", "The larger of the two gaps, in points"),
     { name: "Images", about: "Images of the class that have the word", value: (row) => row.imagesWith, cell: (row) => String(row.imagesWith) },
   ];

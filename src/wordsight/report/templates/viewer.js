@@ -71,16 +71,16 @@ function facts(row) {
   return list;
 }
 
-/** One image: what it is called, its typical sentence, its words with rates; words with a heat map can be laid over it. */
+/** One image: what it is predicted, its typical sentence, its words with rates; words with a heat map can be laid over it. */
 function openImage(index, word = null) {
   enter(() => {
     const image = data.images[index];
-    const right = image.label === image.called;
+    const right = image.label === image.predicted;
     const large = picture(index);
     const about = make("dl", { class: "pairs" });
     const add = (name, value) => value !== null && value !== "" && about.append(make("div", {}, make("dt", {}, name), make("dd", {}, value)));
     add("Label", image.label);
-    add("Called", `${image.called} (${percent(image.probability)}${right ? "" : ", wrong"})`);
+    add("Called", `${image.predicted} (${percent(image.probability)}${right ? "" : ", wrong"})`);
     add("Group", image.group);
     add("Split", image.split);
     add("Typical sentence", image.sentence);

@@ -1,0 +1,121 @@
+"""Two sets of images, word by word: which words do the classifier's features say more often in one than in the other?"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.special import stdtrit
+from scipy.stats import false_discovery_control, mannwhitneyu
+
+from wordsight.audits.findings import LEAST_LEVEL
+from wordsight.audits.result import Audit
+from wordsight.audits.statistics import Z95, Estimate, separation
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One word in two sets of images.
+
+    ``here`` and ``elsewhere``: mean rates, in [0, 1]. ``difference``: here less elsewhere, with Welch's 95% interval.
+    ``separation``: chance that an image here has a higher rate than one elsewhere, 0.5 if the word says nothing. ``q``: the
+    smallest Benjamini-Hochberg rate, over the words compared together, at which the two sets differ (Mann-Whitney, both sides).
+    """
+
+    word: str
+    here: float
+    elsewhere: float
+    difference: Estimate
+    separation: Estimate
+    q: float
+
+
+@dataclass(frozen=True)
+class RightWrong:
+    """The words of images predicted right (``here``) against those predicted wrong; ``label`` is None for all classes together."""
+
+    label: str | None
+    right: int
+    wrong: int
+    words: list[Comparison]
+
+
+def compare(
+    vocabulary: Sequence[str], rates: Float[np.ndarray, "images words"], here: Bool[np.ndarray, " images"]
+) -> list[Comparison]:
+    """Compare the images ``here`` with the rest, the words that differ most clearly first.
+
+    Raises ValueError if either side has fewer than two images: one image has no spread to make an interval of.
+    """
+    m, n = int(here.sum()), int((~here).sum())
+    if min(m, n) < 2:
+        raise ValueError(f"{m} images here and {n} elsewhere came, wanted at least two of each.")
+    if not len(vocabulary):
+        return []
+    rates = rates.astype(np.float64)
+    first, second = rates[here], rates[~here]
+    reach = _welch_reach(first, second)
+    gap = first.mean(0) - second.mean(0)
+    area, error = separation(rates, here)
+    varies = np.ptp(rates, axis=0) > 0  # what is the same everywhere has no ranks to test, and does not differ
+    p = np.ones(len(vocabulary))
+    if varies.any():
+        p[varies] = mannwhitneyu(first[:, varies], second[:, varies], axis=0, method="asymptotic").pvalue
+    q = false_discovery_control(p)
+    table = [
+        Comparison(
+            word=word,
+            here=float(first[:, i].mean()),
+            elsewhere=float(second[:, i].mean()),
+            difference=Estimate.around(gap[i], reach[i], low=-1.0, high=1.0),
+            separation=Estimate.around(area[i], Z95 * error[i], low=0.0, high=1.0),
+            q=float(q[i]),
+        )
+        for i, word in enumerate(vocabulary)
+    ]
+    return sorted(table, key=lambda one: (one.q, -abs(one.difference.value), one.word))
+
+
+def right_against_wrong(audit: Audit, *, least: int = 5) -> list[RightWrong]:
+    """Images predicted right against those that are not: of all classes together, then of each class.
+
+    Classes with fewer than ``least`` images (2 or more) on either side are left out. Words are those of ``audit.words``. Over
+    all classes together a difference also reflects which classes are hard: words of a hard class are words of wrong images.
+    """
+    vocabulary = sorted({word.word for word in audit.words})
+    labels: list[str | None] = [None, *(c for c in audit.classes if any(image.label == c for image in audit.images))]
+    found = []
+    for label in labels:
+        images = [image for image in audit.images if label in (None, image.label)]
+        right = np.array([image.right for image in images], dtype=bool)
+        if min(right.sum(), (~right).sum()) >= max(2, least):
+            words = compare(vocabulary, rates_of([image.words for image in images], vocabulary), right)
+            found.append(RightWrong(label, int(right.sum()), int((~right).sum()), words))
+    return found
+
+
+def usual_words(images: Iterable[Mapping[str, float]], *, least: int) -> tuple[str, ...]:
+    """Words that at least ``least`` images say in one sentence of ten, in alphabetical order; ``images`` are their rates."""
+    often = Counter(word for words in images for word, rate in words.items() if rate >= LEAST_LEVEL)
+    return tuple(sorted(word for word, number in often.items() if number >= least))
+
+
+def rates_of(images: Sequence[Mapping[str, float]], vocabulary: Sequence[str]) -> Float[np.ndarray, "images words"]:
+    """Each image's rate of each word, in [0, 1]; 0 for a word that is not among the image's. ``images`` are their rates."""
+    rates = np.zeros((len(images), len(vocabulary)))
+    column = {word: i for i, word in enumerate(vocabulary)}
+    for row, words in enumerate(images):
+        for word in words.keys() & column.keys():
+            rates[row, column[word]] = words[word]
+    return rates
+
+
+def _welch_reach(
+    first: Float[np.ndarray, "here words"], second: Float[np.ndarray, "elsewhere words"]
+) -> Float[np.ndarray, " words"]:
+    """Half of Welch's (1947) 95% interval of each difference of means; 0 where neither side varies."""
+    a, b = first.var(0, ddof=1) / len(first), second.var(0, ddof=1) / len(second)
+    total, below = a + b, a**2 / (len(first) - 1) + b**2 / (len(second) - 1)
+    freedom = np.divide(total**2, below, out=np.ones_like(total), where=below > 0)
+    return np.where(total > 0, stdtrit(freedom, 0.975) * np.sqrt(total), 0.0)

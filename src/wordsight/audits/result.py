@@ -1,0 +1,175 @@
+"""What an audit found, as plain data."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wordsight.audits.explained import Explained
+from wordsight.audits.findings import LEAST_LEVEL, ClassWord, Finding
+from wordsight.audits.places import Place
+from wordsight.audits.statistics import Estimate
+from wordsight.errors import LabelError
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class AuditedImage:
+    """One image of an audit: its label, what the classifier calls it and how surely, its words with rates, a sentence.
+
+    ``words``: rates in [0, 1], of the words that the image's sampled sentences say or are expected to; not of all words.
+    """
+
+    image: str
+    path: Path
+    label: str
+    predicted: str
+    probability: float
+    words: dict[str, float]
+    sentence: str
+    group: str | None = None
+    split: str | None = None
+
+    @property
+    def right(self) -> bool:
+        """Whether the classifier predicts right."""
+        return self.label == self.predicted
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found: ``words`` of every class, ``findings`` (the worst first), the images, and what it was made with.
+
+    ``heat_maps``: by image and word, where in the picture's middle square the word comes from, in [0, 1]. ``places``: whether
+    the classifier looks at the same place in all images predicted a class. ``explained``: how much of each class's score the words
+    explain.
+    """
+
+    classes: list[str]
+    images: list[AuditedImage]
+    words: list[ClassWord]
+    findings: list[Finding]
+    failures: dict[str, str]
+    settings: dict[str, object] = field(default_factory=dict)
+    heat_maps: dict[tuple[str, str], np.ndarray] = field(default_factory=dict, compare=False, repr=False)
+    places: list[Place] = field(default_factory=list)
+    explained: list[Explained] = field(default_factory=list)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the images that the classifier predicts right."""
+        return float(np.mean([image.right for image in self.images]))
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """One row a class and word: rate, lift, encoded, used, missed, mistaken and severity with intervals, verdict."""
+        import pandas
+
+        return pandas.DataFrame([_flat(word) for word in self.words])
+
+    def to_json(self) -> str:
+        """The findings and what they rest on."""
+        return json.dumps(
+            {
+                "accuracy": round(self.accuracy, 4),
+                "images": len(self.images),
+                "findings": [
+                    {**_flat(f.about), "groups": [asdict(g) for g in f.groups], "examples": self.examples(f)}
+                    for f in self.findings
+                ],
+                "places": [_place(place) for place in self.places],
+                "explained": [
+                    {"label": one.label, "remarkable": one.remarkable} | estimate_columns("share", one.share)
+                    for one in self.explained
+                ],
+                "failures": self.failures,
+                "settings": self.settings,
+            },
+            indent=2,
+        )
+
+    def examples(self, finding: Finding, *, most: int = 6) -> dict[str, list[str]]:
+        """The names of ``example_images``."""
+        return {kind: [i.image for i in images] for kind, images in self.example_images(finding, most=most).items()}
+
+    def example_images(self, finding: Finding, *, most: int = 6) -> dict[str, list[AuditedImage]]:
+        """Images that show a finding: the class's that say the word and are right, its images that are missed, and others that
+        say it and are mistaken for the class; those that say the word most (missed: least) first.
+        """
+        label, word = finding.about.label, finding.about.word
+
+        def said(image: AuditedImage) -> bool:
+            return image.words.get(word, 0.0) >= LEAST_LEVEL
+
+        def pick(rows: Iterator[AuditedImage], *, reverse: bool) -> list[AuditedImage]:
+            return sorted(rows, key=lambda i: i.words.get(word, 0.0), reverse=reverse)[:most]
+
+        own = [i for i in self.images if i.label == label]
+        return {
+            "with": pick((i for i in own if i.predicted == label and said(i)), reverse=True),
+            "missed": pick((i for i in own if i.predicted != label), reverse=False),
+            "mistaken": pick((i for i in self.images if i.label != label and i.predicted == label and said(i)), reverse=True),
+        }
+
+
+def _flat(word: ClassWord) -> dict[str, object]:
+    flat: dict[str, object] = {"label": word.label, "word": word.word, "verdict": word.verdict, "images_with": word.images_with}
+    flat |= {"lift": round(word.lift, 4), "strength": round(word.strength, 4)}
+    for name in ("rate", "encoded", "used", "missed", "mistaken", "severity"):
+        flat |= estimate_columns(name, getattr(word, name))
+    return flat
+
+
+def _place(place: Place) -> dict[str, object]:
+    told: dict[str, object] = {"label": place.label, "images": place.images, "remarkable": place.remarkable}
+    return told | estimate_columns("agreement", place.agreement) | {"heat": np.round(place.heat, 4).tolist()}
+
+
+def estimate_columns(name: str, estimate: Estimate | None) -> dict[str, float | None]:
+    """An estimate as columns of a table: NAME, NAME_low and NAME_high, to four decimal places; None where there is none."""
+    ends = {name: "value", f"{name}_low": "low", f"{name}_high": "high"}
+    return {key: None if estimate is None else round(float(getattr(estimate, end)), 4) for key, end in ends.items()}
+
+
+def read_images(folder: str | Path) -> list[AuditedImage]:
+    """The images of an audit that ``write_audit`` wrote into a folder, from its ``images.jsonl``.
+
+    Raises LabelError if there is no such file, it holds no image, or one of its lines cannot be read.
+    """
+    path = Path(folder) / "images.jsonl"
+    try:
+        lines = path.read_bytes().splitlines()  # bytes, so that a line that is no UTF-8 is known by its number
+    except OSError as error:
+        raise LabelError(
+            f"{path} cannot be read ({error.strerror}). Give the folder that 'wordsight audit' wrote with --out."
+        ) from error
+    if not lines:
+        raise LabelError(f"{path} holds no image, wanted one a line. Run 'wordsight audit' again.")
+    images = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            images.append(_image(json.loads(line)))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise LabelError(
+                f"Line {number} of {path} cannot be read ({type(error).__name__}: {error}). Wanted an image as 'wordsight "
+                "audit' writes it; the file may be cut off or changed. Run 'wordsight audit' again."
+            ) from error
+    return images
+
+
+def _image(entry: object) -> AuditedImage:
+    """One line of ``images.jsonl``; a label that is no text would not be an error later, it would match nothing."""
+    if not isinstance(entry, dict):
+        raise TypeError(f"{type(entry).__name__} instead of an object")
+    grouped = ["group"] if entry.get("group") is not None else []
+    for name in ("image", "label", "predicted", *grouped):
+        if not isinstance(entry[name], str):
+            raise TypeError(f"{name} is {entry[name]!r}, not text")
+    for word, rate in entry["words"].items():
+        if not 0 <= rate <= 1:
+            raise ValueError(f"the rate of {word!r} is {rate}, not in [0, 1]")
+    return AuditedImage(**{**entry, "path": Path(entry["path"])})

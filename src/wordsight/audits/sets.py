@@ -1,0 +1,173 @@
+"""Sets of an audit's images, named by conditions, and the words in which two of them differ."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool
+
+from wordsight.audits.compare import Comparison, compare, rates_of, usual_words
+from wordsight.audits.findings import Limits
+from wordsight.audits.result import AuditedImage, estimate_columns
+from wordsight.errors import LabelError
+
+if TYPE_CHECKING:
+    import pandas
+
+#: The conditions that take a name, and what of an image each one looks at.
+_NAMED = {"class": "label", "predicted": "predicted", "group": "group"}
+#: A comma ends a condition only where another one begins: classes may have commas in their names.
+_BETWEEN = re.compile(rf",\s*(?=(?:{'|'.join(_NAMED)})\s*=|(?:right|wrong)\s*(?:,|$))")
+_WANTED = "Wanted class=NAME, predicted=NAME, group=NAME, right or wrong, or several of them with commas between."
+#: Names that an error message shows, those most like the one that came first.
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class SetComparison:
+    """The words of two sets of images: which the sets are, how many images each has, and the clearest words first."""
+
+    here: str
+    elsewhere: str
+    images_here: int
+    images_elsewhere: int
+    words: list[Comparison]
+
+    def differing(self, *, false_discovery: float = 0.05) -> list[Comparison]:
+        """The words that differ at this Benjamini-Hochberg rate, in (0, 1]."""
+        return [word for word in self.words if word.q <= false_discovery]
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """One row a word: rates here and elsewhere, their difference and the separation with intervals, q."""
+        import pandas
+
+        return pandas.DataFrame(
+            [
+                {"word": one.word, "here": round(one.here, 4), "elsewhere": round(one.elsewhere, 4)}
+                | estimate_columns("difference", one.difference)
+                | estimate_columns("separation", one.separation)
+                | {"q": float(f"{one.q:.4g}")}  # digits, not places: a small q is no zero
+                for one in self.words
+            ]
+        )
+
+
+def compare_sets(
+    images: Sequence[AuditedImage],
+    here: str | None = None,
+    elsewhere: str | None = None,
+    *,
+    before: Sequence[AuditedImage] | None = None,
+    least: int = Limits.images,
+) -> SetComparison:
+    """Compare the words of two sets of an audit's images, each named by conditions as ``select`` reads them.
+
+    ``elsewhere`` is by default all images that are not ``here``. Compared are the words that at least ``least`` images of the
+    two sets together (fewer if a set is smaller) say in one sentence of ten. A word that is not among an image's words counts
+    with rate 0 there: none of the image's sampled sentences said it, so rates below about one in that many sentences are
+    somewhat too low, in both sets alike if they were sampled alike.
+
+    With ``before``, another audit of the same images, ``here`` is looked up in ``images`` (default: all of them) and
+    ``elsewhere`` in ``before`` (default: the same images as here). Only images whose names are in both audits are looked at.
+    The sets are compared as if they were of different images, not image by image: where an image's rates in the two audits go
+    together, that makes intervals and q larger than they need be, not smaller.
+
+    Raises LabelError for conditions that ``select`` refuses, sets that overlap or have fewer than two images, audits that have
+    no two images in common, and if no word is said often enough to compare.
+    """
+    if before is None:
+        first, second, chosen, others = _of_one(images, here, elsewhere)
+    else:
+        first, second, chosen, others = _of_two(images, before, here, elsewhere)
+    for side, name in ((first, chosen), (second, others)):
+        if len(side) < 2:
+            raise LabelError(
+                f"{len(side)} images are in the set '{name}', wanted at least two. Choose other conditions, or audit more "
+                "images."
+            )
+    both = [*first, *second]
+    least = min(least, len(first), len(second))
+    rates = [image.words for image in both]
+    vocabulary = usual_words(rates, least=least)
+    if not vocabulary:
+        raise LabelError(
+            f"There is nothing to compare: no word is said in one sentence of ten about {least} of the {len(both)} images, or "
+            "more. Choose larger sets."
+        )
+    words = compare(vocabulary, rates_of(rates, vocabulary), np.arange(len(both)) < len(first))
+    return SetComparison(chosen, others, len(first), len(second), words)
+
+
+def select(images: Sequence[AuditedImage], conditions: str) -> Bool[np.ndarray, " images"]:
+    """Which images meet all of some conditions.
+
+    A condition is ``class=NAME`` (the true label), ``predicted=NAME`` (what the classifier calls it), ``group=NAME``, ``right``
+    (predicted right) or ``wrong``; several are joined with commas: "class=waterbird,wrong".
+
+    Raises LabelError for a condition that is none of these and for a name that no image has.
+    """
+    met = np.ones(len(images), dtype=bool)
+    for condition in _BETWEEN.split(conditions.strip()):
+        kind, equals, name = (part.strip() for part in condition.partition("="))
+        if kind in ("right", "wrong") and not equals:
+            met &= np.array([image.right == (kind == "right") for image in images], dtype=bool)
+        elif kind in _NAMED and equals:
+            values = [getattr(image, _NAMED[kind]) for image in images]
+            _check_known(kind, name, {value for value in values if value is not None})
+            met &= np.array([value == name for value in values], dtype=bool)
+        else:
+            raise LabelError(f"Unknown condition '{condition}'. {_WANTED}")
+    return met
+
+
+def _check_known(kind: str, name: str, known: set[str]) -> None:
+    if name in known:
+        return
+    if not known:  # only groups may lack
+        raise LabelError(f"'{kind}={name}' came, but the audit's images have no {kind}. Audit a table with the column {kind}.")
+    near = difflib.get_close_matches(name, sorted(known), n=_SHOWN, cutoff=0.0)
+    shown = ", ".join(f"'{one}'" for one in near) + (", ..." if len(known) > _SHOWN else "")
+    raise LabelError(f"No image is {kind}={name}; in this audit {kind} is one of {shown}. {_WANTED}")
+
+
+_Sides = tuple[list[AuditedImage], list[AuditedImage], str, str]
+
+
+def _of_one(images: Sequence[AuditedImage], here: str | None, elsewhere: str | None) -> _Sides:
+    """The images here and elsewhere of one audit, and what to call them."""
+    if here is None:
+        raise LabelError(f"No set came to compare with the other images. Name one with --here. {_WANTED}")
+    mine = select(images, here)
+    theirs = ~mine if elsewhere is None else select(images, elsewhere)
+    if (mine & theirs).any():
+        raise LabelError(
+            f"{int((mine & theirs).sum())} of the {len(images)} images are both '{here}' and '{elsewhere}', wanted two sets "
+            "without an image in common. Add a condition to one of them, or leave --elsewhere out to compare with all others."
+        )
+    return _taken(images, mine), _taken(images, theirs), here, elsewhere or "all others"
+
+
+def _of_two(images: Sequence[AuditedImage], before: Sequence[AuditedImage], here: str | None, elsewhere: str | None) -> _Sides:
+    """The images here and elsewhere of two audits, as far as both have them, and what to call them."""
+    common = {image.image for image in images} & {image.image for image in before}
+    if len(common) < 2:
+        such = " and ".join(f"'{some[0].image}'" for some in (before, images) if some)
+        raise LabelError(
+            f"The audits have {len(common)} image names in common, wanted at least two; {len(before)} and {len(images)} images "
+            f"came, such as {such or 'none'}. Audit the same images twice."
+        )
+    after, before = ([image for image in some if image.image in common] for some in (images, before))
+    first = after if here is None else _taken(after, select(after, here))
+    if elsewhere is None:
+        names = {image.image for image in first}
+        second = [image for image in before if image.image in names]
+    else:
+        second = _taken(before, select(before, elsewhere))
+    return first, second, f"{here or 'all'}, after", f"{elsewhere or 'the same images'}, before"
+
+
+def _taken(images: Sequence[AuditedImage], which: Bool[np.ndarray, " images"]) -> list[AuditedImage]:
+    return [image for image, taken in zip(images, which.tolist(), strict=True) if taken]

@@ -1,0 +1,141 @@
+"""The audit's statistics, for every word at once. Rates are (images, words)."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.special import stdtrit
+from scipy.stats import rankdata
+
+from wordsight.sentences.estimates import wilson
+
+#: Standard errors to either side of a 95% interval.
+Z95 = NormalDist().inv_cdf(0.975)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def around(cls, value: float, reach: float, *, low: float, high: float) -> "Estimate":
+        """``reach`` to either side, cut to what the number can be."""
+        return cls(float(value), max(low, float(value - reach)), min(high, float(value + reach)))
+
+
+def mean_estimate(
+    values: Float[np.ndarray, " n"], weights: Float[np.ndarray, " n"] | None = None, *, low: float, high: float
+) -> Estimate:
+    """The (weighted) mean with Student's 95% interval, cut to [low, high]; one value alone has all of it.
+
+    With weights the values count for (sum w)^2 / sum w^2 of them (Kish 1965), and the error is that of the weighted residuals.
+    """
+    weights = np.ones(len(values)) if weights is None else weights
+    share = weights / weights.sum()
+    mean, size = float(share @ values), float(1 / (share @ share))
+    if size < 1 + 1e-9:
+        return Estimate(mean, low, high)
+    error = sqrt(float(share**2 @ (values - mean) ** 2) * size / (size - 1))
+    return Estimate.around(mean, float(stdtrit(size - 1, 0.975)) * error, low=low, high=high)
+
+
+def separation(
+    rates: Float[np.ndarray, "images words"], here: Bool[np.ndarray, " images"]
+) -> tuple[Float[np.ndarray, " words"], Float[np.ndarray, " words"]]:
+    """How well each word's rate tells the images ``here`` from the rest: area under the ROC curve, and its standard error.
+
+    The area, in [0, 1], is the chance that an image here has a higher rate than one elsewhere, ties counting half (Mann &
+    Whitney 1947); 0.5 says nothing. Its error is DeLong's (1988). Both kinds of images have to be there.
+    """
+    m, n = int(here.sum()), int((~here).sum())
+    if m == 0 or n == 0:
+        raise ValueError(f"{m} images here and {n} elsewhere came, wanted at least one of each.")
+    everywhere = rankdata(rates, axis=0)
+    # The share of the other side that each image beats.
+    above = (everywhere[here] - rankdata(rates[here], axis=0)) / n
+    below = 1 - (everywhere[~here] - rankdata(rates[~here], axis=0)) / m
+    spread = sum(part.var(0, ddof=1) / len(part) if len(part) > 1 else 0.25 for part in (above, below))
+    return above.mean(0), np.sqrt(np.asarray(spread) * np.ones(rates.shape[1]))
+
+
+class Associations:
+    """Does a score rise with a word's rate among images of the same stratum? For many scores on the same rates."""
+
+    def __init__(self, rates: Float[np.ndarray, "images words"], stratum: Int[np.ndarray, " images"]) -> None:
+        self._words = rates.shape[1]
+        self._strata = {}
+        for one in np.unique(stratum):
+            rows = np.flatnonzero(stratum == one)
+            if len(rows) > 2:
+                ranks = _centred_ranks(rates[rows])
+                length = np.sqrt((ranks**2).sum(0))
+                self._strata[int(one)] = rows, np.divide(ranks, length, out=np.zeros_like(ranks), where=length > 0)
+
+    def __call__(
+        self,
+        score: Float[np.ndarray, " images"],
+        strata: Iterable[int] | None = None,
+        *,
+        given: Callable[[int], Float[np.ndarray, "images others"]] | None = None,
+    ) -> tuple[Float[np.ndarray, " words"], Float[np.ndarray, " words"]]:
+        """For each word, a standard normal number if there is no association, and on how many degrees of freedom it rests.
+
+        Spearman's rank correlation in each stratum (of those given), added up with the degrees of freedom as weights. Without
+        an association, and whatever the distributions, a correlation has mean 0 and variance 1 / (size - 1), so the sum
+        divided by the root of all degrees of freedom has mean 0 and variance 1. Strata in which the word or the score does not
+        vary say nothing and count nothing.
+
+        ``given`` says what else is known of all images, for use in one stratum: of the score's ranks only what the ranks of
+        these leave unexplained (least squares) is looked at, which costs as many degrees of freedom as they are independent.
+        The words' ranks stay as they are, so that the number varies less than a standard normal one for words that go along
+        with ``given``: it errs on the quiet side. (The partial correlation does not, but ranks are not linear in each other,
+        and what is left of that passes for an association of two words that both go along with ``given``.)
+        """
+        total, freedom = np.zeros(self._words), np.zeros(self._words)
+        for one in self._strata.keys() if strata is None else self._strata.keys() & set(strata):
+            rows, ranks = self._strata[one]
+            own, left = _centred_ranks(score[rows]), len(rows) - 1
+            if given is not None:
+                known = _centred_ranks(given(one)[rows])
+                weights, _, rank, _ = np.linalg.lstsq(known, own, rcond=None)
+                # A score that the others explain exactly leaves rounding errors, not ranks.
+                own, left = np.where(np.abs(rest := own - known @ weights) > 1e-9 * len(rows), rest, 0.0), left - int(rank)
+            length = np.sqrt((own**2).sum())
+            if length > 0 and left > 0:
+                total += (own / length) @ ranks * left
+                freedom += ranks.any(0) * left
+        return np.divide(total, np.sqrt(freedom), out=np.zeros_like(total), where=freedom > 0), freedom
+
+
+def _centred_ranks(values: Float[np.ndarray, "images *others"]) -> Float[np.ndarray, "images *others"]:
+    ranks = rankdata(values, axis=0)
+    return ranks - ranks.mean(0)
+
+
+def difference(with_: Sequence[tuple[int, int]], without: Sequence[tuple[int, int]], *, least: int = 1) -> Estimate | None:
+    """The difference of two shares, ``with_`` less ``without``, over strata that pair up; each is (hits, images).
+
+    Each stratum's difference is weighed as Mantel & Haenszel (1959) do, by n1 n0 / (n1 + n0); strata that lack one side say
+    nothing. The interval is Newcombe's (1998, method 10) for one stratum and the same square-and-add rule over several: the
+    distances of each share from its Wilson limits, weighed, squared and added. None if either side has fewer than ``least``
+    images in strata that have both.
+    """
+    pairs = [(a, b) for a, b in zip(with_, without, strict=True) if a[1] and b[1]]
+    if min(sum(a[1] for a, _ in pairs), sum(b[1] for _, b in pairs)) < max(1, least):
+        return None
+    weights = [a[1] * b[1] / (a[1] + b[1]) for a, b in pairs]
+    value = below = above = 0.0
+    for weight, ((hits1, n1), (hits0, n0)) in zip(weights, pairs, strict=True):
+        share1, share0, weight = hits1 / n1, hits0 / n0, weight / sum(weights)
+        (low1, high1), (low0, high0) = wilson(share1, n1, Z95), wilson(share0, n0, Z95)
+        value += weight * (share1 - share0)
+        below += weight**2 * ((share1 - low1) ** 2 + (high0 - share0) ** 2)
+        above += weight**2 * ((high1 - share1) ** 2 + (share0 - low0) ** 2)
+    return Estimate(value, value - sqrt(below), value + sqrt(above))

@@ -1,0 +1,62 @@
+"""The 1,000 ImageNet classes: names, synsets, nouns, kinds."""
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import torch
+
+from wordsight.errors import LabelError
+
+
+@dataclass(frozen=True)
+class ClassName:
+    """An ImageNet class: its name, the nouns a person may call it, the nearest everyday kind, ImageNet-9's class ("": none)."""
+
+    synset: str
+    name: str
+    nouns: tuple[str, ...]
+    kind: str
+    nine: str
+
+
+@cache
+def imagenet_classes() -> tuple[ClassName, ...]:
+    """The 1,000 ImageNet classes in the usual order, names and kinds from WordNet 3.0."""
+    text = files("wordsight.classifiers").joinpath("imagenet_classes.csv").read_text(encoding="utf-8")
+    return tuple(
+        ClassName(row["synset"], row["name"], tuple(row["nouns"].split("|")), row["kind"], row["nine"])
+        for row in csv.DictReader(text.splitlines())
+    )
+
+
+def imagenet_labels() -> list[str]:
+    """The 1,000 ImageNet class names, first lemma each; with the synset where two classes have the same (crane, maillot)."""
+    from timm.data import ImageNetInfo
+
+    info = ImageNetInfo()
+    names = [info.index_to_description(i).split(",")[0] for i in range(1000)]
+    twice = {name for name, times in Counter(names).items() if times > 1}
+    return [f"{name} ({info.index_to_label_name(i)})" if name in twice else name for i, name in enumerate(names)]
+
+
+def label_numbers(labels: Sequence[str], known: Sequence[str]) -> torch.Tensor:
+    """The classifier's class number of each label, by its name or, for ImageNet's 1,000 classes, its synset.
+
+    Raises LabelError for labels that the classifier does not have.
+    """
+    number = {name: i for i, name in enumerate(known)}
+    if len(known) == len(imagenet_classes()):
+        number |= {one.synset: i for i, one in enumerate(imagenet_classes())}
+        number |= {one.name: i for i, one in enumerate(imagenet_classes()) if one.name not in number}
+    missing = sorted(set(labels) - number.keys())
+    if missing:
+        shown = ", ".join(repr(name) for name in missing[:5]) + (", ..." if len(missing) > 5 else "")
+        raise LabelError(
+            f"{len(missing)} of {len(set(labels))} labels are none of the classifier's {len(known)} classes: {shown}. Name the "
+            "classes as the classifier does, or train a head for them with 'wordsight head'."
+        )
+    return torch.tensor([number[name] for name in labels], dtype=torch.long)

@@ -1,0 +1,99 @@
+"""Where in the picture a direction of the features comes from: Grad-CAM for any direction (Selvaraju et al. 2017).
+
+The gradient of ``direction . z`` at the last spatial feature map is averaged over places, the map's channels are summed with
+these weights, and what is negative is cut off. For a class the direction is the gradient of its logit; for a word, that of the
+logarithm of its rate.
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from math import isqrt
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from wordsight.errors import ModelError
+
+Locate = Callable[[Float[Tensor, "n 3 height width"], Float[Tensor, "n features"]], Float[Tensor, "n rows columns"]]
+"""Pixels and a direction for each -> a map of where the direction comes from; 0 or more, on the scale of the gradient."""
+
+
+def locator(module: nn.Module, head: nn.Module, name: str) -> Locate:
+    """``Locate`` for a torch module whose last layer is ``head``. Raises ModelError, when used, if it has no spatial map."""
+    known: list[nn.Module] = []  # the layer, once it is found
+
+    def locate(pixels: Tensor, direction: Tensor) -> Tensor:
+        for layer in known or _spatial_layers(module, pixels[:1]):
+            found = _activation_map(module, head, layer, pixels, direction)
+            if found is not None:
+                known[:] = [layer]
+                return found
+        raise ModelError(
+            f"'{name}' has no layer whose output still has places, so words cannot be located. Wanted feature maps (n, "
+            "channels, rows, columns) or patch tokens (n, tokens, channels) that the features depend on."
+        )
+
+    return locate
+
+
+def _spatial_layers(module: nn.Module, pixels: Tensor) -> list[nn.Module]:
+    """The modules whose output has places, the last to run first."""
+    seen: list[nn.Module] = []
+
+    def note(layer: nn.Module, _inputs: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and _places(output) is not None:
+            seen.append(layer)
+
+    with ExitStack() as stack, torch.inference_mode():
+        for layer in module.modules():
+            if layer is not module:
+                stack.callback(layer.register_forward_hook(note).remove)
+        module(pixels)
+    return seen[::-1]
+
+
+def _activation_map(module: nn.Module, head: nn.Module, layer: nn.Module, pixels: Tensor, direction: Tensor) -> Tensor | None:
+    """The map at one layer; None if the features do not depend on its places."""
+    kept: dict[str, Tensor] = {}
+
+    def cut(_layer: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+        kept["map"] = output.detach().requires_grad_()
+        return kept["map"].clone()  # what follows may change it in place
+
+    def keep(_head: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        kept["z"] = inputs[0].flatten(1)
+
+    with torch.enable_grad():
+        hooks = [layer.register_forward_hook(cut), head.register_forward_pre_hook(keep)]
+        try:
+            module(pixels)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        if not kept["z"].requires_grad:
+            return None
+        (gradient,) = torch.autograd.grad(kept["z"], kept["map"], grad_outputs=direction.to(kept["z"].dtype))
+    values, gradients = _places(kept["map"].detach()), _places(gradient)
+    assert values is not None
+    assert gradients is not None
+    if not bool(gradients.any()):  # a class token's own path: its last layer does not look at the patches
+        return None
+    weight = gradients.mean((2, 3), keepdim=True)
+    return (weight * values).sum(1).clamp(min=0).float().cpu()
+
+
+def _places(output: Tensor) -> Float[Tensor, "n channels rows columns"] | None:
+    """A layer's output as a map with places, or None if it has none."""
+    if output.ndim == 4:
+        if output.shape[1] == output.shape[2] != output.shape[3]:  # channels last, as Swin has them
+            output = output.permute(0, 3, 1, 2)
+        return output if min(output.shape[2:]) > 1 else None
+    if output.ndim == 3:
+        side = isqrt(output.shape[1])
+        if side < 2:
+            return None
+        patches = output[:, output.shape[1] - side * side :]  # class and register tokens come first
+        return patches.transpose(1, 2).unflatten(2, (side, side))
+    return None

@@ -1,0 +1,110 @@
+"""Train a head: labelled images in, a last layer out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from wordsight.classifiers.classifier import Classifier
+from wordsight.classifiers.head import Head, save_head
+from wordsight.errors import LabelError
+from wordsight.features.extraction import extract_stored
+from wordsight.images.labelled import LabelledImages
+from wordsight.storage import cache_folder
+from wordsight.tensors import Features
+
+
+def fit_head(
+    z: Features,
+    label: Int[Tensor, " images"],
+    labels: Sequence[str],
+    classifier: Classifier,
+    *,
+    importance: Float[Tensor, " images"] | None = None,
+    penalty: float = 1.0,
+) -> Head:
+    """Multinomial logistic regression on standardised features, by L-BFGS.
+
+    ``penalty``: half of it times the sum of the squared weights is added to the summed loss (as 1/C in scikit-learn).
+    ``importance`` weighs the images; 1 each by default. Raises LabelError for fewer than two classes with images.
+    """
+    if len(label.unique()) < 2:
+        raise LabelError(
+            f"{len(label)} images of {len(label.unique())} class came, wanted two classes or more. Give each class images."
+        )
+    x = z.double()
+    mean, spread = x.mean(0), x.std(0, correction=0) + 1e-3
+    x = (x - mean) / spread
+    each = torch.ones(len(x), dtype=torch.float64) if importance is None else importance.double()
+    weight = torch.zeros(len(labels), x.shape[1], dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(len(labels), dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([weight, bias], max_iter=300, history_size=20, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        value = (nn.functional.cross_entropy(x @ weight.T + bias, label, reduction="none") * each).sum()
+        value = (value + penalty / 2 * weight.square().sum()) / len(x)
+        value.backward()
+        return value
+
+    optimiser.step(loss)  # pyright: ignore[reportArgumentType] (torch wants floats here and takes tensors)
+    with torch.no_grad():
+        raw = weight / spread
+        shift = bias - raw @ mean
+    return Head(raw.float(), shift.float(), tuple(labels), classifier.name, classifier.fingerprint)
+
+
+@dataclass(frozen=True)
+class TrainedHead:
+    """What a training left: the file and the head in it, how many images it saw, and those that were left out."""
+
+    file: Path
+    head: Head
+    images: int
+    failures: dict[str, str]
+
+
+def train_head(
+    images: LabelledImages,
+    classifier: Classifier,
+    out: Path,
+    *,
+    held_out: float = 0.2,
+    penalty: float = 1.0,
+    store: Path | None = None,
+    seed: int = 0,
+    on_images: Callable[[int, int], None] = lambda done, total: None,
+) -> TrainedHead:
+    """Train a last layer for the images' labels on a classifier's features, and write it to ``out``.
+
+    A random share (``held_out``) is kept to measure accuracy and accuracy of the worst class on, which are in the head's
+    figures. Raises LabelError if fewer than two classes have images to train on.
+    """
+    found = extract_stored(classifier, images.paths, store or cache_folder() / "features", on_images=on_images)
+    seen = images.take(found.kept)
+    labels = sorted(set(seen.labels))
+    label = torch.tensor([labels.index(name) for name in seen.labels], dtype=torch.long)
+    order = torch.randperm(len(label), generator=torch.Generator().manual_seed(seed))
+    held, kept = order.tensor_split([round(held_out * len(order))])
+    if len(label[kept].unique()) < max(2, len(labels)):
+        raise LabelError(
+            f"{len(label)} readable images of {len(labels)} classes leave {len(label[kept].unique())} classes to train on, "
+            "wanted all of them and at least 2. Give more images, or a smaller --held-out."
+        )
+    z = found.views.mean(1)
+    head = fit_head(z[kept], label[kept], labels, classifier, penalty=penalty)
+    if len(held):
+        right = head.logits(z[held]).argmax(1) == label[held]
+        by_class = [float(right[label[held] == c].float().mean()) for c in label[held].unique().tolist()]
+        figures: dict[str, object] = {
+            "accuracy_held_out": round(float(right.float().mean()), 4),
+            "worst_class_accuracy_held_out": round(min(by_class), 4),
+            "held_out": len(held),
+        }
+        head = replace(head, figures=figures)
+    save_head(out, head)
+    failures = {images.paths[i].name: reason for i, reason in found.failures.items()}
+    return TrainedHead(out, head, len(kept), failures)

@@ -1,0 +1,121 @@
+"""Heat maps: where in an image a direction of the features comes from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
+
+from wordsight.classifiers.classifier import Classifier
+from wordsight.errors import ModelError, WordsightError
+from wordsight.features.extraction import ImageLike, open_rgb
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in a picture, in shares of its width and height."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def view_boxes(prepare: Callable[[Image.Image], Tensor], size: tuple[int, int]) -> list[Box]:
+    """Which part of a picture of ``size`` (width, height) each view of ``prepare`` shows.
+
+    A picture whose red is its x and whose green is its y goes through the preparation; black and white say what it does to
+    values. Works for whatever resizes, crops and normalises.
+    """
+    width, height = size
+    x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    ramp = Image.fromarray(np.stack([x, y, np.zeros_like(x)], axis=-1).round().astype(np.uint8))
+    black, white = (prepare(Image.new("RGB", size, colour)) for colour in ("black", "white"))
+    shares = (prepare(ramp) - black) / (white - black).abs().clamp(min=1e-6)
+    boxes = []
+    for red, green, _ in shares:
+        (left, right), (top, bottom) = _ends(red.mean(0)), _ends(green.mean(1))
+        boxes.append(Box(left, top, right, bottom))
+    return boxes
+
+
+def _ends(centres: Float[Tensor, " pixels"]) -> tuple[float, float]:
+    """The outer edges of a line of pixels whose centres lie at these shares of the picture."""
+    half = float((centres[-1] - centres[0]) / (len(centres) - 1) / 2)
+    return min(1.0, max(0.0, float(centres[0]) - half)), min(1.0, max(0.0, float(centres[-1]) + half))
+
+
+def middle_square(box: Box, size: tuple[int, int]) -> Box:
+    """The same rectangle in shares of the picture's middle square; parts of it may lie outside [0, 1]."""
+    width, height = size
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return Box(
+        (box.left * width - left) / side,
+        (box.top * height - top) / side,
+        (box.right * width - left) / side,
+        (box.bottom * height - top) / side,
+    )
+
+
+def on_picture(
+    maps: Sequence[Float[Tensor, "rows columns"]], boxes: Sequence[Box], side: int = 28
+) -> Float[np.ndarray, "side side"]:
+    """The views' maps on what the boxes are shares of, in a grid of ``side`` by ``side`` cells, the largest value 1.
+
+    Where views overlap their mean is taken; what no view shows is 0.
+    """
+    total, views = np.zeros((side, side)), np.zeros((side, side))
+    centre = (np.arange(side) + 0.5) / side
+    for one, box in zip(maps, boxes, strict=True):
+        x, y = np.meshgrid((centre - box.left) / (box.right - box.left), (centre - box.top) / (box.bottom - box.top))
+        inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)
+        grid = torch.from_numpy(np.stack([2 * x - 1, 2 * y - 1], axis=-1)).float()[None]
+        drawn = nn.functional.grid_sample(one[None, None], grid, align_corners=False, padding_mode="border")[0, 0].numpy()
+        total += np.where(inside, drawn, 0)
+        views += inside
+    mean = total / np.maximum(views, 1)
+    return mean / mean.max() if mean.max() > 0 else mean
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Where a word or a class comes from: ``values`` (rows, columns) over the whole picture, the largest 1, none below 0."""
+
+    about: str
+    values: Float[np.ndarray, "rows columns"]
+
+    def share_inside(self, left: float, top: float, right: float, bottom: float) -> float:
+        """The share of the map's mass in a rectangle, given in shares of width and height. 0 if the map is empty."""
+        rows, columns = self.values.shape
+        y, x = (np.arange(rows) + 0.5) / rows, (np.arange(columns) + 0.5) / columns
+        inside = np.outer((y >= top) & (y < bottom), (x >= left) & (x < right))
+        total = float(self.values.sum())
+        return float(self.values[inside].sum()) / total if total > 0 else 0.0
+
+
+def class_map(classifier: Classifier, picture: ImageLike, label: str) -> HeatMap:
+    """Grad-CAM of a class on one picture (Selvaraju et al. 2017). Raises as ``word_maps`` does."""
+    if classifier.head_weight is None:
+        raise ModelError(f"'{classifier.name}' has no linear head, wanted one for the gradient of a class's logit.")
+    if label not in classifier.labels:
+        raise WordsightError(f"'{label}' is none of the {len(classifier.labels)} classes of '{classifier.name}'.")
+    return HeatMap(label, locate(classifier, picture, classifier.head_weight[list(classifier.labels).index(label)]))
+
+
+def locate(
+    classifier: Classifier, picture: ImageLike, direction: Float[Tensor, " features"], *, square: bool = False, side: int = 28
+) -> Float[np.ndarray, "rows columns"]:
+    """Where a direction of the features comes from, over the whole picture (or its middle square), the largest value 1."""
+    if classifier.locate is None:
+        raise ModelError(f"'{classifier.name}' cannot be located in; build it with classifier_from_module.")
+    image = open_rgb(picture)
+    views = classifier.prepare(image)
+    maps = classifier.locate(views.to(classifier.device), direction.to(classifier.device).expand(len(views), -1))
+    boxes = view_boxes(classifier.prepare, image.size)
+    if square:
+        boxes = [middle_square(box, image.size) for box in boxes]
+    return on_picture(list(maps), boxes, side)

@@ -1,0 +1,1 @@
+"""Language models, and the content words of English sentences."""

@@ -1,0 +1,74 @@
+"""Files that a reader never meets half of, and the cache folder."""
+
+import logging
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar, cast
+
+import platformdirs
+from safetensors import SafetensorError
+
+logger = logging.getLogger(__name__)
+
+Kept = TypeVar("Kept")
+
+
+def read_stored(file: Path, read: Callable[[Path], Kept]) -> Kept | None:
+    """What ``read`` finds in a file of a store; None, to be made anew, if the file is not there or is damaged."""
+    if not file.exists():
+        return None
+    try:
+        return read(file)
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        logger.warning("%s is damaged (%s) and is made anew", file, error)
+        return None
+
+
+def store_each(
+    files: Sequence[Path],
+    read: Callable[[Path], Kept],
+    make: Callable[[list[int]], Sequence[Kept]],
+    write: Callable[[Path, Kept], object],
+    *,
+    at_once: int,
+    on_done: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Kept]:
+    """What ``read`` finds in each file of a store. What is not there or damaged is made, by number and ``at_once`` together,
+    and written as it comes, so that an interrupted call goes on.
+    """
+    found = [read_stored(file, read) for file in files]
+    missing = [i for i, one in enumerate(found) if one is None]
+    for start in range(0, len(missing), at_once):
+        numbers = missing[start : start + at_once]
+        on_done(len(files) - len(missing) + start, len(files))
+        for i, one in zip(numbers, make(numbers), strict=True):
+            found[i] = one
+            with replacing(files[i]) as partial:
+                write(partial, one)
+    on_done(len(files), len(files))
+    return cast("list[Kept]", found)
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A new file beside ``path`` to write to; it takes the place of ``path`` when the context ends without an error.
+
+    Missing folders are made. The name is new each time, so that several processes may write the same file.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        yield partial
+        partial.chmod(0o644)  # safetensors writes files that only their owner may read
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def cache_folder() -> Path:
+    """Where fetched and converted files live: ``$WORDSIGHT_CACHE`` or the user's cache folder."""
+    return Path(os.environ.get("WORDSIGHT_CACHE") or platformdirs.user_cache_path("wordsight"))

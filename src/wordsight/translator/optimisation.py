@@ -1,0 +1,250 @@
+"""Training: minimise -log p(caption | T(z)) with everything frozen but T.
+
+Features are extracted once; see ``packing`` for how the captions of an image share its prefix.
+"""
+
+import hashlib
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from wordsight.errors import FeatureError, TranslatorError
+from wordsight.language.model import LanguageModel
+from wordsight.runtime import tune_memory
+from wordsight.storage import replacing
+from wordsight.tensors import Views
+from wordsight.translator.mlp import Translator
+from wordsight.translator.packing import caption_loss, pack
+from wordsight.translator.warm_start import mix_views
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train. ``noise`` is in units of the features' spread; ``trunk_rate`` scales the learning rate of the trunk.
+
+    ``memory`` makes the result a running mean of the weights over about ``1 / (1 - memory)`` steps (fewer at first, so that the
+    start is forgotten), which generalises better than the last weights do (0: the last weights).
+    """
+
+    epochs: int = 4
+    batch: int = 16
+    learning_rate: float = 1e-3
+    trunk_rate: float = 0.3
+    weight_decay: float = 0.02
+    noise: float = 0.3
+    memory: float = 0.995
+    warm_up: float = 0.05
+    evaluations_an_epoch: int = 2
+    patience: int = 3
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """Images to train or evaluate on: features of their views, and the token ids of their captions."""
+
+    views: Views
+    captions: Sequence[Sequence[Sequence[int]]]
+
+    def __post_init__(self) -> None:
+        if len(self.views) != len(self.captions):
+            raise FeatureError(
+                f"{len(self.views)} images have features but {len(self.captions)} have captions; give one list of captions "
+                "an image, in the same order."
+            )
+        finite = self.views.isfinite().all(dim=(1, 2)) if self.views.ndim == 3 else torch.ones(0, dtype=torch.bool)
+        if not bool(finite.all()):
+            bad = int((~finite).sum())
+            raise FeatureError(
+                f"The features of {bad} of {len(self.views)} images are not finite (first: row {int(finite.int().argmin())}). "
+                "Extract them again; if they stay so, look for overflow in the classifier."
+            )
+
+    def fingerprint(self) -> str:
+        """SHA-256 of features and captions."""
+        digest = hashlib.sha256(self.views.contiguous().numpy().tobytes())
+        digest.update(json.dumps(self.captions).encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One report of a running training: steps done of all, loss in nats a token, seconds left."""
+
+    step: int
+    steps: int
+    loss: float
+    dev_loss: float | None
+    seconds_left: float
+
+
+def train(
+    translator: Translator,
+    lm: LanguageModel,
+    data: Captioned,
+    dev: Captioned,
+    *,
+    settings: Settings,
+    origin: str = "",
+    checkpoint: Path | None = None,
+    save_every: float = 180,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> list[float]:
+    """Train ``translator`` in place and leave it with the weights of the lowest dev loss. Returns the dev losses.
+
+    Every random choice of a step follows from the seed and the step's number, so a training that goes on from its checkpoint
+    reaches the same result as one that was never interrupted. Losses are in nats a token; the first is that before training.
+    ``origin`` says where the translator comes from: a checkpoint of another origin is refused.
+    """
+    tune_memory()
+    trunk = [*translator.trunk.parameters()]
+    rest = [*translator.residual.parameters(), *translator.to_prefix.parameters()]
+    rate = settings.learning_rate
+    optimiser = torch.optim.AdamW(
+        [{"params": trunk, "rate": rate * settings.trunk_rate}, {"params": rest, "rate": rate}],
+        lr=rate,
+        weight_decay=settings.weight_decay,
+    )
+    mean = AveragedModel(translator, avg_fn=_running_mean(settings.memory))
+    averaged = cast("Translator", mean.module)
+    per_epoch = math.ceil(len(data.views) / settings.batch)
+    steps = settings.epochs * per_epoch
+    evaluate_every = max(1, per_epoch // settings.evaluations_an_epoch)
+    step, history, best = 0, [], {k: v.clone() for k, v in translator.state_dict().items()}
+    identity = {
+        "settings": asdict(settings),
+        "data": data.fingerprint(),
+        "dev": dev.fingerprint(),
+        "lm": lm.fingerprint,
+        "origin": origin,
+        "shapes": {name: list(value.shape) for name, value in translator.state_dict().items()},
+    }
+    if checkpoint is not None and checkpoint.exists():
+        step, history, best = _resume(checkpoint, translator, mean, optimiser, identity)
+        logger.info("going on from step %d of %d", step, steps)
+    else:
+        history.append(dev_loss(translator, lm, dev, batch=settings.batch))
+    saved = started = time.monotonic()
+    first, running = step, float("nan")
+    with torch.random.fork_rng():
+        while step < steps and not _should_stop(history, settings.patience):
+            for rows in _batches(data, settings, epoch=step // per_epoch, skip=step % per_epoch):
+                torch.manual_seed(settings.seed * 1_000_003 + step)
+                _set_rates(optimiser, step, steps, settings.warm_up)
+                loss = _step(translator, lm, data, rows, settings.noise, optimiser)
+                mean.update_parameters(translator)
+                running = loss if math.isnan(running) else 0.95 * running + 0.05 * loss
+                step += 1
+                if step % evaluate_every == 0 or step == steps:
+                    history.append(dev_loss(averaged, lm, dev, batch=settings.batch))
+                    if history[-1] == min(history):
+                        best = {k: v.clone() for k, v in averaged.state_dict().items()}
+                left = (time.monotonic() - started) / (step - first) * (steps - step)
+                on_progress(Progress(step, steps, running, history[-1] if history else None, left))
+                if checkpoint is not None and time.monotonic() - saved > save_every:
+                    _save(checkpoint, translator, mean, optimiser, identity, step, history, best)
+                    saved = time.monotonic()
+                if _should_stop(history, settings.patience):
+                    break
+    if checkpoint is not None:
+        _save(checkpoint, translator, mean, optimiser, identity, step, history, best)
+    translator.load_state_dict(best)
+    translator.eval()
+    return history
+
+
+def _running_mean(memory: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """The mean after one update more: ``memory`` of the mean so far, but at most (1 + n) / (10 + n) after n updates."""
+
+    def update(mean: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
+        n = int(updates)
+        return mean.lerp(current, 1 - min(memory, (1 + n) / (10 + n)))
+
+    return update
+
+
+@torch.inference_mode()
+def dev_loss(translator: Translator, lm: LanguageModel, dev: Captioned, *, batch: int) -> float:
+    """Mean -log p a caption token, in nats, on the mean of each image's views."""
+    translator.eval()
+    total = count = 0.0
+    for start in range(0, len(dev.views), batch):
+        captions = dev.captions[start : start + batch]
+        packed = pack(captions, prefix=translator.prefix_tokens)
+        z = dev.views[start : start + batch].mean(1).to(lm.device)
+        total += caption_loss(lm, translator(z), packed)
+        count += len(packed.target)
+    return total / max(1, count)
+
+
+def _step(translator, lm, data, rows, noise, optimiser) -> float:
+    translator.train()
+    packed = pack([data.captions[r] for r in rows.tolist()], prefix=translator.prefix_tokens)
+    z = mix_views(data.views[rows]).to(lm.device)
+    z = z + noise * translator.spread * torch.randn_like(z)
+    optimiser.zero_grad()
+    loss = caption_loss(lm, translator(z), packed, backward_scale=1 / len(packed.target))
+    torch.nn.utils.clip_grad_norm_(translator.parameters(), 1.0)
+    optimiser.step()
+    return loss / len(packed.target)
+
+
+def _batches(data: Captioned, settings: Settings, *, epoch: int, skip: int) -> Iterator[Tensor]:
+    """Shuffled rows in batches of similar length, the same for the same seed and epoch."""
+    generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
+    lengths = torch.tensor([sum(len(c) for c in image) for image in data.captions])
+    order = torch.randperm(len(lengths), generator=generator)
+    pools = [pool[lengths[pool].argsort(stable=True)] for pool in order.split(settings.batch * 16)]
+    batches = [batch for pool in pools for batch in pool.split(settings.batch)]
+    for i in torch.randperm(len(batches), generator=generator).tolist()[skip:]:
+        yield batches[i]
+
+
+def _set_rates(optimiser: torch.optim.Optimizer, step: int, steps: int, warm_up: float) -> None:
+    """Linear warm-up, then cosine decay to zero."""
+    ramp = min(1.0, (step + 1) / max(1.0, warm_up * steps))
+    scale = ramp * 0.5 * (1 + math.cos(math.pi * step / steps))
+    for group in optimiser.param_groups:
+        group["lr"] = group["rate"] * scale
+
+
+def _should_stop(history: list[float], patience: int) -> bool:
+    return len(history) > patience and min(history[-patience:]) >= min(history[:-patience])
+
+
+def _save(path: Path, translator, mean, optimiser, identity: dict, step: int, history: list[float], best: dict) -> None:
+    state = {"identity": identity, "step": step, "history": history, "best": best}
+    state |= {"translator": translator.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict()}
+    with replacing(path) as partial:
+        torch.save(state, partial)
+
+
+def _resume(path: Path, translator, mean, optimiser, identity: dict) -> tuple[int, list[float], dict]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        found = state["identity"]
+    except Exception as error:  # whatever a damaged file makes the unpickler stumble over
+        raise TranslatorError(
+            f"The checkpoint {path} cannot be read ({type(error).__name__}: {error}). Remove it to start anew."
+        ) from error
+    if found != identity:
+        other = ", ".join(key for key in identity if found.get(key) != identity[key])
+        raise TranslatorError(
+            f"The checkpoint {path} belongs to another training (it differs in: {other}). Remove it or choose another output "
+            "to start anew."
+        )
+    translator.load_state_dict(state["translator"])
+    mean.load_state_dict(state["mean"])
+    optimiser.load_state_dict(state["optimiser"])
+    return state["step"], state["history"], state["best"]

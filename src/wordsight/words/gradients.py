@@ -1,0 +1,106 @@
+"""Does the decision use what a word stands for? The gradient of the word's rate against the gradient of a class's logit.
+
+Since rate(w) is a sum of p(s) over the sentences that contain w, ``grad_z log rate(w)`` is the mean of
+``grad_z log p(s | T(z))`` over sampled sentences that contain w. Over all sentences that mean is zero; what a sample of a few
+has instead is noise that all words share, and the mean over all the sampled sentences is taken off.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence, Set
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from wordsight.language.model import LanguageModel
+from wordsight.storage import store_each
+from wordsight.tensors import Features
+from wordsight.translator.checkpoint import translator_fingerprint
+from wordsight.translator.mlp import Translator
+from wordsight.translator.packing import caption_loss, pack
+
+
+def sentence_gradients(
+    lm: LanguageModel, translator: Translator, z: Features, sentences: Sequence[str], *, batch: int = 32
+) -> Features:
+    """grad_z log p(sentence | T(z)) (rows, features): one sentence for each row of ``z``, each with its own copy of it."""
+    parts = []
+    for start in range(0, len(sentences), batch):
+        rows = z[start : start + batch].to(lm.device).detach().clone().requires_grad_()
+        packed = pack([[lm.encode(sentence)] for sentence in sentences[start : start + batch]], prefix=translator.prefix_tokens)
+        caption_loss(lm, translator(rows), packed, backward_scale=-1.0)
+        assert rows.grad is not None
+        parts.append(rows.grad.float().cpu())
+    return torch.cat(parts) if parts else torch.zeros(0, translator.features)
+
+
+def sentence_gradients_stored(
+    lm: LanguageModel,
+    translator: Translator,
+    z: Features,
+    sentences: Sequence[Sequence[str]],
+    store: Path,
+    *,
+    at_once: int = 32,
+) -> list[Tensor]:
+    """Like ``sentence_gradients``, for several sentences of each image (one row of ``z``): (sentences, features) an image.
+
+    Each image's are kept in ``store`` under everything that decides them, in half precision; ``at_once`` images are computed
+    and written together.
+    """
+    about = f"{lm.fingerprint} {lm.dtype} {translator_fingerprint(translator)}".encode()
+    files = []
+    for row, some in zip(z.contiguous().float(), sentences, strict=True):
+        digest = hashlib.sha256(about + json.dumps(some).encode() + row.numpy().tobytes())
+        files.append(store / f"{digest.hexdigest()[:32]}.safetensors")
+
+    def make(rows: list[int]) -> list[Tensor]:
+        sizes = [len(sentences[i]) for i in rows]
+        each = z[rows].repeat_interleave(torch.tensor(sizes), dim=0)
+        made = sentence_gradients(lm, translator, each, [s for i in rows for s in sentences[i]]).half()
+        return [own.clone() for own in made.split(sizes)]
+
+    kept = store_each(
+        files,
+        lambda file: load_file(file)["gradients"],
+        make,
+        lambda file, own: save_file({"gradients": own}, file),
+        at_once=at_once,
+    )
+    return [gradients.float() for gradients in kept]
+
+
+def word_gradients(gradients: Features, words: Sequence[Set[str]]) -> dict[str, Float[Tensor, " features"]]:
+    """grad_z log rate(w) at one image, for each word that some of its sentences contain and some do not.
+
+    ``gradients`` and ``words``: one row and one set of content words a sentence.
+    """
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, some in enumerate(words):
+        for word in some:
+            rows[word].append(row)
+    mean = gradients.mean(0)
+    return {word: gradients[own].mean(0) - mean for word, own in rows.items() if len(own) < len(words)}
+
+
+def logit_gradients(head: Callable[[Tensor], Tensor], z: Features, c: int) -> Features:
+    """grad_z of class c's logit less the mean logit, for each row: what all logits share changes no decision."""
+    with torch.inference_mode(False), torch.enable_grad():
+        rows = z.detach().clone().requires_grad_()
+        logits = head(rows)
+        (gradient,) = torch.autograd.grad((logits[:, c] - logits.mean(1)).sum(), rows)
+    return gradient.float().cpu()
+
+
+def cosines(direction: Float[Tensor, " features"], gradients: dict[str, Float[Tensor, " features"]]) -> dict[str, float]:
+    """The cosine of each word's gradient with a direction, in [-1, 1]; words without a gradient are left out."""
+    length = direction.norm()
+    return {
+        word: float(gradient @ direction / (gradient.norm() * length))
+        for word, gradient in gradients.items()
+        if gradient.norm() > 0 and length > 0
+    }

@@ -1,0 +1,188 @@
+"""Planted shortcuts are found, honest classifiers are left alone, the class's own words are set apart."""
+
+import numpy as np
+import pytest
+
+from wordsight.audits.findings import Evidence, Limits, _log_sum_of_others, class_words, findings, presence_level
+from wordsight.audits.statistics import Estimate, mean_estimate
+
+WORDS = ("water", "grass", "dog", *(f"word{i}" for i in range(40)))
+
+
+def evidence(*, shortcut: float, seed: int = 0, images: int = 200) -> Evidence:
+    """Two classes, balanced over water and grass; ``shortcut`` is how much the first class's logit goes by water."""
+    random = np.random.default_rng(seed)
+    label = np.arange(images) % 2
+    water = (np.arange(images) // 2) % 2 == 0
+    rates = np.clip(random.beta(0.5, 4, size=(images, len(WORDS))), 0, 1)
+    rates[:, 0] = np.clip(0.6 * water + random.normal(0.1, 0.1, images), 0, 1)
+    rates[:, 1] = np.clip(0.6 * ~water + random.normal(0.1, 0.1, images), 0, 1)
+    rates[:, 2] = np.clip(0.8 * (label == 0) + random.normal(0.1, 0.05, images), 0, 1)
+    margin = np.where(label == 0, 2.0, -2.0) + shortcut * (water - 0.5) + random.normal(0, 1, images)
+    return Evidence(WORDS, rates, label, np.stack([margin / 2, -margin / 2], 1), ("dog", "person"))
+
+
+def used(c: int, words) -> list[Estimate | None]:
+    """Water is used for the first class, grass for the second, the rest a little for both."""
+    by_word = {0: 0.3 if c == 0 else -0.3, 1: -0.3 if c == 0 else 0.3, 2: 0.5 if c == 0 else -0.5}
+    return [Estimate(by_word.get(w, 0.1), by_word.get(w, 0.1) - 0.05, by_word.get(w, 0.1) + 0.05) for w in words]
+
+
+OWN = [frozenset({"dog"}), frozenset({"person"})]
+
+
+def found(some: Evidence, limits: Limits = Limits()):  # noqa: B008 (frozen)
+    return findings(some, class_words(some, used, OWN, limits))
+
+
+def test_a_planted_shortcut_is_found_for_both_classes():
+    first, second = found(evidence(shortcut=4))
+    assert {(f.about.label, f.about.word) for f in (first, second)} == {("dog", "water"), ("person", "grass")}
+    water = first if first.about.word == "water" else second
+    assert water.about.severity == water.severity
+    assert water.severity.low > 0.1
+    groups = {(g.label, g.present): g.accuracy for g in water.groups}
+    assert groups["dog", True] > groups["dog", False] + 0.1
+    assert groups["not dog", True] < groups["not dog", False] - 0.1
+    assert sum(g.images for g in water.groups) == 200
+
+
+def test_an_honest_classifier_gives_no_findings():
+    assert [found(evidence(shortcut=0, seed=seed)) for seed in range(10)] == [[]] * 10
+
+
+def clear_and_poor_pictures() -> Evidence:
+    """Some dogs are hard to see: their score is low, and the sentences say neither "dog" nor "brown"."""
+    random = np.random.default_rng(0)
+    words = ("dog", "person", "brown", *(f"word{i}" for i in range(20)))
+    label = np.arange(400) % 2
+    clear = random.random(400)
+    rates = random.beta(0.5, 4, size=(400, len(words)))
+    for column, share in ((0, np.where(label == 0, clear, 0.0)), (1, np.where(label == 1, clear, 0.0))):
+        rates[:, column] = np.clip(share + random.normal(0.1, 0.03, 400), 0, 1)
+    rates[:, 2] = np.clip(np.where(label == 0, 0.8 * clear, 0.0) + random.normal(0.1, 0.05, 400), 0, 1)
+    margin = np.where(label == 0, 1.0, -1.0) * (4 * clear - 1) + random.normal(0, 0.5, 400)
+    return Evidence(words, rates, label, np.stack([margin / 2, -margin / 2], 1), ("dog", "person"))
+
+
+def words_found(some: Evidence, own, **options) -> list[str]:
+    """Words of the findings if every word is used."""
+    always = [Estimate(0.3, 0.2, 0.4)]
+    return [f.about.word for f in findings(some, class_words(some, lambda _, w: always * len(w), own, Limits(), **options))]
+
+
+def test_words_that_go_along_with_a_clear_picture_of_the_class_are_no_shortcut():
+    some, none = clear_and_poor_pictures(), [frozenset()] * 2
+    assert words_found(some, OWN) == []
+    assert "brown" in words_found(some, none)  # without the classes' own words it looks like one
+    # A user can name them; words set apart that tell no class from the others change nothing.
+    assert words_found(some, none, apart={"dog", "person"}) == []
+    assert words_found(some, OWN, apart={f"word{i}" for i in range(5)}) == []
+
+
+def test_a_word_that_a_class_without_images_owns_is_found_all_the_same():
+    some = evidence(shortcut=4)
+    wider = Evidence(
+        some.vocabulary, some.rates, some.label, np.column_stack([some.logits, np.full(200, -50.0)]), ("dog", "person", "lake")
+    )
+    for own in ([*OWN, frozenset({"lake", "water"})], [OWN[0], frozenset({"person", "water"}), frozenset({"lake"})]):
+        found = findings(wider, class_words(wider, used, own, Limits()))
+        assert ("dog", "water") in {(f.about.label, f.about.word) for f in found}
+
+
+def test_a_word_that_the_other_class_has_by_nature_is_encoded_if_the_score_rises_with_it():
+    """Grass goes with dogs everywhere, and yet the classifier calls what stands on grass "person"."""
+    random = np.random.default_rng(0)
+    label = np.arange(300) % 2
+    grass = random.random(300) < np.where(label == 0, 0.6, 0.3)
+    rates = np.clip(random.beta(0.5, 4, size=(300, len(WORDS))), 0, 1)
+    rates[:, 1] = np.clip(0.6 * grass + random.normal(0.1, 0.05, 300), 0, 1)
+    margin = np.where(label == 0, 3.0, -3.0) - 2.5 * grass + random.normal(0, 1, 300)
+    some = Evidence(WORDS, rates, label, np.stack([margin / 2, -margin / 2], 1), ("dog", "person"))
+    table = {(w.label, w.word): w for w in class_words(some, used, OWN, Limits())}
+    assert table["person", "grass"].encoded.high < 0.5
+    assert table["person", "grass"].verdict == "harmful"
+
+
+def test_the_class_itself_is_set_apart():
+    table = class_words(evidence(shortcut=4), used, OWN, Limits())
+    verdicts = {(w.label, w.word): w.verdict for w in table}
+    assert verdicts["dog", "dog"] == "class"
+    assert verdicts["dog", "water"] == "harmful"
+    assert verdicts["dog", "grass"] == "none"
+
+
+def test_each_step_has_to_be_passed():
+    some = evidence(shortcut=4)
+    unused = class_words(some, lambda c, words: [Estimate(0.0, -0.1, 0.1)] * len(words), OWN, Limits())
+    assert {w.verdict for w in unused} == {"class", "none", "encoded"}
+    assert findings(some, unused) == []
+    assert {w.verdict for w in class_words(some, used, OWN, Limits(severity=0.9))} == {"class", "none", "used"}
+    assert found(some, Limits(used=0.4)) == []
+
+
+def test_a_word_that_is_used_but_whose_cosine_may_be_zero_is_no_finding():
+    some = evidence(shortcut=4)
+    unsure = class_words(some, lambda c, words: [Estimate(0.3, -0.1, 0.7)] * len(words), OWN, Limits())
+    assert findings(some, unsure) == []
+
+
+def test_classes_with_too_few_images_are_left_out():
+    some = evidence(shortcut=4)
+    called_one = Evidence(WORDS, some.rates, some.label, np.tile([1.0, 0.0], (200, 1)), some.classes)
+    assert class_words(called_one, used, OWN, Limits()) == []
+
+
+def test_the_level_of_presence_by_hand():
+    rates = np.linspace(0, 1, 21)[:, None] * np.array([[1.0, 0.1]])
+    np.testing.assert_allclose(presence_level(rates), [0.95 / 3, 0.1])
+
+
+def test_mean_with_students_interval_by_hand():
+    # Mean 2, standard deviation 1, t(2) = 4.3027: 2 +- 4.3027 / sqrt(3).
+    estimate = mean_estimate(np.array([1.0, 2.0, 3.0]), low=-9, high=9)
+    assert (estimate.value, round(estimate.low, 4), round(estimate.high, 4)) == (2.0, -0.4841, 4.4841)
+    assert mean_estimate(np.array([0.25]), low=0, high=1) == Estimate(0.25, 0, 1)
+
+
+def test_weighted_mean_by_hand():
+    # Shares 1/6, 1/6, 1/6, 1/2: mean 2, as if of 1 / (3/36 + 9/36) = 3 values; error^2 (4 + 1 + 0 + 9) / 36 x 3/2.
+    estimate = mean_estimate(np.array([0.0, 1, 2, 3]), np.array([1.0, 1, 1, 3]), low=-9, high=9)
+    assert (estimate.value, round(estimate.high, 4)) == (pytest.approx(2), 5.2862)
+    values = np.array([1.0, 2.0, 3.0])
+    assert mean_estimate(values, np.full(3, 0.2), low=-9, high=9).high == pytest.approx(
+        mean_estimate(values, low=-9, high=9).high
+    )
+    assert mean_estimate(np.array([0.5, 0.9]), np.array([1.0, 0.0]), low=0, high=1) == Estimate(0.5, 0, 1)
+
+
+def test_a_class_among_many_is_judged_by_its_own_images():
+    """One class of ten goes by water and loses images without it; nine others say nothing about it."""
+    random = np.random.default_rng(0)
+    label = np.arange(600) % 10
+    water = random.random(600) < 0.5
+    rates = np.clip(random.beta(0.5, 4, size=(600, len(WORDS))), 0, 1)
+    rates[:, 0] = np.clip(0.6 * water + random.normal(0.1, 0.1, 600), 0, 1)
+    logits = random.normal(size=(600, 10)) + 4.0 * np.eye(10)[label]
+    logits[:, 0] += np.where(label == 0, np.where(water, 1.0, -8.0), 0.0)
+    own = [frozenset({f"class{i}"}) for i in range(10)]
+    some = Evidence(WORDS, rates, label, logits, tuple(f"class{i}" for i in range(10)))
+    always = [Estimate(0.3, 0.2, 0.4)]
+    found = findings(some, class_words(some, lambda c, words: always * len(words), own, Limits()))
+    assert [(f.about.label, f.about.word) for f in found] == [("class0", "water")]
+
+
+def test_one_image_makes_no_finding():
+    some = evidence(shortcut=4)
+    rates = some.rates.copy()
+    dogs = np.flatnonzero(some.label == 0)
+    rates[dogs, 0] = 0.9
+    rates[dogs[:3], 0] = 0.0  # all but three dogs say water
+    few = Evidence(WORDS, rates, some.label, some.logits, some.classes)
+    table = {(w.label, w.word): w for w in class_words(few, used, OWN, Limits())}
+    assert table["dog", "water"].missed is None
+
+
+def test_the_margin_is_the_logit_against_all_others():
+    logits = np.log(np.array([[1.0, 2.0, 5.0], [3.0, 1.0, 1.0]]))
+    np.testing.assert_allclose(_log_sum_of_others(logits), np.log([[7, 6, 3], [2, 4, 4]]))

@@ -1,0 +1,276 @@
+"""An audit from labelled images to findings, on tiny models."""
+
+import dataclasses
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from doubles import TinyNet, prepare, tiny_classifier, tiny_lm, tiny_translator
+from wordsight import audits, class_maps
+from wordsight.audits.compare import rates_of, usual_words
+from wordsight.audits.explained import explained
+from wordsight.audits.findings import Evidence, Limits
+from wordsight.audits.observations import Observations, own_names, rate_matrix
+from wordsight.audits.result import read_images
+from wordsight.audits.run import audit_images, write_audit
+from wordsight.audits.use import Uses, gradients_at, most_telling, some_of
+from wordsight.classifiers.coarse import NINE, OTHER, fitting
+from wordsight.classifiers.head import with_head
+from wordsight.classifiers.imagenet import label_numbers
+from wordsight.classifiers.modules import classifier_from_module
+from wordsight.errors import LabelError
+from wordsight.explain import Explainer
+from wordsight.features.heads import fit_head
+from wordsight.images.labelled import LabelledImages
+from wordsight.sentences.estimates import WordRate, WordRates
+from wordsight.sentences.sampler import Sampled
+from wordsight.words.gradients import logit_gradients
+
+
+@pytest.fixture
+def setting(tmp_path, cache):
+    """Twelve pictures of each of two colours that a tiny classifier has as classes, and one that is no picture."""
+    classifier, lm = tiny_classifier(), tiny_lm()
+    paths, labels = [], []
+    for i in range(24):
+        path = tmp_path / f"{i}.png"
+        shade = 255 - 7 * i
+        Image.new("RGB", (16, 16), (shade, 0, 40) if i % 2 else (0, shade, 40)).save(path)
+        paths.append(path)
+        labels.append("red" if i % 2 else "green")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    z = torch.stack([classifier.features_of(prepare(Image.open(path))[None])[0, 0] for path in paths])
+    # Trained on noisy features, so that some images are predicted wrong.
+    noisy = z + 0.3 * z.std(0) * torch.randn(z.shape, generator=torch.Generator().manual_seed(0))
+    number = torch.tensor([classifier.labels.index(label) for label in labels])
+    classifier = with_head(classifier, fit_head(noisy, number, classifier.labels, classifier))
+    images = LabelledImages([*paths, tmp_path / "broken.png"], [*labels, "red"], groups=["day"] * 25)
+    translator, card = tiny_translator(classifier, lm)
+    translator.to_prefix.weight.data *= 100  # features are small and alike here, sentences should not be
+    return images, Explainer(classifier, lm, translator, card)
+
+
+def test_an_audit_looks_at_every_readable_image(setting):
+    images, explainer = setting
+    audit = audit_images(images, explainer, sentences=10, limits=Limits(images=2))
+    assert len(audit.images) == 24
+    assert [Path(name).name for name in audit.failures] == ["broken.png"]
+    first = audit.images[0]
+    assert (first.image, first.label, first.group) == ("0.png", "green", "day")
+    logits = explainer.classifier.logits(explainer.classifier.features_of(prepare(Image.open(images.paths[0]))[None])[0])
+    assert first.predicted == explainer.classifier.labels[int(logits.argmax())]
+    assert first.probability == pytest.approx(float(logits.softmax(1).max()), abs=1e-3)
+    assert audit.accuracy == sum(i.label == i.predicted for i in audit.images) / 24
+    assert {word.label for word in audit.words} <= {"red", "green", "blue"}
+    assert not any(word.word == "red" and word.label == "red" and word.verdict != "class" for word in audit.words)
+    frame = audit.to_dataframe()
+    assert len(frame) == len(audit.words)
+
+
+def test_how_much_the_words_explain_of_each_class(setting):
+    images, explainer = setting
+    audit = audit_images(images, explainer, sentences=10, limits=Limits(images=2))
+    z = torch.stack(
+        [explainer.classifier.features_of(prepare(Image.open(path))[None])[0].mean(0) for path in images.paths[:24]]
+    )
+    scores = explainer.classifier.logits(z).double().numpy()
+    scores -= scores.mean(1, keepdims=True)
+    words = usual_words([image.words for image in audit.images], least=2)
+    rates = rates_of([image.words for image in audit.images], words)
+    predicted = np.bincount(scores.argmax(1), minlength=3)
+    expected = {one.label: one.share for one in explained(rates, scores, explainer.classifier.labels, predicted)}
+    told = json.loads(audit.to_json())["explained"]
+    assert {one["label"] for one in told} == {word.label for word in audit.words}
+    for one in told:
+        share = expected[one["label"]]
+        assert [one["share"], one["share_low"], one["share_high"]] == pytest.approx(
+            [share.value, share.low, share.high], abs=0.01
+        )
+
+
+def test_places_are_looked_at_once(setting, monkeypatch, tmp_path):
+    """Half of the maps have their heat in one corner, the others anywhere."""
+    images, explainer = setting
+    random, asked = np.random.default_rng(0), []
+
+    def located(_classifier, path, direction, **_options):
+        asked.append(Path(path).name)
+        heat = random.random((14, 14)) * 0.1
+        if int(Path(path).stem) % 2:
+            heat[12:, 12:] = 1.0
+        else:
+            y, x = random.integers(0, 12, 2)
+            heat[y : y + 2, x : x + 2] = 1.0
+        return heat
+
+    explainer.classifier = dataclasses.replace(explainer.classifier, locate=lambda pixels, direction: pixels)
+    monkeypatch.setattr(class_maps, "locate", located)
+    monkeypatch.setattr(audits, "_heat_maps", lambda *_args, **_options: {})
+    audit = audit_images(images, explainer, sentences=10, limits=Limits(images=2))
+    found = {place.label: place for place in audit.places}
+    assert set(found) == {word.label for word in audit.words}
+    assert found["red"].agreement.value > 0.5 > found["green"].agreement.value
+    assert found["red"].remarkable
+    assert not found["green"].remarkable
+    told = json.loads(audit.to_json())["places"]
+    assert [one["remarkable"] for one in told if one["label"] == "red"] == [True]
+    asked.clear()
+    assert audit_images(images, explainer, sentences=10, limits=Limits(images=2)).places == audit.places
+    assert asked == []
+
+
+def test_a_picture_that_is_gone_leaves_the_findings_without_places(setting, monkeypatch, caplog):
+    images, explainer = setting
+
+    def gone(*_args, **_options):
+        raise FileNotFoundError("0.png")
+
+    explainer.classifier = dataclasses.replace(explainer.classifier, locate=lambda pixels, direction: pixels)
+    monkeypatch.setattr(class_maps, "locate", gone)
+    monkeypatch.setattr(audits, "_heat_maps", lambda *_args, **_options: {})
+    assert audit_images(images, explainer, sentences=10, limits=Limits(images=2)).places == []
+    assert "Whether 'red' is decided at one place is not known: 0.png" in caplog.text
+
+
+def test_a_second_audit_samples_and_differentiates_nothing(setting, monkeypatch):
+    images, explainer = setting
+    limits = Limits(images=2, false_discovery=1.0)
+    first = audit_images(images, explainer, sentences=10, limits=limits)
+    monkeypatch.setattr("wordsight.sentences.store.sample", None)
+    monkeypatch.setattr("wordsight.words.gradients.sentence_gradients", None)
+    second = audit_images(images, explainer, sentences=10, limits=limits)
+    assert second.words == first.words
+    assert second.images == first.images
+
+
+def test_what_is_written_can_be_read(setting, tmp_path):
+    images, explainer = setting
+    audit = audit_images(images, explainer, sentences=10, limits=Limits(images=2))
+    files = write_audit(audit, tmp_path / "out")
+    assert [f.name for f in files] == ["findings.json", "words.csv", "images.jsonl", "report.html"]
+    told = json.loads(files[0].read_text())
+    assert told["images"] == 24
+    assert told["settings"]["sentences"] == 10
+    assert read_images(tmp_path / "out") == audit.images
+    assert files[3].read_text().startswith("<!doctype html>")
+
+
+def test_labels_are_the_classifiers_own_or_synsets():
+    assert label_numbers(["b", "a"], ["a", "b"]).tolist() == [1, 0]
+    with pytest.raises(LabelError, match=r"1 of 2 labels are none of the classifier's 2 classes: 'c'. Name the classes as"):
+        label_numbers(["b", "c"], ["a", "b"])
+    from wordsight.classifiers.imagenet import imagenet_labels
+
+    assert label_numbers(["n01440764", "tench", "crane (n03126707)"], imagenet_labels()).tolist() == [0, 0, 517]
+
+
+def test_labels_of_imagenet_9_are_read_through_the_nine_classes():
+    tiny = tiny_classifier()
+    full = type(tiny)(
+        **{**vars(tiny), "labels": tuple(f"class {i}" for i in range(1000)), "head": lambda z: z @ torch.eye(6, 1000)}
+    )
+    seen = fitting(full, ["dog", "wheeled vehicle"])
+    assert seen.labels == (*NINE, OTHER)
+    tench = torch.zeros(1, 6)
+    tench[0, 0] = 1
+    assert seen.labels[int(seen.logits(tench).argmax())] == "fish"
+    assert fitting(full, ["dog", "class 3"]) is full
+    assert fitting(tiny, ["dog"]) is tiny
+
+
+def test_a_head_that_is_not_linear_is_audited_too(setting):
+    images, explainer = setting
+    linear = explainer.classifier.head
+
+    class Head(torch.nn.Module):
+        def forward(self, z):
+            return linear(z) ** 3
+
+    torch.manual_seed(0)
+    net = TinyNet()
+    net.head = Head()
+    odd = classifier_from_module(net, head=net.head, prepare=prepare, labels=explainer.classifier.labels, name="odd")
+    lm = tiny_lm()
+    translator, card = tiny_translator(odd, lm)
+    translator.to_prefix.weight.data *= 100
+    audit = audit_images(images, Explainer(odd, lm, translator, card), sentences=10, limits=Limits(images=2))
+    assert len(audit.images) == 24
+
+
+def test_files_of_one_name_are_told_apart(tmp_path):
+    assert own_names([tmp_path / "a" / "1.png", tmp_path / "b" / "2.png"]) == ["1.png", "2.png"]
+    assert own_names([tmp_path / "a" / "1.png", tmp_path / "b" / "1.png"]) == ["a/1.png", "b/1.png"]
+
+
+def test_nothing_to_compare_is_an_error_and_no_clean_bill(setting):
+    images, explainer = setting
+    one = images.take([i for i, label in enumerate(images.labels) if label == "red"])
+    with pytest.raises(LabelError, match=r"There is nothing to compare: 12 images of 1 labels are predicted"):
+        audit_images(one, explainer, sentences=10)
+
+
+def test_classes_of_one_name_are_refused(setting):
+    images, explainer = setting
+    explainer.classifier = type(explainer.classifier)(**{**vars(explainer.classifier), "labels": ("red", "green", "red")})
+    with pytest.raises(LabelError, match="'tiny' has several classes predicted 'red', wanted a name of its own for each"):
+        audit_images(images, explainer, sentences=10)
+
+
+def test_the_rate_matrix_keeps_words_that_enough_images_say():
+    def said(**rates: float) -> Sampled:
+        return Sampled(Counter(), WordRates({w: WordRate(1, r, 0.0, 1.0) for w, r in rates.items()}, 10))
+
+    vocabulary, rates = rate_matrix([said(dog=0.5, cat=0.05), said(dog=0.1, cat=0.9), said(cat=0.2)], least=2)
+    assert vocabulary == ("cat", "dog")
+    assert rates.tolist() == [pytest.approx(row) for row in ([0.05, 0.5], [0.9, 0.1], [0.2, 0.0])]
+    assert float(rates[2, 1]) == 0
+
+
+def test_audits_of_overlapping_images_take_gradients_at_the_same_ones(tmp_path):
+    classifier, lm = tiny_classifier(), tiny_lm()
+    explainer = Explainer(classifier, lm, *tiny_translator(classifier, lm))
+    sampled = [Sampled(Counter({f"{word} dog": 1 for word in "abcdefgh"}), WordRates({}, 8))] * 60
+    z = torch.randn(60, 6, generator=torch.Generator().manual_seed(0))
+    observed = Observations(
+        LabelledImages([], []), [f"{i}.png" for i in range(60)], torch.zeros(60, dtype=torch.long), z, sampled, {}, tmp_path
+    )
+    some = some_of(range(60), observed, seed=0, most=8)
+    found = gradients_at(some, observed, explainer, seed=0)
+    assert (len(some), len(found)) == (8, 8)
+    assert some == sorted(some)
+    fewer = some_of(range(0, 60, 2), observed, seed=0, most=8)
+    assert {row for row in some if row % 2 == 0} < set(fewer)
+    assert some_of(range(60), observed, seed=1, most=8) != some
+
+
+def test_the_images_that_tell_most_about_words():
+    # What each word has in all: 0.55 and 0.1; shares added up: 0.45, 0.55, 0.9, 0.09.
+    tells = np.array([[0.25, 0], [0.25, 0.01], [0, 0.09], [0.05, 0]])
+    assert most_telling(tells, 2).tolist() == [1, 2]
+    assert most_telling(tells, 9).tolist() == [0, 1, 2, 3]
+    assert most_telling(np.zeros((3, 2)), 2).tolist() == [0, 1]
+
+
+def test_images_weigh_by_what_they_tell_of_a_word(tmp_path, monkeypatch):
+    """Cosines 1, 0 and -1 at rates 0.5, 0.2 and 1: the third, all of whose sentences have the word, says nothing."""
+    classifier, lm = tiny_classifier(), tiny_lm()
+    explainer = Explainer(classifier, lm, *tiny_translator(classifier, lm))
+    logits = np.zeros((3, len(classifier.labels)))
+    logits[:, 0] = 1
+    rates = np.array([[0.5], [0.2], [1.0]])
+    evidence = Evidence(("ball",), rates, np.zeros(3, dtype=int), logits, tuple(classifier.labels))
+    towards = logit_gradients(classifier.head, torch.zeros(1, 6), 0)[0]
+    aside = torch.linalg.svd(towards[None]).Vh[1]
+    found = [{"ball": towards}, {"ball": aside}, {"ball": -towards}]
+    monkeypatch.setattr(audits, "gradients_at", lambda *_args, **_options: found)
+    observed = Observations(
+        LabelledImages([], []), ["a", "b", "c"], torch.zeros(3, dtype=torch.long), torch.zeros(3, 6), [], {}, tmp_path
+    )
+    (used,) = Uses(explainer, observed, evidence, seed=0)(0, [0])
+    assert used is not None
+    assert used.value == pytest.approx(0.25 / (0.25 + 0.16), abs=1e-5)

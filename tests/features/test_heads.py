@@ -1,0 +1,75 @@
+"""A last layer of one's own."""
+
+import pytest
+import torch
+
+from doubles import tiny_classifier
+from wordsight.classifiers.head import Head, load_head, save_head, with_head
+from wordsight.errors import LabelError, ModelError
+from wordsight.features.heads import fit_head
+
+
+def blobs(classifier, n: int = 90):
+    generator = torch.Generator().manual_seed(0)
+    label = torch.arange(n) % 3
+    centres = 3 * torch.randn(3, classifier.features, generator=generator)
+    return centres[label] + torch.randn(n, classifier.features, generator=generator), label
+
+
+def test_it_is_the_logistic_regression_of_scikit_learn():
+    from sklearn.linear_model import LogisticRegression
+
+    classifier = tiny_classifier(features=5)
+    z, label = blobs(classifier)
+    head = fit_head(z, label, "abc", classifier, penalty=2.0)
+    x = (z - z.mean(0)) / (z.std(0, correction=0) + 1e-3)
+    theirs = LogisticRegression(C=0.5, tol=1e-8, max_iter=5000).fit(x.numpy(), label.numpy())
+    expected = torch.from_numpy(theirs.predict_proba(x.numpy())).float()
+    assert torch.allclose(head.logits(z).softmax(1), expected, atol=1e-3)
+
+
+def test_importance_counts_images_several_times():
+    classifier = tiny_classifier(features=4)
+    z, label = blobs(classifier, 30)
+    twice = fit_head(torch.cat([z, z[:10]]), torch.cat([label, label[:10]]), "abc", classifier)
+    weights = torch.ones(30)
+    weights[:10] = 2
+    # Standardised alike, so that only the counting differs.
+    assert torch.allclose(
+        fit_head(z, label, "abc", classifier, importance=weights).logits(z).softmax(1), twice.logits(z).softmax(1), atol=0.02
+    )
+
+
+def test_a_classifier_with_it_predicts_its_labels_from_the_same_features():
+    classifier = tiny_classifier(features=6)
+    z, label = blobs(classifier)
+    own = with_head(classifier, fit_head(z, label, ["x", "y", "z"], classifier))
+    assert own.labels == ("x", "y", "z")
+    assert own.fingerprint == classifier.fingerprint
+    assert float((own.probabilities(z).argmax(1) == label).float().mean()) > 0.95
+
+
+def test_it_is_kept_in_a_file(tmp_path):
+    classifier = tiny_classifier(features=6)
+    head = fit_head(*blobs(classifier), ["x", "y", "<b>"], classifier)
+    save_head(tmp_path / "h.safetensors", head)
+    again = load_head(tmp_path / "h.safetensors")
+    assert torch.equal(again.weight, head.weight)
+    assert (again.labels, again.classifier) == (("x", "y", "<b>"), "tiny")
+
+
+def test_foreign_and_missing_heads_are_refused(tmp_path):
+    classifier = tiny_classifier(features=6)
+    head = Head(torch.zeros(2, 6), torch.zeros(2), ("a", "b"), "another", "0" * 64)
+    with pytest.raises(ModelError, match="The head was made for the classifier 'another'"):
+        with_head(classifier, head)
+    with pytest.raises(ModelError, match="There is no head file"):
+        load_head(tmp_path / "none.safetensors")
+    (tmp_path / "x.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="is not a wordsight head"):
+        load_head(tmp_path / "x.safetensors")
+
+
+def test_one_class_is_refused():
+    with pytest.raises(LabelError, match="4 images of 1 class came, wanted two classes or more"):
+        fit_head(torch.randn(4, 6), torch.zeros(4, dtype=torch.long), ["a"], tiny_classifier(features=6))

@@ -1,0 +1,224 @@
+"""From a finding to a better head, on tiny models whose words are given."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from doubles import prepare, tiny_classifier, tiny_lm, tiny_translator
+from wordsight import mending
+from wordsight.audits.observations import Observations
+from wordsight.classifiers.head import Head, load_head, with_head
+from wordsight.classifiers.modules import classifier_from_module
+from wordsight.errors import LabelError, WordsightError
+from wordsight.explain import Explainer
+from wordsight.features.heads import fit_head
+from wordsight.images.labelled import LabelledImages
+from wordsight.mitigation.reweight import reweighing, reweight
+from wordsight.mitigation.run import Target, mitigate, read_finding, to_json
+from wordsight.sentences.estimates import WordRate, WordRates
+from wordsight.sentences.sampler import Sampled
+
+
+def said_of(images: int = 1500, agree: float = 0.9, *, groups: bool = False, splits: bool = False):
+    """A head that goes by "ball", which agrees with the class in most images; the classifier, and what was observed."""
+    classifier, lm = tiny_classifier(), tiny_lm()
+    generator = torch.Generator().manual_seed(0)
+    label = torch.arange(images) % 2
+    word = torch.where(torch.rand(images, generator=generator) < agree, label, 1 - label).bool()
+    z = torch.randn(images, 6, generator=generator)
+    z[:, 0] += 1.5 * (2 * label - 1)
+    z[:, 1] += 4.0 * (2 * word.float() - 1)
+    classifier = with_head(classifier, fit_head(z, label, ["cat", "dog"], classifier))
+    sampled = [
+        Sampled(Counter({"a red ball": 1, "a dog runs": 1}), WordRates({"ball": WordRate(5, 0.8 if has else 0.02, 0, 1)}, 10))
+        for has in word.tolist()
+    ]
+    images_ = LabelledImages(
+        [],
+        [classifier.labels[int(c)] for c in label],
+        ["ball" if has else "none" for has in word.tolist()] if groups else None,
+        ["test" if i % 3 == 0 else "train" for i in range(images)] if splits else None,
+    )
+    return Explainer(classifier, lm, *tiny_translator(classifier, lm)), images_, label, z, sampled
+
+
+def names_of(label: torch.Tensor) -> list[str]:
+    return [f"{i}.png" for i in range(len(label))]
+
+
+def mitigation(tmp_path, monkeypatch, *, method: str = "reweight", word: str = "ball", **options):
+    explainer, images, label, z, sampled = said_of(**options)
+    monkeypatch.setattr(
+        mending, "say", lambda *_args, **_options: Observations(images, names_of(label), label, z, sampled, {}, tmp_path)
+    )
+    return mitigate(images, explainer, Target("dog", word), tmp_path / "head.safetensors", method=method), explainer
+
+
+def test_reweighting_makes_the_worst_group_better_without_group_labels(tmp_path, monkeypatch):
+    result, explainer = mitigation(tmp_path, monkeypatch)
+    assert result.better
+    assert result.after.worst > result.before.worst + 0.1
+    assert not result.true_groups
+    assert {(g.label, g.present) for g in result.after.groups} == {("cat", False), ("cat", True), ("dog", False), ("dog", True)}
+    assert result.before.severity is not None
+    assert result.after.severity is not None
+    assert result.after.severity.value < result.before.severity.value
+    head = load_head(tmp_path / "head.safetensors")
+    assert head.figures["mitigation"] == {"label": "dog", "word": "ball", "method": "reweight"}
+    assert with_head(explainer.classifier, head).labels == ("cat", "dog")
+
+
+def test_retrained_images_weigh_by_their_rates(tmp_path, monkeypatch):
+    weighed = []
+
+    def retrained(z, label, importance, classifier, **options):
+        weighed.append(importance)
+        return reweight(z, label, importance, classifier, **options)
+
+    monkeypatch.setattr(mending, "reweight", retrained)
+    mitigation(tmp_path, monkeypatch, splits=True)
+    explainer, images, label, _, sampled = said_of(splits=True)
+    train = torch.tensor([split == "train" for split in images.splits])
+    rate = torch.tensor([one.rates.words["ball"].rate for one in sampled])
+    torch.testing.assert_close(weighed[0], reweighing(rate[train], label[train], explainer.classifier))
+
+
+def test_before_is_the_classifiers_own_head(tmp_path, monkeypatch):
+    """The average of the groups, weighed by their shares in training, by hand."""
+    result, explainer = mitigation(tmp_path, monkeypatch, splits=True, groups=True)
+    _, images, label, z, _ = said_of(splits=True, groups=True)
+    held = torch.tensor([split == "test" for split in images.splits])
+    right = (explainer.classifier.logits(z[held]).argmax(1) == label[held]).float()
+    assert result.before.average == pytest.approx(float(right.mean()))
+    names = [f"{name}, {group}" for name, group in zip(images.labels, images.groups, strict=True)]
+    accuracy, share = {}, {}
+    for name in set(names):
+        rows = torch.tensor([n == name for n in names])
+        accuracy[name] = float(right[rows[held]].mean())
+        share[name] = float(rows[~held].float().mean())
+    assert result.true_groups
+    assert result.before.worst == pytest.approx(min(accuracy.values()))
+    assert result.before.reweighted == pytest.approx(sum(accuracy[n] * share[n] for n in accuracy))
+
+
+def test_projecting_takes_out_what_the_words_gradient_says(tmp_path, monkeypatch):
+    result, explainer = mitigation(tmp_path, monkeypatch, method="project")
+    head = load_head(tmp_path / "head.safetensors")
+    assert not torch.equal(head.weight, explainer.classifier.head_weight)
+    assert result.method == "project"
+
+
+def test_a_retrained_head_can_be_projected_too(tmp_path, monkeypatch):
+    direction = torch.tensor([1.0, 2.0, 0.0, 0.0, 0.0, 0.0])
+    monkeypatch.setattr(mending, "word_direction", lambda *_args, **_options: direction)
+    mitigation(tmp_path, monkeypatch)
+    plain = load_head(tmp_path / "head.safetensors")
+    result, _ = mitigation(tmp_path, monkeypatch, method="reweight+project")
+    both = load_head(tmp_path / "head.safetensors")
+    torch.testing.assert_close(both.weight @ direction, torch.zeros(2), atol=1e-5, rtol=0)
+    across = torch.eye(6) - direction[:, None] * direction / 5
+    torch.testing.assert_close(both.weight, plain.weight @ across, atol=1e-5, rtol=1e-4)
+    assert result.method == "reweight+project"
+    assert "penalty" in both.figures
+
+
+def test_masking_hides_the_words_region_in_training_images_and_retrains(tmp_path, monkeypatch):
+    """The pictures are real here, and so is a classifier that sees places."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 2))
+    classifier = classifier_from_module(net, head=net[4], prepare=prepare, labels=["cat", "dog"], name="net")
+    paths = [tmp_path / f"{i}.png" for i in range(40)]
+    for i, path in enumerate(paths):
+        Image.effect_noise((16, 16), 10 + 5 * i).convert("RGB").save(path)
+    z = classifier.features_of(torch.stack([prepare(Image.open(path)) for path in paths])).mean(1)
+    label, lm = torch.arange(40) % 2, tiny_lm()
+    _, _, _, _, sampled = said_of(40)
+    images = LabelledImages(paths, ["dog" if i % 2 else "cat" for i in range(40)])
+    explainer = Explainer(classifier, lm, *tiny_translator(classifier, lm))
+    monkeypatch.setattr(
+        mending,
+        "say",
+        lambda *_args, **_options: Observations(images, names_of(label), label, z, sampled, {}, tmp_path / "store"),
+    )
+    upper = np.repeat([[1.0], [0.0]], 4, axis=0).repeat(8, axis=1)
+    monkeypatch.setattr(mending, "locate", lambda *_args: upper)
+    mitigate(images, explainer, Target("dog", "ball"), tmp_path / "better.safetensors", method="mask")
+    masked = list((tmp_path / "better-masked").glob("*.png"))
+    say_it = [i for i, one in enumerate(sampled) if one.rates.words["ball"].rate > 0.5]
+    assert 0 < len(masked) < len(say_it)  # those that are held out are left as they are
+    rows = [int(path.name.split("-")[0]) for path in masked]
+    assert set(rows) <= set(say_it)
+    for path, row in zip(masked, rows, strict=True):
+        pixels, own = np.asarray(Image.open(path)), np.asarray(Image.open(paths[row]))
+        np.testing.assert_array_equal(pixels[10:], own[10:])
+        assert np.ptp(pixels[:6].reshape(-1, 3), axis=0).max() == 0
+
+
+def test_not_better_is_said(tmp_path, monkeypatch):
+    """Images in which the word says nothing about the class: there is nothing to mitigate."""
+    result, _ = mitigation(tmp_path, monkeypatch, agree=0.5, method="project")
+    assert result.better == (result.after.worst > result.before.worst)
+    assert json.loads(to_json(result, tmp_path / "h"))["better"] == result.better
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        (
+            {"method": "wish"},
+            WordsightError,
+            "Unknown method 'wish'; wanted one of reweight, mask, project, reweight\\+project",
+        ),
+        ({"word": "cow"}, WordsightError, "0 of 1500 images say 'cow'; wanted some that do and some that do not"),
+    ],
+)
+def test_what_cannot_be_mended_is_refused(tmp_path, monkeypatch, options, error, message):
+    with pytest.raises(error, match=message):
+        mitigation(tmp_path, monkeypatch, **options)
+
+
+def test_an_unknown_class_and_odd_splits_are_refused(tmp_path, monkeypatch):
+    explainer, images, label, z, sampled = said_of()
+    monkeypatch.setattr(
+        mending, "say", lambda *_args, **_options: Observations(odd, names_of(label), label, z, sampled, {}, tmp_path)
+    )
+    with pytest.raises(LabelError, match="'cow' is none of the classifier's 2 classes"):
+        mitigate(images, explainer, Target("cow", "ball"), tmp_path / "h.safetensors")
+    odd = LabelledImages([], images.labels, None, ["one"] * len(images.labels))
+    with pytest.raises(LabelError, match="The data has the splits one; wanted train, and test or val"):
+        mitigate(images, explainer, Target("dog", "ball"), tmp_path / "h.safetensors")
+
+
+def test_a_head_is_not_retrained_without_images_of_a_class(tmp_path, monkeypatch):
+    explainer, images, label, z, sampled = said_of()
+    classifier = explainer.classifier
+    wider = Head(torch.randn(3, 6), torch.zeros(3), ("cat", "dog", "cow"), classifier.name, classifier.fingerprint)
+    explainer.classifier = with_head(classifier, wider)
+    monkeypatch.setattr(
+        mending, "say", lambda *_args, **_options: Observations(images, names_of(label), label, z, sampled, {}, tmp_path)
+    )
+    with pytest.raises(LabelError, match=r"1 of the classifier's 3 classes have no image to train on \(first: 'cow'\)"):
+        mitigate(images, explainer, Target("dog", "ball"), tmp_path / "h.safetensors")
+    assert mitigate(images, explainer, Target("dog", "ball"), tmp_path / "h.safetensors", method="project").method == "project"
+
+
+def test_suspects_are_read_from_findings(tmp_path):
+    file = tmp_path / "findings.json"
+    file.write_text(json.dumps({"findings": [{"label": "dog", "word": "ball"}, {"label": "cat", "word": "sofa"}]}))
+    assert read_finding(str(file)) == Target("dog", "ball")
+    assert read_finding(str(file), "cat") == Target("cat", "sofa")
+    assert read_finding("water", "duck") == Target("duck", "water")
+    with pytest.raises(WordsightError, match="holds no finding of class 'cow', so there is nothing to mitigate"):
+        read_finding(str(file), "cow")
+    with pytest.raises(WordsightError, match="The word 'water' came without a class"):
+        read_finding("water")
+    file.write_text("[]")
+    with pytest.raises(WordsightError, match="cannot be read as findings"):
+        read_finding(str(file))
+    with pytest.raises(WordsightError, match=r"none.json cannot be read as findings \(FileNotFoundError"):
+        read_finding(str(tmp_path / "none.json"))
