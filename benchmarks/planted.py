@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from wordsight.audits.explained import Explained, explained
 from wordsight.audits.observations import rate_matrix
-from wordsight.audits.places import Place, places
+from wordsight.audits.focus import Focus, focus_of
 from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.head import Head
 from wordsight.explain import Explainer
@@ -76,7 +76,7 @@ class Photographs:
         number = torch.arange(len(z)).repeat_interleave(torch.tensor([len(own) for own in trained]))
         return fit_head(torch.cat(trained), number, labels, self.classifier)
 
-    def places(self, head: Head, pictures: Sequence[Sequence[Image.Image]], labels: tuple[str, ...]) -> list[Place]:
+    def focus_of(self, head: Head, pictures: Sequence[Sequence[Image.Image]], labels: tuple[str, ...]) -> list[Focus]:
         """Whether the heat maps of each class agree, on the photographs that are not for training."""
         direction = head.weight - head.weight.mean(0)
         return places(
@@ -102,7 +102,7 @@ class Photographs:
             pictures[planted] = [plant(picture) for picture in self.clean[planted]]
             z[planted] = features(self.classifier, pictures[planted])
         head = self.head(z, self.labels)
-        found = self.places(head, pictures, self.labels)
+        found = self.focus(head, pictures, self.labels)
         record: dict[str, Any] = {
             "planted": kind,
             "in": None if planted is None else self.labels[planted],
@@ -131,7 +131,7 @@ class Photographs:
         z, labels = [*self.z, features(self.classifier, pictures)], (*self.labels, "stamped")
         head = self.head(z, labels)
         words = self.explained(head, z, [*chain(*self.observed), *self.describe(z[-1][0::2])], labels)
-        found = self.places(head, [*self.clean, pictures], labels)
+        found = self.focus(head, [*self.clean, pictures], labels)
         predicted = head.logits(z[-1][0::2]).argmax(1)
         return {
             "planted": "a class of its own",

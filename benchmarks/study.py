@@ -124,7 +124,7 @@ def main() -> None:
         "images": len(audit.images),
         "accuracy": round(audit.accuracy, 3),
         "findings": [row(finding.about) for finding in audit.findings],
-        "places": [[place.label, rounded(place.agreement), place.remarkable] for place in audit.places],
+        "focus": [[place.label, rounded(place.agreement), place.remarkable] for place in audit.focus],
         "explained": [[one.label, rounded(one.share), one.remarkable] for one in audit.explained],
         "settings": audit.settings,
         "classes": classes,

@@ -3,38 +3,40 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from wordsight.classifiers.classifier import Classifier
 from wordsight.features.extraction import ImageLike, extract
-from wordsight.fetch import OnBytes, ignore_bytes
+from wordsight.features.maps import HeatMap, class_map
 from wordsight.images.files import read_image, to_rgb
 from wordsight.language.content import rules_fingerprint
 from wordsight.language.model import LanguageModel
-from wordsight.models import load_models, starter_translator
+from wordsight.models import MEMORY, Models, Pair, load_models
+from wordsight.runtime import OnProgress, no_progress
 from wordsight.sentences.consensus import consensus
 from wordsight.sentences.estimates import WordCounts
+from wordsight.sentences.sampler import ESTIMATOR, Sampled, image_seed, sample
 from wordsight.sentences.sampling import Sampling
-from wordsight.sentences.sampler import ESTIMATOR, MEMORY, Sampled, image_seed, sample
 from wordsight.storage import cache_folder, read_stored, replacing
-from wordsight.tensors import Features, Prefix
-from wordsight.translator.checkpoint import TranslatorCard, check_fits, load_translator, translator_fingerprint
-from wordsight.translator.mlp import Translator
+from wordsight.tensors import Features
+from wordsight.words.maps import word_map
 from wordsight.words.scores import WordScore, word_table
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
 
-
-#: Sentences an image by default: the standard error of a word's rate is at most 2.2 points.
-SENTENCES = 500
-
-
 #: Images whose sentences are sampled together, unless they have more sentences than this in all.
-_TOGETHER, _SENTENCES_TOGETHER = 16, 50_000
+_IMAGES_TOGETHER, _SENTENCES_TOGETHER = 16, 50_000
+#: Sentences that the baseline of the lift is taken from.
+_BASELINE_SENTENCES = 1000
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,25 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the features of one image say. ``table`` holds every word found, most frequent first."""
+    """What the features of one image hold, in words.
+
+    ``table`` has every word found, the most frequent first. ``examples`` are the sentences that agree best with all sampled
+    ones. ``prediction`` has the classifier's five most probable classes.
+    """
 
     image: str
     prediction: list[Prediction]
     table: list[WordScore]
-    sentences: int
     examples: list[str]
-    seed: int
-    picture: ImageLike
+    sampling: Sampling
+    source: ImageLike = field(repr=False)
+    z: Features = field(repr=False, compare=False)
+    sampled: Sampled = field(repr=False, compare=False)
+
+    @property
+    def sentences(self) -> int:
+        """How many sentences were sampled."""
+        return self.sampled.rates.sentences
 
     @property
     def words(self) -> dict[str, float]:
@@ -70,7 +82,7 @@ class Explanation:
         """One row a word: word, count, rate, low, high (95% interval), lift and lift_z (log-odds against the mean feature)."""
         import pandas
 
-        return pandas.DataFrame([vars(score) for score in self.table])
+        return pandas.DataFrame([asdict(score) for score in self.table])
 
     def to_json(self, *, words: int | None = None) -> str:
         """One line of JSON; ``words`` limits it to the most frequent."""
@@ -78,26 +90,31 @@ class Explanation:
         return json.dumps(
             {
                 "image": self.image,
-                "prediction": [vars(p) for p in self.prediction],
+                "prediction": [asdict(prediction) for prediction in self.prediction],
                 "words": {s.word: round(s.rate, 6) for s in table},
                 "intervals": {s.word: [round(s.low, 6), round(s.high, 6)] for s in table},
                 "lift": {s.word: None if s.lift is None else round(s.lift, 4) for s in table},
                 "sentences": self.sentences,
                 "examples": self.examples,
-                "seed": self.seed,
+                "seed": self.sampling.seed,
             },
             # Escapes keep the line printable whatever the terminal's encoding and the file's name.
             ensure_ascii=True,
         )
 
     def plot(self) -> "Figure":
-        """The photograph beside its words: bars with intervals, a word cloud, typical sentences."""
-        from wordsight.report.plots import explanation_picture
+        """The image beside its words: bars with intervals, a word cloud, typical sentences."""
+        from wordsight.report.plots import explanation_figure
 
-        image = read_image(self.picture) if isinstance(self.picture, str | Path) else to_rgb(self.picture)
+        image = read_image(self.source) if isinstance(self.source, str | Path) else to_rgb(self.source)
         best = self.prediction[0]
         title = f"{self.image}: {best.label} ({best.probability:.0%})"
-        return explanation_picture(image, self.table, title=title, sentences=self.examples)
+        return explanation_figure(image, self.table, title=title, sentences=self.examples)
+
+    def _repr_html_(self) -> str:
+        from wordsight.report.notebook import explanation_html
+
+        return explanation_html(self)
 
 
 @dataclass(frozen=True)
@@ -114,61 +131,70 @@ class Explanations(list[Explanation]):
     failures: list[Failure]
 
     def __init__(self, results: Sequence[Explanation | Failure]) -> None:
-        super().__init__(r for r in results if isinstance(r, Explanation))
-        self.failures = [r for r in results if isinstance(r, Failure)]
+        super().__init__(result for result in results if isinstance(result, Explanation))
+        self.failures = [result for result in results if isinstance(result, Failure)]
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """One row an image and word: the columns of ``Explanation.to_dataframe`` after the image's name."""
+        import pandas
+
+        rows = [{"image": explanation.image, **asdict(score)} for explanation in self for score in explanation.table]
+        return pandas.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        from wordsight.report.notebook import explanations_html
+
+        return explanations_html(self)
 
 
 class Explainer:
-    """A classifier, a language model and the translator between them.
+    """Explains images: a classifier, a language model and the translator between them.
 
-    Raises TranslatorError if the translator was made for another classifier or language model.
+    ``classifier``: one made with ``wordsight.classifier``, or its name (``starter``, ``timm:resnet50``, ...; see
+    ``load_classifier``). A classifier other than the starter needs a translator of its own: give ``images`` (a folder, paths, a
+    glob pattern; no labels needed) and it is made from these and kept in the cache, or give ``translator``, a file that
+    'wordsight train' or 'wordsight transfer' wrote. ``lm``: a folder or Hugging Face name; default the starter's. ``memory``:
+    bytes for the language model's keys and values at a time.
+
+    Raises ModelError for models that cannot be loaded and TranslatorError if there is no translator for them.
     """
 
-    def __init__(self, classifier: Classifier, lm: LanguageModel, translator: Translator, card: TranslatorCard) -> None:
-        check_fits(card, classifier, lm)
-        self.classifier = classifier
-        self.lm = lm
-        self.card = card
-        self.fingerprint = translator_fingerprint(translator)
-        self.translator = translator.to(lm.device).eval().requires_grad_(False)
-
-    @classmethod
-    def starter(cls, *, device: str = "cpu") -> "Explainer":
-        """EfficientNet-Lite0, SmolLM2-135M-Instruct and the translator inside the package. Fetches weights at first use."""
-        return cls.load(device=device)
-
-    @classmethod
-    def load(
-        cls,
+    def __init__(
+        self,
+        classifier: str | Classifier = "starter",
         *,
-        classifier: str = "starter",
-        lm: str | None = None,
-        translator: str | Path | None = None,
+        images: object = None,
+        translator: str | Path | Pair | None = None,
+        lm: str | LanguageModel | None = None,
         device: str = "cpu",
-        on_bytes: OnBytes = ignore_bytes,
-    ) -> "Explainer":
-        """Any combination by name; what is left out is the starter's. See ``load_classifier`` for classifiers' names."""
-        pair = load_translator(translator) if translator else starter_translator()
-        return cls(*load_models(classifier=classifier, lm=lm, device=device, on_bytes=on_bytes), *pair)
+        memory: int = MEMORY,
+        on_progress: OnProgress = no_progress,
+    ) -> None:
+        self.models: Models = load_models(
+            classifier,
+            images=images,
+            translator=translator,
+            lm=lm,
+            device=device,
+            memory=memory,
+            on_progress=on_progress,
+        )
+
+    @property
+    def classifier(self) -> Classifier:
+        """The classifier that is explained."""
+        return self.models.classifier
 
     def explain(
         self,
         images: ImageLike | Sequence[ImageLike],
-        *,
-        sentences: int = SENTENCES,
         sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
-        precision: float | None = None,
-        memory: int = MEMORY,
-        seed: int = 0,
+        *,
+        on_progress: OnProgress = no_progress,
     ) -> Explanations:
-        """Explain images: paths or PIL images. Those that cannot be read are in ``.failures``; the rest go on.
-
-        ``precision``: draw more than ``sentences`` where it takes more until every word's 95% interval reaches at most this
-        far above and below its middle. ``memory``: bytes for the language model's keys and values at a time.
-        """
+        """Explain images. Those that cannot be read are in ``.failures``; the rest go on."""
         many = [images] if isinstance(images, ImageLike) else list(images)
-        each = self.explain_each(many, sentences=sentences, sampling=sampling, precision=precision, memory=memory, seed=seed)
-        results = Explanations(list(each))
+        results = Explanations(list(self.explain_each(many, sampling, on_progress=on_progress)))
         for failure in results.failures:
             logger.warning("%s: %s", failure.image, failure.reason)
         return results
@@ -176,85 +202,91 @@ class Explainer:
     def explain_each(
         self,
         images: Sequence[ImageLike],
-        *,
-        sentences: int = SENTENCES,
         sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
-        precision: float | None = None,
-        memory: int = MEMORY,
-        seed: int = 0,
-        on_sentences: Callable[[int, int], None] = lambda done, total: None,
+        *,
+        on_progress: OnProgress = no_progress,
     ) -> Iterator[Explanation | Failure]:
         """Like ``explain``, one result after the other as they are ready, in order."""
-        reference = self._reference(sampling, memory)
-        together = max(1, min(_TOGETHER, _SENTENCES_TOGETHER // sentences))
-        said = 0
+        baseline = _baseline(self.models, sampling)
+        together = max(1, min(_IMAGES_TOGETHER, _SENTENCES_TOGETHER // sampling.sentences))
+        drawn = 0
         for start in range(0, len(images), together):
-            here = images[start : start + together]
-            to_come = (len(images) - start - len(here)) * sentences
+            batch = images[start : start + together]
+            to_come = (len(images) - start - len(batch)) * sampling.sentences
 
-            def on_here(done: int, total: int, *, said: int = said, to_come: int = to_come) -> None:
-                on_sentences(said + done, said + total + to_come)
+            def on_batch(done: int, total: int, *, drawn: int = drawn, to_come: int = to_come) -> None:
+                on_progress("sentences", drawn + done, drawn + total + to_come)
 
-            names = [_name(picture, start + i) for i, picture in enumerate(here)]
-            found = extract(self.classifier, here)
-            samples: dict[int, Sampled] = {}
-            z = found.views.mean(1)
-            if found.kept:
-                drawn = sample(
-                    self.lm,
-                    self.prefix(z),
-                    sentences=sentences,
-                    sampling=sampling,
-                    precision=precision,
-                    memory=memory,
-                    seeds=[image_seed(seed, names[i]) for i in found.kept],
-                    on_sentences=on_here,
+            names = [_name(image, start + i) for i, image in enumerate(batch)]
+            features = extract(self.classifier, batch)
+            z = features.views.mean(1)
+            sampled = []
+            if features.kept:
+                sampled = sample(
+                    self.models.lm,
+                    self.models.prefix(z),
+                    sampling,
+                    seeds=[image_seed(sampling.seed, names[i]) for i in features.kept],
+                    memory=self.models.memory,
+                    on_sentences=on_batch,
                 )
-                samples = dict(zip(found.kept, drawn, strict=True))
-                said += sum(one.rates.sentences for one in drawn)
-            for i, (name, picture) in enumerate(zip(names, here, strict=True)):
-                if i in found.failures:
-                    yield Failure(name, found.failures[i])
+                drawn += sum(found.rates.sentences for found in sampled)
+            for i, (name, image) in enumerate(zip(names, batch, strict=True)):
+                if i in features.failures:
+                    yield Failure(name, features.failures[i])
                     continue
-                row = found.kept.index(i)
+                row = features.kept.index(i)
                 yield Explanation(
                     image=name,
-                    prediction=self._predict(z[row : row + 1]),
-                    table=word_table(samples[i].rates, reference),
-                    sentences=samples[i].rates.sentences,
-                    examples=consensus(samples[i].sentences),
-                    seed=seed,
-                    picture=picture,
+                    prediction=_predict(self.classifier, z[row : row + 1]),
+                    table=word_table(sampled[row].rates, baseline),
+                    examples=consensus(sampled[row].sentences),
+                    sampling=sampling,
+                    source=image,
+                    z=z[row : row + 1],
+                    sampled=sampled[row],
                 )
 
-    @torch.inference_mode()
-    def prefix(self, z: Features) -> Prefix:
-        """What the translator makes of features."""
-        return self.translator(z.to(self.lm.device))
+    def word_map(self, explanation: Explanation, word: str) -> HeatMap:
+        """Where in the image a word of its explanation comes from, by the explanation's own sentences.
 
-    def _predict(self, z: torch.Tensor, most: int = 5) -> list[Prediction]:
-        best = self.classifier.probabilities(z)[0].topk(min(most, len(self.classifier.labels)))
-        return [
-            Prediction(self.classifier.labels[int(i)], round(p, 6))
-            for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        ]
+        Raises WordsightError if the word is in none or in all of the sampled sentences, ModelError if the classifier has no
+        spatial feature map.
+        """
+        seed = explanation.sampling.seed
+        return word_map(self.models, explanation.source, explanation.z, explanation.sampled, word, seed=seed)
 
-    def _reference(self, sampling: Sampling, memory: int, sentences: int = 1000) -> WordCounts:
-        """Words of the mean feature: what the language model says when the features say nothing. Kept in the cache."""
-        about = (
-            f"{self.fingerprint} {self.lm.fingerprint} {self.lm.dtype} {sampling} {sentences} {rules_fingerprint()} {ESTIMATOR}"
-        )
-        file = cache_folder() / "reference" / f"{hashlib.sha256(about.encode()).hexdigest()[:32]}.json"
-        kept = read_stored(file, lambda file: WordCounts(**json.loads(file.read_text(encoding="utf-8"))))
-        if kept is not None:
-            return kept
-        mean = self.translator.mean[None]
-        found = sample(self.lm, self.prefix(mean), sentences=sentences, sampling=sampling, seeds=[0], memory=memory)[0]
-        counts = found.rates.expected_counts()
+    def class_map(self, explanation: Explanation, label: str | None = None) -> HeatMap:
+        """Grad-CAM of a class (default: the predicted one) on the explanation's image. Raises as ``word_map`` does."""
+        return class_map(self.classifier, explanation.source, label or explanation.prediction[0].label)
+
+
+def _predict(classifier: Classifier, z: Features, *, classes: int = 5) -> list[Prediction]:
+    best = classifier.probabilities(z)[0].topk(min(classes, len(classifier.labels)))
+    return [
+        Prediction(classifier.labels[int(i)], round(p, 6))
+        for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    ]
+
+
+def _baseline(models: Models, sampling: Sampling) -> WordCounts:
+    """Words of the mean feature: what the language model says when the features say nothing. Cached."""
+    sampling = replace(sampling, sentences=_BASELINE_SENTENCES, precision=None, seed=0)
+    about = f"{models.fingerprint} {models.lm.fingerprint} {models.lm.dtype} {sampling} {rules_fingerprint()} {ESTIMATOR}"
+    file = cache_folder() / "baseline" / f"{hashlib.sha256(about.encode()).hexdigest()[:32]}.json"
+    stored = read_stored(file, lambda file: WordCounts(**json.loads(file.read_text(encoding="utf-8"))))
+    if stored is not None:
+        return stored
+    mean: torch.Tensor = models.translator.mean[None]
+    found = sample(models.lm, models.prefix(mean), sampling, seeds=[0], memory=models.memory)[0]
+    counts = found.rates.expected_counts()
+    try:
         with replacing(file) as partial:
             partial.write_text(json.dumps({"counts": dict(counts.counts), "sentences": counts.sentences}), encoding="utf-8")
-        return counts
+    except OSError as error:  # a full or read-only cache costs time, not the result
+        logger.warning("the baseline cannot be kept in %s (%s): it will be sampled again", file, error)
+    return counts
 
 
-def _name(picture: ImageLike, index: int) -> str:
-    return Path(picture).name if isinstance(picture, str | Path) else f"image {index}"
+def _name(image: ImageLike, index: int) -> str:
+    return Path(image).name if isinstance(image, str | Path) else f"image {index}"

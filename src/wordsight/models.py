@@ -1,30 +1,169 @@
 """The bundle that explanations need: a classifier, a language model and the translator between them."""
 
+import hashlib
+import logging
+from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import as_file, files
+from pathlib import Path
+
+import torch
 
 from wordsight.classifiers.classifier import Classifier
-from wordsight.classifiers.registry import named_classifier
-from wordsight.fetch import OnBytes, ignore_bytes
+from wordsight.classifiers.registry import load_classifier
+from wordsight.errors import TranslatorError
+from wordsight.images.files import find_images
 from wordsight.language.model import LanguageModel, load_language_model
 from wordsight.language.starter import LANGUAGE_MODEL, starter_language_model
-from wordsight.runtime import check_device, native_dtype
-from wordsight.translator.checkpoint import TranslatorCard, load_translator
+from wordsight.runtime import OnProgress, check_device, native_dtype, no_progress
+from wordsight.storage import cache_folder, read_stored
+from wordsight.tensors import Features, Prefix
+from wordsight.translator.checkpoint import (
+    TranslatorCard,
+    check_fits,
+    load_translator,
+    save_translator,
+    translator_fingerprint,
+)
 from wordsight.translator.mlp import Translator
+from wordsight.translator.transfer import transfer_translator
+
+logger = logging.getLogger(__name__)
+
+Pair = tuple[Translator, TranslatorCard]
+"""A translator and its card, as ``load_translator`` gives them."""
+
+#: Memory for the language model's keys and values by default, in bytes.
+MEMORY = 320 << 20
 
 
-def starter_translator() -> tuple[Translator, TranslatorCard]:
+@dataclass(frozen=True)
+class Models:
+    """A classifier, a language model and the translator between them; everything that is made of images starts here.
+
+    ``memory``: bytes for the language model's keys and values at a time. ``translator_file`` and ``lm_name``: what the user
+    named, to print in commands; None for the starter's or for what was made in memory. Raises TranslatorError if the
+    translator was made for another classifier or language model.
+    """
+
+    classifier: Classifier
+    lm: LanguageModel
+    translator: Translator
+    card: TranslatorCard
+    memory: int = MEMORY
+    translator_file: str | None = None
+    lm_name: str | None = None
+
+    def __post_init__(self) -> None:
+        self.translator.to(self.lm.device).eval().requires_grad_(False)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the translator's weights."""
+        return translator_fingerprint(self.translator)
+
+    @torch.inference_mode()
+    def prefix(self, z: Features) -> Prefix:
+        """What the translator makes of features."""
+        return self.translator(z.to(self.lm.device))
+
+
+def load_models(
+    classifier: str | Classifier = "starter",
+    *,
+    images: object = None,
+    translator: str | Path | Pair | None = None,
+    lm: str | LanguageModel | None = None,
+    device: str = "cpu",
+    memory: int = MEMORY,
+    on_progress: OnProgress = no_progress,
+) -> Models:
+    """Any combination by name; what is left out is the starter's.
+
+    A classifier without a ``translator`` gets one that is made from ``images`` (see ``own_translator``). Raises ModelError for
+    models that cannot be loaded and TranslatorError for a translator that does not fit them.
+    """
+    check_device(device)
+    pair = None
+    if translator is not None:  # before the models: a misspelt file is known at once
+        pair = translator if isinstance(translator, tuple) else load_translator(translator)
+    model = (
+        classifier if isinstance(classifier, Classifier) else load_classifier(classifier, device=device, on_bytes=on_progress)
+    )
+    language_model = named_language_model(lm, device=device, on_progress=on_progress)
+    if pair is None:
+        pair = own_translator(model, language_model, images, on_progress=on_progress)
+    check_fits(pair[1], model, language_model)
+    return Models(
+        model,
+        language_model,
+        *pair,
+        memory=memory,
+        translator_file=str(translator) if isinstance(translator, str | Path) else None,
+        lm_name=lm if isinstance(lm, str) else None,
+    )
+
+
+def named_language_model(
+    lm: str | LanguageModel | None, *, device: str = "cpu", on_progress: OnProgress = no_progress
+) -> LanguageModel:
+    """A language model by its folder or Hugging Face name; the starter's for None."""
+    if isinstance(lm, LanguageModel):
+        return lm
+    dtype = native_dtype(device)
+    if lm is None or lm == LANGUAGE_MODEL:
+        return starter_language_model(dtype=dtype, device=device, on_bytes=on_progress)
+    return load_language_model(lm, dtype=dtype, device=device)
+
+
+def starter_translator() -> Pair:
     """The translator that comes inside the package (see docs/model-card.md)."""
     with as_file(files("wordsight").joinpath("starter_translator.safetensors")) as path:
         return load_translator(path)
 
 
-def load_models(
-    *, classifier: str = "starter", lm: str | None = None, device: str = "cpu", on_bytes: OnBytes = ignore_bytes
-) -> tuple[Classifier, LanguageModel]:
-    """A classifier and a language model by name; the starter's where nothing is named."""
-    check_device(device)
-    dtype = native_dtype(device)
-    model = named_classifier(classifier, device=device, on_bytes=on_bytes)
-    if lm is None or lm == LANGUAGE_MODEL:
-        return model, starter_language_model(dtype=dtype, device=device, on_bytes=on_bytes)
-    return model, load_language_model(lm, dtype=dtype, device=device)
+def own_translator(
+    classifier: Classifier, lm: LanguageModel, images: object = None, *, on_progress: OnProgress = no_progress
+) -> Pair:
+    """The translator of a classifier: the starter's if it is the starter, else one from the cache, else made from ``images``.
+
+    It is transferred from the starter's by ridge regression on images that both classifiers look at (labels and captions are
+    not needed; hundreds will do, thousands are better) and kept in the cache under the classifier's fingerprint. Other images
+    make it anew. Raises TranslatorError if there is neither one in the cache nor images, or if the language model is not the
+    starter's.
+    """
+    starter, card = starter_translator()
+    if lm.fingerprint != card.language_model_fingerprint:
+        raise TranslatorError(
+            f"There is no translator for the language model '{lm.name}': the starter's was made for '{card.language_model}'. "
+            "Train one with 'wordsight train' and give it with --translator (in Python: translator=), or leave --lm out."
+        )
+    if classifier.fingerprint == card.classifier_fingerprint:
+        return starter, card
+    source = translator_fingerprint(starter)
+    file = cache_folder() / "translators" / f"{classifier.fingerprint[:32]}-{source[:8]}.safetensors"
+    stored = read_stored(file, load_translator)
+    if images is None:
+        if stored is not None:
+            return stored
+        spec = classifier.spec or "CLASSIFIER"
+        raise TranslatorError(
+            f"The classifier '{classifier.name}' has no translator yet. It is made from photographs of the kind that you want "
+            "explained (no labels or captions needed; 500 or more). Give a folder of them: "
+            f"wordsight explain photo.jpg --classifier {spec} --images photographs/ (in Python: "
+            'Explainer(classifier, images="photographs/")). It is kept for the next time.'
+        )
+    paths = find_images(images)  # pyright: ignore[reportArgumentType]
+    digest = hashlib.sha256("\n".join(str(path.resolve()) for path in paths).encode()).hexdigest()
+    if stored is not None and stored[1].data.get("images_digest") == digest:
+        return stored
+    old = load_classifier("starter", device=classifier.device, on_bytes=on_progress)
+    made = transfer_translator((starter, card), old, classifier, paths, on_progress=on_progress)
+    made.card.data["images_digest"] = digest
+    try:
+        save_translator(file, made.translator, made.card)
+    except OSError as error:  # a full or read-only cache costs time, not the result
+        logger.warning("the translator cannot be kept in %s (%s): it will be made again", file, error)
+    for name, reason in made.failures.items():
+        logger.warning("%s: %s", name, reason)
+    return made.translator, made.card

@@ -1,13 +1,24 @@
-"""Adjustments to the process, for CPU machines and without effect elsewhere."""
+"""The process and the machine: memory, devices, precision. Nothing here runs when the package is imported."""
 
 import ctypes
 import functools
 import os
 import sys
-
-import torch
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from wordsight.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+OnProgress = Callable[[str, int, int], None]
+"""Called with what is being done ("features", "sentences", "fetching FILE"), how much of it is done, and how much there is."""
+
+
+def no_progress(stage: str, done: int, total: int) -> None:
+    """The default progress callback: does nothing."""
+
 
 #: More than the shapes of a classifier's layers, at two batch sizes.
 _SHAPES = "128"
@@ -50,6 +61,8 @@ def declare_torchvision_operators() -> bool:
     import importlib.machinery
     import importlib.util
 
+    import torch
+
     spec = importlib.util.find_spec("torchvision")  # finds, does not import
     if spec is None or spec.submodule_search_locations is None:
         return False
@@ -64,10 +77,12 @@ def declare_torchvision_operators() -> bool:
     return True
 
 
-_KEPT_ALIVE: list[torch.library.Library] = []
+_KEPT_ALIVE: "list[torch.library.Library]" = []
 
 
 def _loads(path: str) -> bool:
+    import torch
+
     try:
         torch.ops.load_library(path)
     except OSError:
@@ -77,6 +92,8 @@ def _loads(path: str) -> bool:
 
 def check_device(device: str) -> None:
     """Raise ModelError unless this machine has the device ("cpu", "cuda", "cuda:1", "mps")."""
+    import torch
+
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
@@ -86,12 +103,16 @@ def check_device(device: str) -> None:
         ) from error
 
 
-def native_dtype(device: str | torch.device) -> torch.dtype:
+def native_dtype(device: "str | torch.device") -> "torch.dtype":
     """bfloat16 where the device multiplies it natively, else float32."""
+    import torch
+
     if torch.device(device).type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     return torch.bfloat16 if torch.backends.cpu.get_cpu_capability() == "AVX512" and _has_bf16() else torch.float32
 
 
 def _has_bf16() -> bool:
+    import torch
+
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())

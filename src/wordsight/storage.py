@@ -6,10 +6,13 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TypeVar, cast
 
 import platformdirs
 from safetensors import SafetensorError
+
+from wordsight.errors import WordsightError
 
 logger = logging.getLogger(__name__)
 
@@ -72,3 +75,15 @@ def replacing(path: str | Path) -> Iterator[Path]:
 def cache_folder() -> Path:
     """Where fetched and converted files live: ``$WORDSIGHT_CACHE`` or the user's cache folder."""
     return Path(os.environ.get("WORDSIGHT_CACHE") or platformdirs.user_cache_path("wordsight"))
+
+
+def check_writable(out: Path) -> None:
+    """Raise WordsightError now rather than after an hour of work if a file cannot be written there."""
+    try:
+        if out.is_dir():
+            raise IsADirectoryError("it is a folder")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise WordsightError(f"Cannot write {out}: {error}. Give --out a file in a folder that you may write to.") from error

@@ -112,15 +112,15 @@ def test_places_are_looked_at_once(setting, monkeypatch, tmp_path):
     monkeypatch.setattr(class_maps, "locate", located)
     monkeypatch.setattr(audits, "_heat_maps", lambda *_args, **_options: {})
     audit = audit_images(images, explainer, sentences=10, limits=Limits(images=2))
-    found = {place.label: place for place in audit.places}
+    found = {place.label: place for place in audit.focus}
     assert set(found) == {word.label for word in audit.words}
     assert found["red"].agreement.value > 0.5 > found["green"].agreement.value
     assert found["red"].remarkable
     assert not found["green"].remarkable
-    told = json.loads(audit.to_json())["places"]
+    told = json.loads(audit.to_json())["focus"]
     assert [one["remarkable"] for one in told if one["label"] == "red"] == [True]
     asked.clear()
-    assert audit_images(images, explainer, sentences=10, limits=Limits(images=2)).places == audit.places
+    assert audit_images(images, explainer, sentences=10, limits=Limits(images=2)).focus == audit.focus
     assert asked == []
 
 
@@ -133,7 +133,7 @@ def test_a_picture_that_is_gone_leaves_the_findings_without_places(setting, monk
     explainer.classifier = dataclasses.replace(explainer.classifier, locate=lambda pixels, direction: pixels)
     monkeypatch.setattr(class_maps, "locate", gone)
     monkeypatch.setattr(audits, "_heat_maps", lambda *_args, **_options: {})
-    assert audit_images(images, explainer, sentences=10, limits=Limits(images=2)).places == []
+    assert audit_images(images, explainer, sentences=10, limits=Limits(images=2)).focus == []
     assert "Whether 'red' is decided at one place is not known: 0.png" in caplog.text
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from wordsight.audits.result import AuditedImage
-from wordsight.audits.sets import compare_sets, select
+from wordsight.audits.sets import compare, select
 from wordsight.errors import LabelError
 
 
@@ -82,7 +82,7 @@ def test_a_name_that_no_image_has():
 
 
 def test_a_set_against_all_others_by_hand():
-    found = compare_sets(IMAGES, "class=duck", least=2)
+    found = compare(IMAGES, "class=duck", least=2)
     assert (found.here, found.elsewhere) == ("class=duck", "all others")
     assert (found.images_here, found.images_elsewhere) == (4, 3)
     words = {one.word: one for one in found.words}
@@ -98,7 +98,7 @@ def test_a_set_against_all_others_by_hand():
 
 
 def test_a_set_against_another():
-    found = compare_sets(IMAGES, "wrong,class=duck", "right,class=duck", least=2)
+    found = compare(IMAGES, "wrong,class=duck", "right,class=duck", least=2)
     assert (found.images_here, found.images_elsewhere) == (2, 2)
     (water,) = found.words
     assert (water.here, water.elsewhere) == (pytest.approx(0.3), pytest.approx(0.8))
@@ -107,49 +107,49 @@ def test_a_set_against_another():
 def test_a_small_set_may_show_fewer_images_of_a_word():
     """Both of two images say it: no five can."""
     images = [*IMAGES, image(7, "ox", "ox", horn=0.5), image(8, "ox", "ox", horn=0.6)]
-    assert "horn" in {one.word for one in compare_sets(images, "class=ox").words}
-    assert {one.word for one in compare_sets(images, "class=duck").words} == {"water"}  # five images say it
-    assert compare_sets(images, "class=ox").words[0].word == "horn"
+    assert "horn" in {one.word for one in compare(images, "class=ox").words}
+    assert {one.word for one in compare(images, "class=duck").words} == {"water"}  # five images say it
+    assert compare(images, "class=ox").words[0].word == "horn"
 
 
 def test_sets_that_cannot_be_compared():
     with pytest.raises(
         LabelError, match=r"^2 of the 7 images are both 'class=duck' and 'wrong', wanted two sets without an im"
     ):
-        compare_sets(IMAGES, "class=duck", "wrong")
+        compare(IMAGES, "class=duck", "wrong")
     few = r"images are in the set '%s', wanted at least two\. Choose other conditions, or audit more images\.$"
     with pytest.raises(LabelError, match="^0 " + few % "right,wrong"):
-        compare_sets(IMAGES, "right,wrong")
+        compare(IMAGES, "right,wrong")
     with pytest.raises(LabelError, match="^1 " + few % "class=hen,wrong"):
-        compare_sets(IMAGES, "class=duck", "class=hen,wrong")
+        compare(IMAGES, "class=duck", "class=hen,wrong")
     with pytest.raises(LabelError, match="^0 " + few % "all others"):
-        compare_sets(IMAGES[:4], "class=duck")
+        compare(IMAGES[:4], "class=duck")
     with pytest.raises(
         LabelError, match=r"^No set came to compare with the other images\. Name one with --here\. Wanted class="
     ):
-        compare_sets(IMAGES)
+        compare(IMAGES)
     silent = [replace(one, words={"water": 0.09}) for one in IMAGES]
     with pytest.raises(
         LabelError, match=r"^There is nothing to compare: no word is said in one sentence of ten about 3 of the 7"
     ):
-        compare_sets(silent, "class=duck")
+        compare(silent, "class=duck")
 
 
 def test_before_and_after():
     # After: predicted right throughout, water said half as often; one image is new, one is gone.
     after = [replace(one, predicted=one.label, words={w: r / 2 for w, r in one.words.items()}) for one in IMAGES[1:]]
     after.append(image(9, "duck", "duck", "pond", water=1.0))
-    found = compare_sets(after, before=IMAGES, least=2)
+    found = compare(after, before=IMAGES, least=2)
     assert (found.here, found.elsewhere) == ("all, after", "the same images, before")
     assert (found.images_here, found.images_elsewhere) == (6, 6)
     water = next(one for one in found.words if one.word == "water")
     assert (water.here, water.elsewhere) == (pytest.approx(0.15), pytest.approx(0.3))
     # The second audit says which images are right; their words before are those of the same images, wrong or right.
-    found = compare_sets(after, "right,class=duck", before=IMAGES, least=2)
+    found = compare(after, "right,class=duck", before=IMAGES, least=2)
     assert (found.images_here, found.images_elsewhere) == (3, 3)
     assert found.words[0].elsewhere == pytest.approx((0.7 + 0.2 + 0.4) / 3)
     # Elsewhere is looked up in the first audit, where 2 and 3 are wrong; the same images may be here, too.
-    found = compare_sets(after, "class=duck", "class=duck,wrong", before=IMAGES, least=2)
+    found = compare(after, "class=duck", "class=duck,wrong", before=IMAGES, least=2)
     assert (found.here, found.elsewhere) == ("class=duck, after", "class=duck,wrong, before")
     assert (found.images_here, found.images_elsewhere) == (3, 2)
     assert next(one for one in found.words if one.word == "water").elsewhere == pytest.approx(0.3)
@@ -161,14 +161,14 @@ def test_audits_without_images_in_common():
         r"^The audits have 0 image names in common, wanted at least two; 7 and 6 images came, such as '0\.png' and 'x/1\.png'\."
     )
     with pytest.raises(LabelError, match=wanted + r" Audit the same images twice\.$"):
-        compare_sets(others[1:], before=IMAGES)
+        compare(others[1:], before=IMAGES)
     with pytest.raises(LabelError, match=r"0 and 0 images came, such as none\. Audit"):
-        compare_sets([], before=[])
+        compare([], before=[])
 
 
 def test_a_row_a_word():
     images = [image(i, "duck" if i < 30 else "hen", "duck", water=0.5 + 0.01 * (i % 7) + 0.3 * (i < 30)) for i in range(60)]
-    found = compare_sets(images, "class=duck")
+    found = compare(images, "class=duck")
     frame = found.to_dataframe()
     assert list(frame.columns) == [
         "word", "here", "elsewhere", "difference", "difference_low", "difference_high",

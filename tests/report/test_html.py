@@ -12,7 +12,7 @@ import pytest
 
 from reporting import HOSTILE, a_mitigation, an_audit, heat_maps
 from wordsight.audits.explained import Explained
-from wordsight.audits.places import Place
+from wordsight.audits.focus import Focus
 from wordsight.audits.result import Audit
 from wordsight.audits.statistics import Estimate
 from wordsight.report.data import chosen_images, script_json, shown_words
@@ -112,10 +112,10 @@ def test_a_class_decided_at_one_place_is_said(audit):
     corner = np.zeros((14, 14))
     corner[12, 1] = 1.0
     places = [
-        Place("duck", 16, Estimate(0.52, 0.41, 0.63), True, corner),
-        Place("hen", 8, Estimate(-0.1, -0.2, 0.0), False, np.full((14, 14), 1 / 196)),
+        Focus("duck", 16, Estimate(0.52, 0.41, 0.63), True, corner),
+        Focus("hen", 8, Estimate(-0.1, -0.2, 0.0), False, np.full((14, 14), 1 / 196)),
     ]
-    html = render_report(dataclasses.replace(audit, places=places))
+    html = render_report(dataclasses.replace(audit, focus=places))
     page = Page(html)
     assert "Whatever the words say: the heat maps of duck lie at one place of the pictures" in page.words
     assert (

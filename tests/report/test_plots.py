@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from wordsight.report.plots import LIFT_LABEL, RATE_LABEL, bar_chart, explanation_picture, save, word_cloud
+from wordsight.report.plots import LIFT_LABEL, RATE_LABEL, bar_chart, explanation_figure, save, word_cloud
 from wordsight.words.scores import WordScore
 
 HOSTILE = r"<script>$\frac{1}$ $x^2$ \$5 猫"
@@ -97,7 +97,7 @@ def test_without_words_the_pictures_say_so() -> None:
     for figure in (bar_chart([], title="t"), word_cloud([], title="t"), word_cloud([score("cat", 0.0)], title="t")):
         assert "no words" in texts(figure)
         assert pixels(figure).any()
-    assert texts(explanation_picture(PHOTOGRAPH, [], title="t", sentences=[])).count("no words") == 2
+    assert texts(explanation_figure(PHOTOGRAPH, [], title="t", sentences=[])).count("no words") == 2
 
 
 def test_hostile_titles_and_words_are_shown_as_they_are() -> None:
@@ -105,7 +105,7 @@ def test_hostile_titles_and_words_are_shown_as_they_are() -> None:
     for figure in (
         bar_chart(words, title=HOSTILE),
         word_cloud(words, title=HOSTILE),
-        explanation_picture(PHOTOGRAPH, words, title=HOSTILE, sentences=[HOSTILE, "a\x00b\x1b\n\nc", "\ud800"]),
+        explanation_figure(PHOTOGRAPH, words, title=HOSTILE, sentences=[HOSTILE, "a\x00b\x1b\n\nc", "\ud800"]),
     ):
         assert pixels(figure).any()  # drawing is where mathtext would fail, and a missing glyph warn
         assert SHOWN in texts(figure)
@@ -123,14 +123,14 @@ def test_no_text_turns_into_mathematics() -> None:
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "1", "CMYK"])
 def test_a_photograph_of_any_mode(mode: str) -> None:
-    figure = explanation_picture(PHOTOGRAPH.convert(mode), WORDS, title="t", sentences=[])
+    figure = explanation_figure(PHOTOGRAPH.convert(mode), WORDS, title="t", sentences=[])
     assert pixels(figure).shape == (620, 1500, 4)
 
 
 def test_the_explanation_shows_three_sentences_twelve_bars_and_nothing_overlaps() -> None:
     words = [score(f"word{i:02}" + "x" * i, i / 40, lift=i - 15.0) for i in range(1, 31)]
     said = ["short", "a long sentence " * 60, "w" * 1000, "a fourth one"]
-    figure = explanation_picture(PHOTOGRAPH, words, title="a long title " * 60, sentences=said)
+    figure = explanation_figure(PHOTOGRAPH, words, title="a long title " * 60, sentences=said)
     assert pixels(figure).shape == (620, 1500, 4)
     _photograph, chart, _scale, cloud = figure.axes
     assert len(bars(chart)) == 12
@@ -148,13 +148,13 @@ def test_the_explanation_shows_three_sentences_twelve_bars_and_nothing_overlaps(
 def test_a_word_has_one_colour_in_bars_and_cloud() -> None:
     # The strongest lift is on a word that only the cloud has room for: it sets the scale of both.
     words = [score(f"word{i:02}", 0.9 - i / 50, lift=1.0) for i in range(12)] + [score("rare", 0.01, lift=8.0)]
-    figure = explanation_picture(PHOTOGRAPH, words, title="", sentences=[])
+    figure = explanation_figure(PHOTOGRAPH, words, title="", sentences=[])
     assert figure.axes[2].get_ylim() == pytest.approx((-8, 8))
 
 
 def test_the_image_given_is_left_as_it_was() -> None:
     large = Image.new("RGB", (3000, 2000), "red")
-    explanation_picture(large, WORDS, title="", sentences=[])
+    explanation_figure(large, WORDS, title="", sentences=[])
     assert large.size == (3000, 2000)
 
 
@@ -186,5 +186,5 @@ def test_a_failing_save_keeps_the_old_file_and_leaves_nothing_else(tmp_path: Pat
 
 def test_pyplot_and_its_global_state_stay_out_of_it() -> None:
     before = plt.get_fignums()
-    explanation_picture(PHOTOGRAPH, WORDS, title="t", sentences=[])
+    explanation_figure(PHOTOGRAPH, WORDS, title="t", sentences=[])
     assert plt.get_fignums() == before

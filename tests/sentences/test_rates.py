@@ -11,7 +11,7 @@ from wordsight.language.content import content_words
 from wordsight.sentences.lexicon import Lexicon
 from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.plain import enumerate_sentences
-from wordsight.sentences.rates import LEAST_PICKS, LEAST_UNSAID
+from wordsight.sentences.rates import MIN_PICKS, MIN_UNSEEN
 from wordsight.sentences.sampler import sample
 
 # "red" is a word of one token unless "fish" follows; "redfish" takes two, "redfishing" three; words come twice ("dog red dog").
@@ -62,10 +62,10 @@ def test_the_language_model_says_words_of_one_two_and_three_tokens_and_words_twi
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("conditional", "least_picks"), [(False, LEAST_PICKS), (True, LEAST_PICKS), (True, 0.3), (True, 20.0)])
+@pytest.mark.parametrize(("conditional", "least_picks"), [(False, MIN_PICKS), (True, MIN_PICKS), (True, 0.3), (True, 20.0)])
 def test_rates_are_unbiased(lm, prefix, truth, mode, conditional, least_picks, monkeypatch):
     """However many tokens are left to plain counting, as the rare ones of a real vocabulary are."""
-    monkeypatch.setattr("wordsight.sentences.rates.LEAST_PICKS", least_picks)
+    monkeypatch.setattr("wordsight.sentences.rates.MIN_PICKS", least_picks)
     # 500 sentences a run: enough for these words' rates to stay off 0 and 1, where they would be cut.
     words = [word for word, rate in truth.items() if 0.02 < rate < 0.98]
     assert {"dog", "red", "redfish", "redfishing"} <= set(words)
@@ -136,7 +136,7 @@ def test_words_that_no_sentence_says_are_reported_if_they_may_well_have_been(lm,
     assert {"dog", "cat", "red"} <= {word for word, _ in unsaid}
     # "redfish" and "redfishing" are in no dictionary: they may be beginnings of longer words.
     assert {word for word, _ in unsaid}.isdisjoint({"redfish", "redfishing"})
-    assert min(rate for _, rate in unsaid) >= LEAST_UNSAID
+    assert min(rate for _, rate in unsaid) >= MIN_UNSEEN
     for word in ("dog", "cat"):  # leaving them out where they go unsaid would lose much of them
         rates = [one.rates.words[word].rate if word in one.rates.words else 0.0 for one in found]
         said = [rate for one, rate in zip(found, rates, strict=True) if word in one.rates.words and one.rates.words[word].count]

@@ -8,6 +8,6 @@ SENTENCES = 24
 #: The Benjamini-Hochberg rate of each step.
 FALSE_DISCOVERY = 0.05
 #: The least mean cosine of a word that counts as used.
-LEAST_USED = 0.02
+MIN_USED = 0.02
 #: The least gap between shares of errors of a finding.
-LEAST_SEVERITY = 0.05
+MIN_SEVERITY = 0.05

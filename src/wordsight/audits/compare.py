@@ -9,13 +9,13 @@ from jaxtyping import Bool, Float
 from scipy.special import stdtrit
 from scipy.stats import false_discovery_control, mannwhitneyu
 
-from wordsight.audits.findings import LEAST_LEVEL
+from wordsight.audits.findings import MIN_LEVEL
 from wordsight.audits.result import Audit
 from wordsight.audits.statistics import Z95, Estimate, separation
 
 
 @dataclass(frozen=True)
-class Comparison:
+class WordComparison:
     """One word in two sets of images.
 
     ``here`` and ``elsewhere``: mean rates, in [0, 1]. ``difference``: here less elsewhere, with Welch's 95% interval.
@@ -33,17 +33,17 @@ class Comparison:
 
 @dataclass(frozen=True)
 class RightWrong:
-    """The words of images predicted right (``here``) against those predicted wrong; ``label`` is None for all classes together."""
+    """The words of images predicted right (``here``) against those predicted wrong; ``label``: None for all classes."""
 
     label: str | None
     right: int
     wrong: int
-    words: list[Comparison]
+    words: list[WordComparison]
 
 
-def compare(
+def compare_words(
     vocabulary: Sequence[str], rates: Float[np.ndarray, "images words"], here: Bool[np.ndarray, " images"]
-) -> list[Comparison]:
+) -> list[WordComparison]:
     """Compare the images ``here`` with the rest, the words that differ most clearly first.
 
     Raises ValueError if either side has fewer than two images: one image has no spread to make an interval of.
@@ -64,7 +64,7 @@ def compare(
         p[varies] = mannwhitneyu(first[:, varies], second[:, varies], axis=0, method="asymptotic").pvalue
     q = false_discovery_control(p)
     table = [
-        Comparison(
+        WordComparison(
             word=word,
             here=float(first[:, i].mean()),
             elsewhere=float(second[:, i].mean()),
@@ -74,14 +74,14 @@ def compare(
         )
         for i, word in enumerate(vocabulary)
     ]
-    return sorted(table, key=lambda one: (one.q, -abs(one.difference.value), one.word))
+    return sorted(table, key=lambda row: (row.q, -abs(row.difference.value), row.word))
 
 
-def right_against_wrong(audit: Audit, *, least: int = 5) -> list[RightWrong]:
+def right_against_wrong(audit: Audit, *, min_images: int = 5) -> list[RightWrong]:
     """Images predicted right against those that are not: of all classes together, then of each class.
 
-    Classes with fewer than ``least`` images (2 or more) on either side are left out. Words are those of ``audit.words``. Over
-    all classes together a difference also reflects which classes are hard: words of a hard class are words of wrong images.
+    Classes with fewer than ``min_images`` images (2 or more) on either side are left out. Words are those of ``audit.words``.
+    Over all classes together a difference also reflects which classes are hard: their words are those of wrong images.
     """
     vocabulary = sorted({word.word for word in audit.words})
     labels: list[str | None] = [None, *(c for c in audit.classes if any(image.label == c for image in audit.images))]
@@ -89,16 +89,16 @@ def right_against_wrong(audit: Audit, *, least: int = 5) -> list[RightWrong]:
     for label in labels:
         images = [image for image in audit.images if label in (None, image.label)]
         right = np.array([image.right for image in images], dtype=bool)
-        if min(right.sum(), (~right).sum()) >= max(2, least):
-            words = compare(vocabulary, rates_of([image.words for image in images], vocabulary), right)
+        if min(right.sum(), (~right).sum()) >= max(2, min_images):
+            words = compare_words(vocabulary, rates_of([image.words for image in images], vocabulary), right)
             found.append(RightWrong(label, int(right.sum()), int((~right).sum()), words))
     return found
 
 
-def usual_words(images: Iterable[Mapping[str, float]], *, least: int) -> tuple[str, ...]:
-    """Words that at least ``least`` images say in one sentence of ten, in alphabetical order; ``images`` are their rates."""
-    often = Counter(word for words in images for word, rate in words.items() if rate >= LEAST_LEVEL)
-    return tuple(sorted(word for word, number in often.items() if number >= least))
+def usual_words(images: Iterable[Mapping[str, float]], *, min_images: int) -> tuple[str, ...]:
+    """Words with a rate of 0.1 or more in ``min_images`` images, in alphabetical order; ``images`` are their rates."""
+    often = Counter(word for words in images for word, rate in words.items() if rate >= MIN_LEVEL)
+    return tuple(sorted(word for word, number in often.items() if number >= min_images))
 
 
 def rates_of(images: Sequence[Mapping[str, float]], vocabulary: Sequence[str]) -> Float[np.ndarray, "images words"]:

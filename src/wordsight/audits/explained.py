@@ -14,12 +14,12 @@ from scipy.special import stdtrit
 
 from wordsight.audits.statistics import Estimate
 
-#: A class whose words leave this much unexplained, and twice as much as those of the middle one of the other classes, is
-#: remarkable, if enough images are predicted so. Set on ten classes of Imagenette, nine of which the translator had been trained
+#: A class whose words leave this much unexplained, and twice as much as the median of the other classes, is remarkable, if
+#: enough images are predicted as it. Set on ten classes of Imagenette, nine of which the translator had been trained
 #: on, where 0.07 to 0.28 stay unexplained in 200 images, and 0.20 to 0.44 of two classes that differ in nothing but a stamp
 #: (benchmarks/planted.py).
-REMARKABLE, LEAST_IMAGES = 0.25, 10
-#: If the words explain less than this of the middle class, no finding says little.
+REMARKABLE, MIN_IMAGES = 0.25, 10
+#: If the words explain less than this of the median class, no finding says little.
 LITTLE = 0.5
 #: Groups of images that are left out in turn for the intervals.
 GROUPS = 20
@@ -50,7 +50,7 @@ def explained(
 
     ``predicted``: how many images are predicted each class. Scores that are the same everywhere, or not finite, are left out.
     Remarkable are classes that ``REMARKABLE`` describes, if there are three or more and the share's interval lies below the
-    share of the middle one of the others.
+    median of the others.
     """
     if len(rates) < GROUPS or rates.shape[1] == 0:
         return []
@@ -60,25 +60,25 @@ def explained(
     found = []
     for i, (c, share) in enumerate(zip(kept.tolist(), shares, strict=True)):
         others = [other.value for other in shares[:i] + shares[i + 1 :]]
-        found.append(Explained(labels[c], share, bool(predicted[c] >= LEAST_IMAGES) and _remarkable(share, others)))
+        found.append(Explained(labels[c], share, bool(predicted[c] >= MIN_IMAGES) and _remarkable(share, others)))
     return found
 
 
 def _remarkable(share: Estimate, others: list[float]) -> bool:
     if len(others) < 2:
         return False
-    middle = median(others)
-    return 1 - share.value >= max(REMARKABLE, 2 * (1 - middle)) and share.high < middle
+    usual = median(others)
+    return 1 - share.value >= max(REMARKABLE, 2 * (1 - usual)) and share.high < usual
 
 
 def little_explained(found: Sequence[Explained]) -> str:
     """A sentence if the words explain little of the decisions on the whole, else nothing."""
-    middle = median(one.share.value for one in found) if found else 1.0
-    if middle >= LITTLE:
+    usual = median(estimate.share.value for estimate in found) if found else 1.0
+    if usual >= LITTLE:
         return ""
     return (
-        f"The words explain only {max(0.0, middle):.0%} of the differences in the score of the middle class: much of what "
-        "decides has no word here, and that there is no finding says little."
+        f"The words explain only {max(0.0, usual):.0%} of the differences in the logit of the median class: much of what "
+        "decides has no word here, so the absence of findings says little."
     )
 
 

@@ -2,8 +2,8 @@
 
 For class c and word w, in this order:
 
-1. *encoded*: images predicted c have a higher rate of w than the rest (Mann-Whitney), or the score of c rises with the rate of w
-   among images of one true class (false-discovery rate held over both);
+1. *encoded*: images predicted as c have a higher rate of w than the rest (Mann-Whitney), or the score of c rises with the rate
+   of w among images of one true class (false-discovery rate held over both);
 2. *used*: the gradient of w's rate points the way the class's logit grows, with an interval clear of zero;
 3. *harmful*: among images of one true class, the score of c rises with the rate of w more than the classes' own words explain
    (``statistics.Associations``, false-discovery rate held), and calls change: images of c are missed without w, or others are
@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import false_discovery_control, mannwhitneyu, norm
 
-from wordsight.audits import FALSE_DISCOVERY, LEAST_SEVERITY, LEAST_USED
+from wordsight.audits import FALSE_DISCOVERY, MIN_SEVERITY, MIN_USED
 from wordsight.audits.kinds import is_own
 from wordsight.audits.statistics import Z95, Associations, Estimate, difference, mean_estimate, separation
 from wordsight.sentences.estimates import WordCounts
@@ -53,7 +53,7 @@ class Evidence:
 
 
 #: A word that is said less often than this is not present in an image.
-LEAST_LEVEL = 0.1
+MIN_LEVEL = 0.1
 
 
 def presence_level(rates: Float[np.ndarray, "images words"]) -> Float[np.ndarray, " words"]:
@@ -61,7 +61,7 @@ def presence_level(rates: Float[np.ndarray, "images words"]) -> Float[np.ndarray
 
     People call a lawn "grass" more readily than a shirt "striped", so one level for all words would not do.
     """
-    return np.maximum(LEAST_LEVEL, np.quantile(rates, 0.95, axis=0) / 3)
+    return np.maximum(MIN_LEVEL, np.quantile(rates, 0.95, axis=0) / 3)
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ class Limits:
 
     false_discovery: float = FALSE_DISCOVERY
     images: int = 5
-    used: float = LEAST_USED
-    severity: float = LEAST_SEVERITY
+    used: float = MIN_USED
+    severity: float = MIN_SEVERITY
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class ClassWord:
     """One word of one class.
 
     ``rate``: mean over the class's images. ``lift``: log-odds against the other images. ``encoded``: chance that an image
-    predicted this has a higher rate than one predicted otherwise. ``used``: mean cosine. ``missed``: share of the class's images
-    got wrong without the word less that with it. ``mistaken``: share of other images predicted this with the word less that
+    predicted as this class has a higher rate than another. ``used``: mean cosine. ``missed``: share of the class's images got
+    wrong without the word less that with it. ``mistaken``: share of other images predicted this with the word less that
     without it, within true classes. Both are None for words that are not encoded. ``strength``: how the score rises
     with the rate within true classes beyond what the classes' own words explain, in standard errors (or less: see
     ``Associations``). ``verdict`` is the last step passed.
@@ -111,7 +111,7 @@ class ClassWord:
 #: Words that may name a class count towards how clear it is from this area under the ROC curve on.
 TYPICAL = 0.6
 #: Words that tell nothing apart are listed from this mean rate on.
-LEAST_RATE = 0.02
+MIN_RATE = 0.02
 #: Standard errors that one chance in twenty exceeds.
 Z95_ONE_SIDED = 1.645
 #: From nothing to a finding. "class" is the class itself under another name.
@@ -138,6 +138,11 @@ class Finding:
     about: ClassWord
     severity: Estimate
     groups: list[Group] = field(default_factory=list)
+
+    def _repr_html_(self) -> str:
+        from wordsight.report.notebook import finding_html
+
+        return finding_html(self)
 
 
 def class_words(
@@ -184,7 +189,7 @@ def class_words(
         table = []
         for i, name in enumerate(names):
             use, (missed, mistaken) = used[row].get(i), changes[row].get(i, (None, None))
-            if i not in changes[row] and rates[here, i].mean() < LEAST_RATE:
+            if i not in changes[row] and rates[here, i].mean() < MIN_RATE:
                 continue
             uses = encoded[row, i] and use is not None and use.low > 0 and use.value >= limits.used
             # The calls have to change on a side on which the score rises, too.

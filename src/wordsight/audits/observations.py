@@ -2,33 +2,32 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
 from torch import Tensor
 
-from wordsight.audits import SENTENCES
 from wordsight.audits.compare import rates_of, usual_words
 from wordsight.classifiers.imagenet import label_numbers
 from wordsight.errors import LabelError
-from wordsight.explain import Explainer
 from wordsight.features.extraction import extract_stored
 from wordsight.images.labelled import LabelledImages
+from wordsight.models import Models
+from wordsight.runtime import OnProgress, no_progress
+from wordsight.sentences.sampler import Sampled, image_seed
 from wordsight.sentences.sampling import Sampling
-from wordsight.sentences.sampler import MEMORY, Sampled, image_seed
 from wordsight.sentences.store import sample_stored
 from wordsight.storage import cache_folder
 from wordsight.tensors import Features
 
-OnDone = Callable[[int, int], None]
-
 
 @dataclass(frozen=True)
 class Observations:
-    """Labelled images that could be read: their features, labels as class numbers, and what was said about each."""
+    """Labelled images that could be read: their features, labels as class numbers, and the sentences sampled for each."""
 
     images: LabelledImages
     names: list[str]
@@ -41,49 +40,44 @@ class Observations:
 
 def observe(
     images: LabelledImages,
-    explainer: Explainer,
+    models: Models,
+    sampling: Sampling,
     *,
-    sentences: int = SENTENCES,
-    sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
-    memory: int = MEMORY,
-    seed: int = 0,
     store: Path | None = None,
-    on_images: OnDone = lambda done, total: None,
-    on_sentences: OnDone = lambda done, total: None,
+    on_progress: OnProgress = no_progress,
 ) -> Observations:
-    """Features of labelled images and sentences for them, from the store as far as they are there (default: the cache's).
+    """Features of labelled images and sentences for them, from the store as far as they are there (default: the cache).
 
     Raises LabelError if a label is none of the classifier's classes or no image can be read.
     """
-    classifier = explainer.classifier
+    classifier = models.classifier
     repeated = [name for name, times in Counter(classifier.labels).items() if times > 1]
     if repeated:
         raise LabelError(
-            f"The classifier '{classifier.name}' has several classes predicted '{repeated[0]}', wanted a name of its own for "
+            f"The classifier '{classifier.name}' has several classes called '{repeated[0]}', wanted a name of its own for "
             "each. Give it other labels."
         )
     label = label_numbers(images.labels, classifier.labels)
     store = store or cache_folder()
-    found = extract_stored(classifier, images.paths, store / "features", on_images=on_images)
-    if not found.kept:
+    extracted = extract_stored(classifier, images.paths, store / "features", on_images=partial(on_progress, "features"))
+    if not extracted.kept:
         raise LabelError(
-            f"None of the {len(images.paths)} images can be read; the first: {next(iter(found.failures.values()))}"
+            f"None of the {len(images.paths)} images can be read; the first: {next(iter(extracted.failures.values()))}"
         )
-    seen = images.take(found.kept)
-    names = own_names(seen.paths)
-    z = found.views.mean(1)
+    readable = images.take(extracted.kept)
+    names = own_names(readable.paths)
+    z = extracted.views.mean(1)
     sampled = sample_stored(
-        explainer.lm,
-        explainer.prefix(z),
+        models.lm,
+        models.prefix(z),
         store / "sentences",
-        sentences=sentences,
-        sampling=sampling,
-        seeds=[image_seed(seed, name) for name in names],
-        memory=memory,
-        on_images=on_sentences,
+        sampling,
+        seeds=[image_seed(sampling.seed, name) for name in names],
+        memory=models.memory,
+        on_images=partial(on_progress, "sentences"),
     )
-    failures = {str(images.paths[i]): reason for i, reason in found.failures.items()}
-    return Observations(seen, names, label[found.kept], z, sampled, failures, store)
+    failures = {str(images.paths[i]): reason for i, reason in extracted.failures.items()}
+    return Observations(readable, names, label[extracted.kept], z, sampled, failures, store)
 
 
 def own_names(paths: Sequence[Path]) -> list[str]:
@@ -95,8 +89,8 @@ def own_names(paths: Sequence[Path]) -> list[str]:
     return [os.path.relpath(path.resolve(), root) for path in paths]
 
 
-def rate_matrix(observed: Sequence[Sampled], *, least: int) -> tuple[tuple[str, ...], np.ndarray]:
-    """Words that at least ``least`` images say in one sentence of ten, and each image's rate of each (images, words)."""
-    words = [{word: rate.rate for word, rate in one.rates.words.items()} for one in observed]
-    vocabulary = usual_words(words, least=least)
+def rate_matrix(sampled: Sequence[Sampled], *, min_images: int) -> tuple[tuple[str, ...], np.ndarray]:
+    """Words with a rate of 0.1 or more in ``min_images`` images, and each image's rate of each (images, words)."""
+    words = [{word: rate.rate for word, rate in image.rates.words.items()} for image in sampled]
+    vocabulary = usual_words(words, min_images=min_images)
     return vocabulary, rates_of(words, vocabulary).astype(np.float32)

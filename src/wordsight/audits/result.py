@@ -1,7 +1,7 @@
 """What an audit found, as plain data."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wordsight.audits.explained import Explained
-from wordsight.audits.findings import LEAST_LEVEL, ClassWord, Finding
-from wordsight.audits.places import Place
+from wordsight.audits.findings import MIN_LEVEL, ClassWord, Finding
+from wordsight.audits.focus import Focus
 from wordsight.audits.statistics import Estimate
 from wordsight.errors import LabelError
+from wordsight.storage import replacing
 
 if TYPE_CHECKING:
     import pandas
+    from matplotlib.figure import Figure
+
+    from wordsight.mitigation.result import Mitigation
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,9 @@ class AuditedImage:
 class Audit:
     """What an audit found: ``words`` of every class, ``findings`` (the worst first), the images, and what it was made with.
 
-    ``heat_maps``: by image and word, where in the picture's middle square the word comes from, in [0, 1]. ``places``: whether
-    the classifier looks at the same place in all images predicted a class. ``explained``: how much of each class's score the words
-    explain.
+    ``heat_maps``: by image and word, where in the picture's middle square the word comes from, in [0, 1]. ``focus``: whether
+    the classifier looks at the same position in all images predicted as a class. ``explained``: how much of each class's logit
+    the words explain.
     """
 
     classes: list[str]
@@ -57,7 +61,7 @@ class Audit:
     failures: dict[str, str]
     settings: dict[str, object] = field(default_factory=dict)
     heat_maps: dict[tuple[str, str], np.ndarray] = field(default_factory=dict, compare=False, repr=False)
-    places: list[Place] = field(default_factory=list)
+    focus: list[Focus] = field(default_factory=list)
     explained: list[Explained] = field(default_factory=list)
 
     @property
@@ -81,7 +85,7 @@ class Audit:
                     {**_flat(f.about), "groups": [asdict(g) for g in f.groups], "examples": self.examples(f)}
                     for f in self.findings
                 ],
-                "places": [_place(place) for place in self.places],
+                "focus": [_focus(focus) for focus in self.focus],
                 "explained": [
                     {"label": one.label, "remarkable": one.remarkable} | estimate_columns("share", one.share)
                     for one in self.explained
@@ -92,21 +96,50 @@ class Audit:
             indent=2,
         )
 
-    def examples(self, finding: Finding, *, most: int = 6) -> dict[str, list[str]]:
-        """The names of ``example_images``."""
-        return {kind: [i.image for i in images] for kind, images in self.example_images(finding, most=most).items()}
+    def plot(self) -> "Figure":
+        """The findings' severities with intervals, the strongest evidence first; empty axes that say so without findings."""
+        from wordsight.report.charts import findings_figure
 
-    def example_images(self, finding: Finding, *, most: int = 6) -> dict[str, list[AuditedImage]]:
+        return findings_figure(self)
+
+    def save(self, folder: str | Path, *, mitigations: "Sequence[Mitigation]" = ()) -> list[Path]:
+        """Write ``findings.json``, ``words.csv``, ``images.jsonl`` and ``report.html`` into a folder; returns the files.
+
+        ``mitigations`` are shown in the report, before and after.
+        """
+        from wordsight.report.html import render_report
+
+        texts = {
+            "findings.json": self.to_json() + "\n",
+            "words.csv": self.to_dataframe().to_csv(index=False),
+            "images.jsonl": "".join(json.dumps({**asdict(image), "path": str(image.path)}) + "\n" for image in self.images),
+            "report.html": render_report(self, heat_maps=self.heat_maps, mitigations=mitigations),
+        }
+        for name, text in texts.items():
+            with replacing(Path(folder) / name) as partial:
+                partial.write_text(text, encoding="utf-8")
+        return [Path(folder) / name for name in texts]
+
+    def _repr_html_(self) -> str:
+        from wordsight.report.notebook import audit_html
+
+        return audit_html(self)
+
+    def examples(self, finding: Finding, *, limit: int = 6) -> dict[str, list[str]]:
+        """The names of ``example_images``."""
+        return {kind: [i.image for i in images] for kind, images in self.example_images(finding, limit=limit).items()}
+
+    def example_images(self, finding: Finding, *, limit: int = 6) -> dict[str, list[AuditedImage]]:
         """Images that show a finding: the class's that say the word and are right, its images that are missed, and others that
         say it and are mistaken for the class; those that say the word most (missed: least) first.
         """
         label, word = finding.about.label, finding.about.word
 
         def said(image: AuditedImage) -> bool:
-            return image.words.get(word, 0.0) >= LEAST_LEVEL
+            return image.words.get(word, 0.0) >= MIN_LEVEL
 
         def pick(rows: Iterator[AuditedImage], *, reverse: bool) -> list[AuditedImage]:
-            return sorted(rows, key=lambda i: i.words.get(word, 0.0), reverse=reverse)[:most]
+            return sorted(rows, key=lambda i: i.words.get(word, 0.0), reverse=reverse)[:limit]
 
         own = [i for i in self.images if i.label == label]
         return {
@@ -124,9 +157,9 @@ def _flat(word: ClassWord) -> dict[str, object]:
     return flat
 
 
-def _place(place: Place) -> dict[str, object]:
-    told: dict[str, object] = {"label": place.label, "images": place.images, "remarkable": place.remarkable}
-    return told | estimate_columns("agreement", place.agreement) | {"heat": np.round(place.heat, 4).tolist()}
+def _focus(focus: Focus) -> dict[str, object]:
+    entry: dict[str, object] = {"label": focus.label, "images": focus.images, "remarkable": focus.remarkable}
+    return entry | estimate_columns("agreement", focus.agreement) | {"heat": np.round(focus.heat, 4).tolist()}
 
 
 def estimate_columns(name: str, estimate: Estimate | None) -> dict[str, float | None]:
@@ -136,7 +169,7 @@ def estimate_columns(name: str, estimate: Estimate | None) -> dict[str, float | 
 
 
 def read_images(folder: str | Path) -> list[AuditedImage]:
-    """The images of an audit that ``write_audit`` wrote into a folder, from its ``images.jsonl``.
+    """The images of an audit that ``Audit.save`` wrote into a folder, from its ``images.jsonl``.
 
     Raises LabelError if there is no such file, it holds no image, or one of its lines cannot be read.
     """

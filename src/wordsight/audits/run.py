@@ -1,6 +1,5 @@
 """Audit labelled images: what does a classifier go by, and where does that lead it wrong?"""
 
-import json
 import logging
 from collections.abc import Sequence, Set
 from dataclasses import asdict, replace
@@ -12,21 +11,21 @@ from torch import Tensor
 from wordsight.audits import SENTENCES
 from wordsight.audits.explained import Explained, explained
 from wordsight.audits.findings import Evidence, Limits, class_words, findings
+from wordsight.audits.focus import class_focus
 from wordsight.audits.kinds import class_itself
-from wordsight.audits.observations import Observations, OnDone, rate_matrix
-from wordsight.audits.places import class_places
+from wordsight.audits.observations import Observations, observe, rate_matrix
 from wordsight.audits.result import Audit, AuditedImage
 from wordsight.audits.use import Uses, gradients_at
+from wordsight.classifiers.coarse import fitting
 from wordsight.errors import LabelError, WordsightError
 from wordsight.explain import Explainer
 from wordsight.features.maps import locate
-from wordsight.images.labelled import LabelledImages
+from wordsight.images.labelled import LabelledImages, read_labelled
 from wordsight.language.content import content_words
-from wordsight.report.html import render_report
+from wordsight.models import Models
+from wordsight.runtime import OnProgress, no_progress
 from wordsight.sentences.consensus import consensus
 from wordsight.sentences.sampling import Sampling
-from wordsight.sentences.sampler import MEMORY
-from wordsight.storage import replacing
 
 logger = logging.getLogger(__name__)
 
@@ -35,76 +34,87 @@ logger = logging.getLogger(__name__)
 _MAPPED_FINDINGS, _MAPPED_IMAGES = 6, 6
 
 
-def audit_images(
-    images: LabelledImages,
+def audit(
     explainer: Explainer,
+    data: object,
     *,
-    sentences: int = SENTENCES,
-    sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
+    sampling: Sampling = Sampling(sentences=SENTENCES),  # noqa: B008 (frozen)
     limits: Limits = Limits(),  # noqa: B008 (frozen)
     apart: Sequence[str] = (),
-    memory: int = MEMORY,
-    seed: int = 0,
+    split: str | None = None,
     store: Path | None = None,
-    on_images: OnDone = lambda done, total: None,
-    on_sentences: OnDone = lambda done, total: None,
-    on_maps: OnDone = lambda done, total: None,
+    on_progress: OnProgress = no_progress,
 ) -> Audit:
-    """Audit a classifier on labelled images; labels are the classifier's own, or ImageNet synsets for its 1,000 classes.
+    """Audit a classifier on labelled images: words that its decisions use to their harm.
 
-    ``sentences`` an image are sampled; ``apart`` are words that are no finding for any class, on top of each class's own name
-    and kinds. Features, sentences and gradients are stored: a second audit with other limits takes seconds, an interrupted
-    one goes on. Errors are those of ``say``.
+    ``data``: what ``read_labelled`` reads, ``split`` of it if one is named. Labels are the classifier's own, or ImageNet
+    synsets for its 1,000 classes; for the labels of ImageNet-9 it is seen through those nine. ``apart``: words that are no
+    finding for any class, besides each class's own name and kinds. Features, sentences and gradients are kept in ``store``
+    (default: the cache): a second audit with other limits takes seconds, an interrupted one goes on.
+
+    Raises LabelError for labels that the classifier does not have, or if there is nothing to compare.
     """
-    observed = observe(
-        images,
-        explainer,
-        sentences=sentences,
-        sampling=sampling,
-        memory=memory,
-        seed=seed,
-        store=store,
-        on_images=on_images,
-        on_sentences=on_sentences,
-    )
-    classifier = explainer.classifier
+    images = read_labelled(data, split=split)
+    models = replace(explainer.models, classifier=fitting(explainer.classifier, images.labels, images.class_map))
+    classifier = models.classifier
+    observed = observe(images, models, sampling, store=store, on_progress=on_progress)
     logits = classifier.logits(observed.z)
-    vocabulary, rates = rate_matrix(observed.sampled, least=limits.images)
+    vocabulary, rates = rate_matrix(observed.sampled, min_images=limits.images)
     evidence = Evidence(vocabulary, rates, observed.label.numpy(), logits.double().numpy(), tuple(classifier.labels))
     set_apart = {word for given in apart for word in content_words(given)}
     own = [class_itself(name) for name in classifier.labels]
-    words = class_words(evidence, Uses(explainer, observed, evidence, seed=seed), own, limits, apart=set_apart)
+    words = class_words(evidence, Uses(models, observed, evidence, seed=sampling.seed), own, limits, apart=set_apart)
     if not words:
-        predicted = np.bincount(evidence.predicted, minlength=len(classifier.labels))
-        raise LabelError(
-            f"There is nothing to compare: {len(observed.label)} images of {len(set(observed.label.tolist()))} labels are predicted "
-            f"{int((predicted > 0).sum())} classes, {int(predicted.max())} images the most frequent, and {len(vocabulary)} words are "
-            f"observed. Wanted two labels or more, a class that at least {limits.images} images are predicted and {limits.images} are "
-            f"not, and a word that {limits.images} images say and {limits.images} do not. Give more images."
-        )
-    settings: dict[str, object] = {
-        "classifier": classifier.name,
-        "classifier_fingerprint": classifier.fingerprint[:12],
-        "language_model": explainer.lm.name,
-        "translator": explainer.fingerprint[:12],
-        "translator_figures": explainer.card.figures,
-        "sentences": sentences,
-        "sampling": asdict(sampling),
-        "limits": asdict(limits),
-        "apart": sorted(set_apart),
-        "seed": seed,
-    }
-    audited = _audited(observed, logits, classifier.labels)
-    found = Audit(list(classifier.labels), audited, words, findings(evidence, words), observed.failures, settings)
+        raise LabelError(_nothing_to_compare(evidence, limits))
+    result = Audit(
+        classes=list(classifier.labels),
+        images=_audited(observed, logits, classifier.labels),
+        words=words,
+        findings=findings(evidence, words),
+        failures=observed.failures,
+        settings=_settings(models, images, sampling, limits, sorted(set_apart)),
+    )
     labels = {word.label for word in words}
+    focus = class_focus(
+        classifier, labels, observed.images.paths, evidence.predicted, observed.store / "focus", seed=sampling.seed
+    )
     return replace(
-        found,
-        heat_maps=_heat_maps(found, observed, explainer, seed=seed, on_maps=on_maps),
-        places=class_places(
-            classifier, labels, observed.images.paths, evidence.predicted, observed.store / "places", seed=seed
-        ),
+        result,
+        heat_maps=_heat_maps(result, observed, models, seed=sampling.seed, on_progress=on_progress),
+        focus=focus,
         explained=_explained(evidence, labels),
     )
+
+
+def _nothing_to_compare(evidence: Evidence, limits: Limits) -> str:
+    predicted = np.bincount(evidence.predicted, minlength=len(evidence.classes))
+    return (
+        f"There is nothing to compare: the {len(evidence.label)} images have {len(set(evidence.label.tolist()))} labels and "
+        f"{int((predicted > 0).sum())} predicted classes, the most frequent with {int(predicted.max())} images, and "
+        f"{len(evidence.vocabulary)} words are frequent enough. Wanted two labels or more, a class that at least "
+        f"{limits.images} images are predicted as and {limits.images} are not, and a word that {limits.images} images have and "
+        f"{limits.images} do not. Give more images."
+    )
+
+
+def _settings(
+    models: Models, images: LabelledImages, sampling: Sampling, limits: Limits, apart: list[str]
+) -> dict[str, object]:
+    """What the audit was made with; "spec", "data", "translator_file" and "lm_name" as the user named them."""
+    return {
+        "classifier": models.classifier.name,
+        "classifier_fingerprint": models.classifier.fingerprint[:12],
+        "language_model": models.lm.name,
+        "translator": models.fingerprint[:12],
+        "translator_figures": models.card.figures,
+        "sampling": asdict(sampling),
+        "limits": asdict(limits),
+        "apart": apart,
+        "spec": models.classifier.spec,
+        "data": images.source,
+        "translator_file": models.translator_file,
+        "lm_name": models.lm_name,
+    }
 
 
 def _explained(evidence: Evidence, labels: Set[str]) -> list[Explained]:
@@ -116,31 +126,31 @@ def _explained(evidence: Evidence, labels: Set[str]) -> list[Explained]:
 
 
 def _heat_maps(
-    audit: Audit, observed: Observations, explainer: Explainer, *, seed: int, on_maps: OnDone
+    result: Audit, observed: Observations, models: Models, *, seed: int, on_progress: OnProgress
 ) -> dict[tuple[str, str], np.ndarray]:
     """Heat maps of the findings' words on their example images, as far as some of an image's sentences say them."""
-    if explainer.classifier.locate is None:
+    if models.classifier.locate is None:
         return {}
-    row_of = {image.image: row for row, image in enumerate(audit.images)}
+    row_of = {image.image: row for row, image in enumerate(result.images)}
     wanted = [
         (row_of[image.image], finding.about.word)
-        for finding in audit.findings[:_MAPPED_FINDINGS]
-        for some in audit.example_images(finding, most=_MAPPED_IMAGES).values()
-        for image in some
+        for finding in result.findings[:_MAPPED_FINDINGS]
+        for examples in result.example_images(finding, limit=_MAPPED_IMAGES).values()
+        for image in examples
         if image.words.get(finding.about.word, 0) > 0
     ]
     rows = sorted({row for row, _ in wanted})
-    gradients = gradients_at(rows, observed, explainer, seed=seed)
+    gradients = gradients_at(rows, observed, models, seed=seed)
     by_row = dict(zip(rows, gradients, strict=True))
     maps = {}
     for done, (row, word) in enumerate(wanted, start=1):
         path = observed.images.paths[row]
         if word in by_row[row]:
             try:
-                maps[observed.names[row], word] = locate(explainer.classifier, path, by_row[row][word], square=True, side=14)
-            except WordsightError as error:  # no places in the classifier, a file gone: the findings stand without maps
+                maps[observed.names[row], word] = locate(models.classifier, path, by_row[row][word], square=True, side=14)
+            except WordsightError as error:  # no spatial feature map, a file gone: the findings stand without maps
                 logger.warning("No heat map of '%s' on %s: %s", word, path, error)
-        on_maps(done, len(wanted))
+        on_progress("heat maps", done, len(wanted))
     return maps
 
 
@@ -154,24 +164,10 @@ def _audited(observed: Observations, logits: Tensor, labels: Sequence[str]) -> l
             label=labels[int(observed.label[i])],
             predicted=labels[int(predicted[i])],
             probability=round(float(probability[i]), 4),
-            words={w: round(r.rate, 4) for w, r in sorted(one.rates.words.items(), key=lambda item: -item[1].rate)},
-            sentence=next(iter(consensus(one.sentences, most=1)), ""),
+            words={w: round(r.rate, 4) for w, r in sorted(sampled.rates.words.items(), key=lambda item: -item[1].rate)},
+            sentence=next(iter(consensus(sampled.sentences, limit=1)), ""),
             group=None if groups is None else groups[i],
             split=None if splits is None else splits[i],
         )
-        for i, (name, path, one) in enumerate(zip(observed.names, observed.images.paths, observed.sampled, strict=True))
+        for i, (name, path, sampled) in enumerate(zip(observed.names, observed.images.paths, observed.sampled, strict=True))
     ]
-
-
-def write_audit(audit: Audit, out: Path) -> list[Path]:
-    """Write ``findings.json``, ``words.csv``, ``images.jsonl`` and ``report.html`` into a folder; returns the files."""
-    texts = {
-        "findings.json": audit.to_json() + "\n",
-        "words.csv": audit.to_dataframe().to_csv(index=False),
-        "images.jsonl": "".join(json.dumps({**asdict(i), "path": str(i.path)}) + "\n" for i in audit.images),
-        "report.html": render_report(audit, heat_maps=audit.heat_maps),
-    }
-    for name, text in texts.items():
-        with replacing(out / name) as partial:
-            partial.write_text(text, encoding="utf-8")
-    return [out / name for name in texts]

@@ -4,18 +4,20 @@ import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool
 
-from wordsight.audits.compare import Comparison, compare, rates_of, usual_words
+from wordsight.audits.compare import WordComparison, compare_words, rates_of, usual_words
 from wordsight.audits.findings import Limits
-from wordsight.audits.result import AuditedImage, estimate_columns
+from wordsight.audits.result import Audit, AuditedImage, estimate_columns, read_images
 from wordsight.errors import LabelError
 
 if TYPE_CHECKING:
     import pandas
+    from matplotlib.figure import Figure
 
 #: The conditions that take a name, and what of an image each one looks at.
 _NAMED = {"class": "label", "predicted": "predicted", "group": "group"}
@@ -27,18 +29,29 @@ _SHOWN = 20
 
 
 @dataclass(frozen=True)
-class SetComparison:
+class Comparison:
     """The words of two sets of images: which the sets are, how many images each has, and the clearest words first."""
 
     here: str
     elsewhere: str
     images_here: int
     images_elsewhere: int
-    words: list[Comparison]
+    words: list[WordComparison]
 
-    def differing(self, *, false_discovery: float = 0.05) -> list[Comparison]:
+    def differing(self, *, false_discovery: float = 0.05) -> list[WordComparison]:
         """The words that differ at this Benjamini-Hochberg rate, in (0, 1]."""
         return [word for word in self.words if word.q <= false_discovery]
+
+    def plot(self) -> "Figure":
+        """The words that differ most clearly: the difference of mean rates with its interval."""
+        from wordsight.report.charts import comparison_figure
+
+        return comparison_figure(self)
+
+    def _repr_html_(self) -> str:
+        from wordsight.report.notebook import comparison_html
+
+        return comparison_html(self)
 
     def to_dataframe(self) -> "pandas.DataFrame":
         """One row a word: rates here and elsewhere, their difference and the separation with intervals, q."""
@@ -55,33 +68,35 @@ class SetComparison:
         )
 
 
-def compare_sets(
-    images: Sequence[AuditedImage],
+def compare(
+    audit: Audit | str | Path | Sequence[AuditedImage],
     here: str | None = None,
     elsewhere: str | None = None,
     *,
-    before: Sequence[AuditedImage] | None = None,
-    least: int = Limits.images,
-) -> SetComparison:
+    before: Audit | str | Path | Sequence[AuditedImage] | None = None,
+    min_images: int = Limits.images,
+) -> Comparison:
     """Compare the words of two sets of an audit's images, each named by conditions as ``select`` reads them.
 
-    ``elsewhere`` is by default all images that are not ``here``. Compared are the words that at least ``least`` images of the
-    two sets together (fewer if a set is smaller) say in one sentence of ten. A word that is not among an image's words counts
-    with rate 0 there: none of the image's sampled sentences said it, so rates below about one in that many sentences are
-    somewhat too low, in both sets alike if they were sampled alike.
+    ``audit`` is an audit, the folder that one was saved in, or its images. ``elsewhere``: by default all images not ``here``.
+    Compared are the words with a rate of 0.1 or more in at least ``min_images`` images of the two sets together (fewer
+    if a set is smaller). A word that is not among an image's words counts with rate 0 there: none of the image's sampled
+    sentences has it, so rates below about one in that many sentences are somewhat too low, in both sets alike if they were
+    sampled alike.
 
-    With ``before``, another audit of the same images, ``here`` is looked up in ``images`` (default: all of them) and
+    With ``before``, another audit of the same images, ``here`` is looked up in ``audit`` (default: all of its images) and
     ``elsewhere`` in ``before`` (default: the same images as here). Only images whose names are in both audits are looked at.
     The sets are compared as if they were of different images, not image by image: where an image's rates in the two audits go
     together, that makes intervals and q larger than they need be, not smaller.
 
     Raises LabelError for conditions that ``select`` refuses, sets that overlap or have fewer than two images, audits that have
-    no two images in common, and if no word is said often enough to compare.
+    no two images in common, and if no word is frequent enough to compare.
     """
+    images = _images_of(audit)
     if before is None:
         first, second, chosen, others = _of_one(images, here, elsewhere)
     else:
-        first, second, chosen, others = _of_two(images, before, here, elsewhere)
+        first, second, chosen, others = _of_two(images, _images_of(before), here, elsewhere)
     for side, name in ((first, chosen), (second, others)):
         if len(side) < 2:
             raise LabelError(
@@ -89,16 +104,22 @@ def compare_sets(
                 "images."
             )
     both = [*first, *second]
-    least = min(least, len(first), len(second))
+    min_images = min(min_images, len(first), len(second))
     rates = [image.words for image in both]
-    vocabulary = usual_words(rates, least=least)
+    vocabulary = usual_words(rates, min_images=min_images)
     if not vocabulary:
         raise LabelError(
-            f"There is nothing to compare: no word is said in one sentence of ten about {least} of the {len(both)} images, or "
-            "more. Choose larger sets."
+            f"There is nothing to compare: no word has a rate of 0.1 or more in {min_images} of the {len(both)} images. "
+            "Choose larger sets."
         )
-    words = compare(vocabulary, rates_of(rates, vocabulary), np.arange(len(both)) < len(first))
-    return SetComparison(chosen, others, len(first), len(second), words)
+    words = compare_words(vocabulary, rates_of(rates, vocabulary), np.arange(len(both)) < len(first))
+    return Comparison(chosen, others, len(first), len(second), words)
+
+
+def _images_of(audit: Audit | str | Path | Sequence[AuditedImage]) -> Sequence[AuditedImage]:
+    if isinstance(audit, Audit):
+        return audit.images
+    return read_images(audit) if isinstance(audit, str | Path) else audit
 
 
 def select(images: Sequence[AuditedImage], conditions: str) -> Bool[np.ndarray, " images"]:

@@ -35,6 +35,7 @@ class Classifier:
     device: str = "cpu"
     head_weight: Tensor | None = None
     locate: Locate | None = None
+    spec: str | None = None
 
     @torch.inference_mode()
     def features_of(self, pixels: Pixels) -> Float[Tensor, "images views features"]:

@@ -34,7 +34,7 @@ class Head:
         return z @ self.weight.T + self.bias
 
 
-def with_head(classifier: Classifier, head: Head) -> Classifier:
+def with_head(classifier: Classifier, head: Head, *, spec: str | None = None) -> Classifier:
     """The classifier with another last layer. Its features, and so its translator, stay the same.
 
     Raises ModelError if the head was made for another classifier.
@@ -51,6 +51,7 @@ def with_head(classifier: Classifier, head: Head) -> Classifier:
         head=lambda z: nn.functional.linear(z, weight, bias),
         labels=head.labels,
         head_weight=head.weight,
+        spec=spec,
     )
 
 

@@ -9,10 +9,10 @@ from wordsight.classifiers.head import load_head, with_head
 from wordsight.classifiers.starter import CLASSIFIER, starter_classifier
 from wordsight.classifiers.timm_models import timm_classifier
 from wordsight.errors import ModelError
-from wordsight.fetch import OnBytes, ignore_bytes
+from wordsight.runtime import OnProgress, no_progress
 
 
-def load_classifier(name: str, *, device: str = "cpu") -> Classifier:
+def _by_scheme(name: str, *, device: str = "cpu") -> Classifier:
     """A classifier by name: ``timm:NAME``, ``timm:NAME@WEIGHTS.safetensors``, or ``package.module:function``.
 
     The last is your own code: the function takes no arguments and returns a ``Classifier``. Raises ModelError for a name that
@@ -46,11 +46,11 @@ def _own_classifier(name: str, module: str, function: str) -> Classifier:
     return replace(made, name=name)  # what it can be loaded by again, for files and messages
 
 
-def named_classifier(name: str, *, device: str = "cpu", on_bytes: OnBytes = ignore_bytes) -> Classifier:
+def load_classifier(name: str, *, device: str = "cpu", on_bytes: OnProgress = no_progress) -> Classifier:
     """``starter``, ``head:FILE`` (a head with the classifier that it was made for), or a name for ``load_classifier``."""
     if name == CLASSIFIER:
         return starter_classifier(device=device, on_bytes=on_bytes)
     if name.startswith("head:"):
         head = load_head(name.removeprefix("head:"))
-        return with_head(named_classifier(head.classifier, device=device, on_bytes=on_bytes), head)
-    return load_classifier(name, device=device)
+        return with_head(load_classifier(head.classifier, device=device, on_bytes=on_bytes), head)
+    return _by_scheme(name, device=device)

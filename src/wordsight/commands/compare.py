@@ -10,7 +10,7 @@ from tqdm import tqdm
 from wordsight.commands.shared import app
 
 if TYPE_CHECKING:
-    from wordsight.audits.sets import SetComparison
+    from wordsight.audits.sets import Comparison
 
 _CONDITIONS = "class=NAME, predicted=NAME, group=NAME, right, wrong; several with commas between."
 
@@ -32,18 +32,12 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Write all words here, as CSV.")] = None,
 ) -> None:
     """Compare the words of two sets of an audit's images, or of the same images before and after. Needs no model."""
-    from wordsight.audits.result import read_images
-    from wordsight.audits.sets import compare_sets
-    from wordsight.storage import replacing
-    from wordsight.translator.training import check_writable
+    from wordsight.audits.sets import compare as run
+    from wordsight.storage import check_writable, replacing
 
     if out is not None:
         check_writable(out)
-    images = read_images(audit)
-    if after is None:
-        found = compare_sets(images, here, elsewhere)
-    else:
-        found = compare_sets(read_images(after), here, elsewhere, before=images)
+    found = run(audit, here, elsewhere) if after is None else run(after, here, elsewhere, before=audit)
     if out is not None:
         with replacing(out) as partial:
             found.to_dataframe().to_csv(partial, index=False)
@@ -51,7 +45,7 @@ def compare(
     typer.echo(_as_text(found, top))
 
 
-def _as_text(found: "SetComparison", top: int) -> str:
+def _as_text(found: "Comparison", top: int) -> str:
     words = found.differing()
     told = f"{len(words)} of {len(found.words)} words differ at a false-discovery rate of 5%"
     lines = [

@@ -1,43 +1,93 @@
-"""What the commands share: the application, common options, progress, images by place."""
+"""What the commands share: the application, common options, progress, output files."""
 
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from tqdm import tqdm
 
 from wordsight.errors import ImageError, WordsightError
 
+if TYPE_CHECKING:
+    from wordsight.explain import Explainer
+    from wordsight.sentences.sampling import Sampling
+
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+Made = TypeVar("Made")
 
 Classifier = Annotated[
     str,
-    typer.Option(help="starter, timm:NAME, timm:NAME@WEIGHTS.safetensors, head:FILE, or package.module:function of your own."),
+    typer.Option(
+        help="starter, timm:NAME[@FILE], torchvision:NAME[@FILE], hf:NAME_OR_FOLDER, head:FILE, path/to/file.py:function or "
+        "package.module:function."
+    ),
+]
+OwnImages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--images",
+        help="For a classifier other than the starter: photographs (folder, files or pattern; no labels needed). Its "
+        "translator is made from them, once. Repeatable.",
+    ),
 ]
 Lm = Annotated[str | None, typer.Option(help="Language model: a folder or a Hugging Face name. Default: the starter's.")]
-Translator = Annotated[Path | None, typer.Option(help="A translator file. Default: the starter's.")]
+Translator = Annotated[Path | None, typer.Option(help="A translator file. Default: the starter's, or the classifier's own.")]
 Data = Annotated[
     str,
     typer.Argument(
-        help="A folder with a folder a class, a table with the columns image and label, or a Hugging Face dataset: its folder "
-        "(save_to_disk) or hf:OWNER/NAME."
+        help="Labelled images: a folder with a folder for each class, a table with the columns image and label, or a Hugging "
+        "Face dataset (a folder that save_to_disk wrote, or hf:OWNER/NAME)."
     ),
 ]
 Memory = Annotated[int, typer.Option(min=1, help="MiB for the language model's keys and values at a time.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same output.")]
+SentencesOption = Annotated[int, typer.Option(min=1, help="Sentences sampled for each image.")]
 
 
-def find(places: list[str]) -> tuple[list[Path], list[str]]:
-    """The images of all places, and the reasons for places that have none; an error if no place has any."""
+def load_explainer(
+    classifier: str,
+    images: list[str] | None,
+    translator: Path | None,
+    lm: str | None,
+    device: str,
+    memory: int,
+) -> "Explainer":
+    """The explainer that these options name, with progress bars for what has to be fetched or made first."""
+    from wordsight.explain import Explainer
+
+    with progress(always=True) as on_progress:
+        return Explainer(
+            classifier,
+            images=images,
+            translator=translator,
+            lm=lm,
+            device=device,
+            memory=memory << 20,
+            on_progress=on_progress,
+        )
+
+
+def sampling_of(**options) -> "Sampling":
+    """The sampling that these options name; a wrong value ends the command before any model is loaded."""
+    from wordsight.sentences.sampling import Sampling
+
+    return checked(lambda: Sampling(**options))
+
+
+def find(sources: list[str]) -> tuple[list[Path], list[str]]:
+    """The images of all sources, and the reasons for sources that have none; an error if no source has any."""
     from wordsight.images.files import find_images
 
     paths: list[Path] = []
     failed: list[str] = []
-    for place in places:
+    for source in sources:
         try:
-            paths += [path for path in find_images([place]) if path not in paths]
+            paths += [path for path in find_images([source]) if path not in paths]
         except ImageError as error:
             failed.append(str(error))
     if not paths:
@@ -56,11 +106,13 @@ def make_folder(out: Path) -> None:
 
 
 def name_failures(failures: dict[str, str]) -> None:
+    """Write each image that was left out, with the reason, to stderr."""
     for name, reason in failures.items():
         typer.echo(f"{name}: {reason}", err=True)
 
 
-def checked(make):
+def checked(make: Callable[[], Made]) -> Made:
+    """What ``make`` makes; its ValueError as an error of usage."""
     try:
         return make()
     except ValueError as error:
@@ -68,29 +120,34 @@ def checked(make):
 
 
 @contextmanager
-def bar(name: str, unit: str):
-    """A progress callback (done, total) with a bar on stderr, silent where stderr is no terminal."""
-    with tqdm(desc=name, unit=unit, disable=None, leave=False) as shown:
+def progress(*, always: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress callback (stage, done, total) with a bar for each stage on stderr.
 
-        def report(done: int, total: int) -> None:
-            shown.total = total
-            shown.update(done - shown.n)
-
-        yield report
-
-
-@contextmanager
-def download_bar():
-    """A progress callback for downloads; shown even without a terminal, since the first start is long."""
+    Silent where stderr is no terminal, unless ``always``: the first start takes long. What stands in brackets in a stage's
+    name is shown beside its bar.
+    """
     bars: dict[str, tqdm] = {}
 
-    def report(name: str, done: int, total: int) -> None:
+    def report(stage: str, done: int, total: int) -> None:
+        name, _, detail = stage.partition(" (")
         if name not in bars:
-            bars[name] = tqdm(desc=f"fetching {name}", total=total, unit="B", unit_scale=True, mininterval=2)
-        bars[name].update(done - bars[name].n)
+            size = {"unit": "B", "unit_scale": True} if name.startswith("fetching ") else {}
+            bars[name] = tqdm(
+                desc=name, total=total, disable=False if always else None, mininterval=2 if always else 0.1, **size
+            )
+        bar = bars[name]
+        bar.total = total
+        if detail:
+            bar.set_postfix_str(detail.rstrip(")"), refresh=False)
+        bar.update(done - bar.n)
 
     try:
         yield report
     finally:
         for bar in bars.values():
             bar.close()
+
+
+def log_to_stderr() -> None:
+    """Show what the library logs (warnings, and what takes long) as plain lines."""
+    logging.basicConfig(format="wordsight: %(message)s", level=logging.WARNING)

@@ -18,7 +18,6 @@ from torch import Tensor
 from wordsight.classifiers.classifier import Classifier
 from wordsight.errors import ImageError, WordsightError
 from wordsight.images.files import read_image, to_rgb
-from wordsight.runtime import tune_memory
 from wordsight.storage import read_stored, replacing
 from wordsight.tensors import Views
 
@@ -48,7 +47,6 @@ def extract(
 
     A picture that cannot be read, or whose features are not finite, is left out and named in ``failures``.
     """
-    tune_memory()
     kept: list[int] = []
     rows: list[Tensor] = []
     failures: dict[int, str] = {}

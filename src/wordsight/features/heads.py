@@ -1,7 +1,8 @@
 """Train a head: labelled images in, a last layer out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,7 +13,8 @@ from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.head import Head, save_head
 from wordsight.errors import LabelError
 from wordsight.features.extraction import extract_stored
-from wordsight.images.labelled import LabelledImages
+from wordsight.images.labelled import read_labelled
+from wordsight.runtime import OnProgress, no_progress
 from wordsight.storage import cache_folder
 from wordsight.tensors import Features
 
@@ -54,39 +56,46 @@ def fit_head(
     with torch.no_grad():
         raw = weight / spread
         shift = bias - raw @ mean
-    return Head(raw.float(), shift.float(), tuple(labels), classifier.name, classifier.fingerprint)
+    return Head(raw.float(), shift.float(), tuple(labels), classifier.spec or classifier.name, classifier.fingerprint)
 
 
 @dataclass(frozen=True)
 class TrainedHead:
-    """What a training left: the file and the head in it, how many images it saw, and those that were left out."""
+    """A trained head with its figures, how many images trained it, and those that were left out, with reasons."""
 
-    file: Path
     head: Head
     images: int
     failures: dict[str, str]
 
+    def save(self, path: str | Path) -> Path:
+        """Write the head as safetensors, atomically; returns its path. Use it as ``head:PATH``."""
+        save_head(path, self.head)
+        return Path(path)
+
 
 def train_head(
-    images: LabelledImages,
+    data: object,
     classifier: Classifier,
-    out: Path,
     *,
+    split: str | None = None,
     held_out: float = 0.2,
     penalty: float = 1.0,
     store: Path | None = None,
     seed: int = 0,
-    on_images: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = no_progress,
 ) -> TrainedHead:
-    """Train a last layer for the images' labels on a classifier's features, and write it to ``out``.
+    """Train a last layer for the labels of images on a classifier's features.
 
-    A random share (``held_out``) is kept to measure accuracy and accuracy of the worst class on, which are in the head's
-    figures. Raises LabelError if fewer than two classes have images to train on.
+    ``data``: what ``read_labelled`` reads. A random share (``held_out``, in [0, 1)) is kept to measure accuracy and accuracy of
+    the worst class on, which are in the head's figures. ``penalty``: of the squared weights, 1/C in scikit-learn. Raises
+    LabelError if fewer than two classes have images to train on.
     """
-    found = extract_stored(classifier, images.paths, store or cache_folder() / "features", on_images=on_images)
-    seen = images.take(found.kept)
-    labels = sorted(set(seen.labels))
-    label = torch.tensor([labels.index(name) for name in seen.labels], dtype=torch.long)
+    images = read_labelled(data, split=split)
+    store = store or cache_folder() / "features"
+    extracted = extract_stored(classifier, images.paths, store, on_images=partial(on_progress, "features"))
+    readable = images.take(extracted.kept)
+    labels = sorted(set(readable.labels))
+    label = torch.tensor([labels.index(name) for name in readable.labels], dtype=torch.long)
     order = torch.randperm(len(label), generator=torch.Generator().manual_seed(seed))
     held, kept = order.tensor_split([round(held_out * len(order))])
     if len(label[kept].unique()) < max(2, len(labels)):
@@ -94,7 +103,7 @@ def train_head(
             f"{len(label)} readable images of {len(labels)} classes leave {len(label[kept].unique())} classes to train on, "
             "wanted all of them and at least 2. Give more images, or a smaller --held-out."
         )
-    z = found.views.mean(1)
+    z = extracted.views.mean(1)
     head = fit_head(z[kept], label[kept], labels, classifier, penalty=penalty)
     if len(held):
         right = head.logits(z[held]).argmax(1) == label[held]
@@ -105,6 +114,5 @@ def train_head(
             "held_out": len(held),
         }
         head = replace(head, figures=figures)
-    save_head(out, head)
-    failures = {images.paths[i].name: reason for i, reason in found.failures.items()}
-    return TrainedHead(out, head, len(kept), failures)
+    failures = {images.paths[i].name: reason for i, reason in extracted.failures.items()}
+    return TrainedHead(head, len(kept), failures)

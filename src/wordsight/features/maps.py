@@ -1,7 +1,8 @@
 """Heat maps: where in an image a direction of the features comes from."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -9,14 +10,18 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 from wordsight.classifiers.classifier import Classifier
 from wordsight.errors import ModelError, WordsightError
 from wordsight.features.extraction import ImageLike, open_rgb
+from wordsight.tensors import Features
 
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in a picture, in shares of its width and height."""
+    """A rectangle in an image, in shares of its width and height."""
 
     left: float
     top: float
@@ -25,9 +30,9 @@ class Box:
 
 
 def view_boxes(prepare: Callable[[Image.Image], Tensor], size: tuple[int, int]) -> list[Box]:
-    """Which part of a picture of ``size`` (width, height) each view of ``prepare`` shows.
+    """Which part of an image of ``size`` (width, height) each view of ``prepare`` shows.
 
-    A picture whose red is its x and whose green is its y goes through the preparation; black and white say what it does to
+    An image whose red is its x and whose green is its y goes through the preparation; black and white say what it does to
     values. Works for whatever resizes, crops and normalises.
     """
     width, height = size
@@ -43,13 +48,13 @@ def view_boxes(prepare: Callable[[Image.Image], Tensor], size: tuple[int, int]) 
 
 
 def _ends(centres: Float[Tensor, " pixels"]) -> tuple[float, float]:
-    """The outer edges of a line of pixels whose centres lie at these shares of the picture."""
+    """The outer edges of a line of pixels whose centres lie at these shares of the image."""
     half = float((centres[-1] - centres[0]) / (len(centres) - 1) / 2)
     return min(1.0, max(0.0, float(centres[0]) - half)), min(1.0, max(0.0, float(centres[-1]) + half))
 
 
 def middle_square(box: Box, size: tuple[int, int]) -> Box:
-    """The same rectangle in shares of the picture's middle square; parts of it may lie outside [0, 1]."""
+    """The same rectangle in shares of the image's middle square; parts of it may lie outside [0, 1]."""
     width, height = size
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
@@ -61,7 +66,7 @@ def middle_square(box: Box, size: tuple[int, int]) -> Box:
     )
 
 
-def on_picture(
+def on_image(
     maps: Sequence[Float[Tensor, "rows columns"]], boxes: Sequence[Box], side: int = 28
 ) -> Float[np.ndarray, "side side"]:
     """The views' maps on what the boxes are shares of, in a grid of ``side`` by ``side`` cells, the largest value 1.
@@ -83,10 +88,17 @@ def on_picture(
 
 @dataclass(frozen=True)
 class HeatMap:
-    """Where a word or a class comes from: ``values`` (rows, columns) over the whole picture, the largest 1, none below 0."""
+    """Where a word or a class comes from: ``values`` (rows, columns) over the whole image, the largest 1, none below 0."""
 
     about: str
     values: Float[np.ndarray, "rows columns"]
+    image: ImageLike | None = field(default=None, repr=False, compare=False)
+
+    def plot(self) -> "Figure":
+        """The heat map over its image."""
+        from wordsight.report.charts import heat_map_figure
+
+        return heat_map_figure(self)
 
     def share_inside(self, left: float, top: float, right: float, bottom: float) -> float:
         """The share of the map's mass in a rectangle, given in shares of width and height. 0 if the map is empty."""
@@ -97,25 +109,42 @@ class HeatMap:
         return float(self.values[inside].sum()) / total if total > 0 else 0.0
 
 
-def class_map(classifier: Classifier, picture: ImageLike, label: str) -> HeatMap:
-    """Grad-CAM of a class on one picture (Selvaraju et al. 2017). Raises as ``word_maps`` does."""
-    if classifier.head_weight is None:
-        raise ModelError(f"'{classifier.name}' has no linear head, wanted one for the gradient of a class's logit.")
+def class_map(classifier: Classifier, image: ImageLike, label: str) -> HeatMap:
+    """Grad-CAM of a class on one image (Selvaraju et al. 2017).
+
+    Raises ImageError if the image cannot be read, WordsightError for a class that the classifier does not have, and ModelError
+    if it has no spatial feature map.
+    """
     if label not in classifier.labels:
         raise WordsightError(f"'{label}' is none of the {len(classifier.labels)} classes of '{classifier.name}'.")
-    return HeatMap(label, locate(classifier, picture, classifier.head_weight[list(classifier.labels).index(label)]))
+    c = list(classifier.labels).index(label)
+    if classifier.head_weight is not None:
+        direction = classifier.head_weight[c]
+    else:
+        z = classifier.features_of(classifier.prepare(open_rgb(image))[None]).mean(1)
+        direction = logit_gradients(classifier.head, z.to(classifier.device), c)[0]
+    return HeatMap(label, locate(classifier, image, direction), image)
+
+
+def logit_gradients(head: Callable[[Tensor], Tensor], z: Features, c: int) -> Features:
+    """grad_z of class c's logit less the mean logit, for each row: what all logits share changes no decision."""
+    with torch.inference_mode(False), torch.enable_grad():
+        rows = z.detach().clone().requires_grad_()
+        logits = head(rows)
+        (gradient,) = torch.autograd.grad((logits[:, c] - logits.mean(1)).sum(), rows)
+    return gradient.float().cpu()
 
 
 def locate(
-    classifier: Classifier, picture: ImageLike, direction: Float[Tensor, " features"], *, square: bool = False, side: int = 28
+    classifier: Classifier, image: ImageLike, direction: Float[Tensor, " features"], *, square: bool = False, side: int = 28
 ) -> Float[np.ndarray, "rows columns"]:
-    """Where a direction of the features comes from, over the whole picture (or its middle square), the largest value 1."""
+    """Where a direction of the features comes from, over the whole image (or its middle square), the largest value 1."""
     if classifier.locate is None:
         raise ModelError(f"'{classifier.name}' cannot be located in; build it with classifier_from_module.")
-    image = open_rgb(picture)
-    views = classifier.prepare(image)
+    rgb = open_rgb(image)
+    views = classifier.prepare(rgb)
     maps = classifier.locate(views.to(classifier.device), direction.to(classifier.device).expand(len(views), -1))
-    boxes = view_boxes(classifier.prepare, image.size)
+    boxes = view_boxes(classifier.prepare, rgb.size)
     if square:
-        boxes = [middle_square(box, image.size) for box in boxes]
-    return on_picture(list(maps), boxes, side)
+        boxes = [middle_square(box, rgb.size) for box in boxes]
+    return on_image(list(maps), boxes, side)

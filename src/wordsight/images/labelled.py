@@ -32,6 +32,8 @@ class LabelledImages:
     labels: list[str]
     groups: list[str] | None = None
     splits: list[str] | None = None
+    source: str | None = None
+    class_map: Path | None = None
 
     def split(self, name: str) -> "LabelledImages":
         """The images of one split. Raises LabelError if there is none of that name."""
@@ -56,7 +58,7 @@ def no_split(name: str, splits: Iterable[str]) -> LabelError:
     return LabelError(f"There is no split '{name}'; the data has: {found}. Name one of them, or leave --split out.")
 
 
-def read_labelled(source: str | Path, *, split: str | None = None) -> LabelledImages:
+def read_labelled(source, *, split: str | None = None) -> LabelledImages:
     """Read labelled images from what ``source`` is, all or those of one split.
 
     - A folder with a folder a class: the folders' names are the labels. Where those are called train, val and test (or the
@@ -72,6 +74,8 @@ def read_labelled(source: str | Path, *, split: str | None = None) -> LabelledIm
 
     Raises LabelError if it is none of these or has no images.
     """
+    if isinstance(source, LabelledImages):
+        return source if split is None else source.split(split)
     path = Path(source)
     if str(source).startswith(HUB) or _is_saved_dataset(path):
         found = _dataset(source, split)

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from filelock import FileLock
 
-from wordsight.fetch import OnBytes, Wheel, fetch_member, ignore_bytes
+from wordsight.fetch import Wheel, fetch_member
 from wordsight.language.model import LanguageModel, load_language_model
-from wordsight.runtime import declare_torchvision_operators
+from wordsight.runtime import OnProgress, declare_torchvision_operators, no_progress
 from wordsight.storage import cache_folder
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ _SMOLLM2 = Wheel(
 
 
 def starter_language_model(
-    *, dtype: torch.dtype = torch.float32, device: str = "cpu", on_bytes: OnBytes = ignore_bytes
+    *, dtype: torch.dtype = torch.float32, device: str = "cpu", on_bytes: OnProgress = no_progress
 ) -> LanguageModel:
     """SmolLM2-135M-Instruct (Allal et al. 2025; Apache-2.0), from its Q4_1 quantisation, converted once to safetensors.
 

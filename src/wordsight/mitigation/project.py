@@ -26,5 +26,9 @@ def project(
     taken = (weight.double() @ basis) @ basis.T
     shift = taken @ z.double().mean(0)
     return Head(
-        (weight - taken.float()), (bias + shift.float()), tuple(classifier.labels), classifier.name, classifier.fingerprint
+        (weight - taken.float()),
+        (bias + shift.float()),
+        tuple(classifier.labels),
+        classifier.spec or classifier.name,
+        classifier.fingerprint,
     )

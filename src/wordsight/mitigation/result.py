@@ -1,9 +1,17 @@
 """What a mitigation did, as plain data."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wordsight.audits.findings import Group
 from wordsight.audits.statistics import Estimate
+from wordsight.classifiers.head import Head, save_head
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -24,9 +32,10 @@ class Accuracies:
 
 @dataclass(frozen=True)
 class Mitigation:
-    """A finding, what was done about it, and how well the heads do before and after, on the same held-out images.
+    """A finding, the new ``head``, and how well the heads do before and after, on the same held-out images.
 
-    ``true_groups`` says whether the groups are the data's own. ``better``: the worst group improved.
+    ``true_groups`` says whether the groups are the data's own. ``better``: the worst group improved. ``masked``: the folder of
+    the masked images, for the method "mask".
     """
 
     label: str
@@ -35,8 +44,51 @@ class Mitigation:
     true_groups: bool
     before: Accuracies
     after: Accuracies
+    head: Head | None = field(default=None, repr=False, compare=False)
+    masked: Path | None = field(default=None, compare=False)
 
     @property
     def better(self) -> bool:
-        """Whether the worst group is predicted right more often than before."""
+        """Whether the accuracy of the worst group is higher than before."""
         return self.after.worst > self.before.worst
+
+    def save(self, path: str | Path) -> Path:
+        """Write the new head as safetensors, with these figures in it, atomically. Use it as ``head:PATH``."""
+        assert self.head is not None
+        figures = {"mitigation": {"label": self.label, "word": self.word, "method": self.method}, **self.head.figures}
+        for name, accuracies in (("before", self.before), ("after", self.after)):
+            figures[name] = {"average": accuracies.average, "worst": accuracies.worst}
+        save_head(path, replace(self.head, figures=figures))
+        return Path(path)
+
+    def to_json(self, *, head: str | Path | None = None) -> str:
+        """One line of JSON; ``head`` is where the head was saved."""
+        entry = {key: getattr(self, key) for key in ("label", "word", "method", "true_groups", "better")}
+        entry |= {"head": None if head is None else str(head), "masked": None if self.masked is None else str(self.masked)}
+        return json.dumps(entry | {"before": asdict(self.before), "after": asdict(self.after)})
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """One row a group, then the averages: images, accuracy before, after and the change, in [0, 1]."""
+        import pandas
+
+        rows = []
+        for old, new in zip(self.before.groups, self.after.groups, strict=True):
+            presence = "" if old.present is None else f", {'with' if old.present else 'without'} '{self.word}'"
+            rows.append((old.label + presence, old.images, old.accuracy, new.accuracy))
+        images = sum(group.images for group in self.before.groups)
+        for name in ("average", "reweighted", "worst"):
+            rows.append((name, images, getattr(self.before, name), getattr(self.after, name)))
+        table = pandas.DataFrame(rows, columns=["group", "images", "before", "after"])
+        table["change"] = table["after"] - table["before"]
+        return table
+
+    def plot(self) -> "Figure":
+        """Accuracy of every group and on average, before and after."""
+        from wordsight.report.charts import mitigation_figure
+
+        return mitigation_figure(self)
+
+    def _repr_html_(self) -> str:
+        from wordsight.report.notebook import mitigation_html
+
+        return mitigation_html(self)

@@ -30,11 +30,11 @@ def shown_classes(audit: Audit) -> list[str]:
     return [name for name in audit.classes if name in met]
 
 
-def shown_words(audit: Audit, *, most: int = ROWS) -> list[ClassWord]:
+def shown_words(audit: Audit, *, limit: int = ROWS) -> list[ClassWord]:
     """The rows of the tables of words: all, or of an audit of hundreds of classes the strongest of each."""
-    if len(audit.words) <= most:
+    if len(audit.words) <= limit:
         return audit.words
-    each = max(1, most // len(shown_classes(audit)))
+    each = max(1, limit // len(shown_classes(audit)))
     seen: dict[str, int] = {}
     kept = []
     for word in audit.words:  # the strongest of a class come first
@@ -44,7 +44,7 @@ def shown_words(audit: Audit, *, most: int = ROWS) -> list[ClassWord]:
     return kept
 
 
-def chosen_images(audit: Audit, *, most: int) -> list[AuditedImage]:
+def chosen_images(audit: Audit, *, limit: int) -> list[AuditedImage]:
     """The images to show: the findings' examples, then some of every class, in the audit's order."""
     taken: dict[int, AuditedImage] = {}
     for finding in audit.findings:
@@ -55,10 +55,10 @@ def chosen_images(audit: Audit, *, most: int) -> list[AuditedImage]:
         by_class.setdefault(image.label, []).append(image)
     rounds = max((len(images) for images in by_class.values()), default=0)
     for image in (images[i] for i in range(rounds) for images in by_class.values() if i < len(images)):
-        if len(taken) >= most:
+        if len(taken) >= limit:
             break
         taken[id(image)] = image
-    kept = set(list(taken)[:most])
+    kept = set(list(taken)[:limit])
     return [image for image in audit.images if id(image) in kept]
 
 
@@ -67,7 +67,7 @@ def page_data(
     rows: Sequence[ClassWord],
     images: Sequence[AuditedImage],
     sides: Sequence[RightWrong],
-    mitigation: Sequence[Mitigation],
+    mitigations: Sequence[Mitigation],
     heat_maps: Mapping[tuple[str, str], np.ndarray],
 ) -> dict[str, object]:
     """Everything that the scripts show, by number where a name would be repeated: classes and words are lists of names."""
@@ -76,7 +76,7 @@ def page_data(
     class_number = {label: i for i, label in enumerate(classes)}
     number = {word: i for i, word in enumerate(words)}
     shown = {image.image for image in images}
-    heat = heat_of_images({key: value for key, value in heat_maps.items() if key[0] in shown}, most=HEAT_MAPS)
+    heat = heat_of_images({key: value for key, value in heat_maps.items() if key[0] in shown}, limit=HEAT_MAPS)
     for image in heat.values():  # a word may have a heat map and be too rare for the table
         for word in image:
             number.setdefault(word, len(number))
@@ -97,7 +97,7 @@ def page_data(
                 "split": image.split,
                 "thumbnail": thumbnail,
                 "words": [x for w, rate in image.words.items() if w in number and rate >= 0.005 for x in (number[w], rate)],
-                "heat": {number[word]: dataclasses.astuple(one) for word, one in heat.get(image.image, {}).items()},
+                "heat": {number[word]: dataclasses.astuple(cells) for word, cells in heat.get(image.image, {}).items()},
             }
             for image, thumbnail in zip(images, thumbnails(image.path for image in images), strict=True)
         ],
@@ -115,7 +115,7 @@ def page_data(
             }
             for side in sides
         ],
-        "mitigation": [_before_after(one) for one in mitigation],
+        "mitigations": [_before_after(mitigation) for mitigation in mitigations],
     }
 
 
@@ -131,15 +131,15 @@ def _finding(audit: Audit, finding: Finding, example: Mapping[int, int], number:
         "label": finding.about.label,
         "word": number[finding.about.word],
         "severity": _ends(finding.severity),
-        "examples": {kind: [example[id(i)] for i in some if id(i) in example] for kind, some in images.items()},
+        "examples": {kind: [example[id(i)] for i in shown if id(i) in example] for kind, shown in images.items()},
     }
 
 
-def _before_after(one: Mitigation) -> dict[str, object]:
+def _before_after(mitigation: Mitigation) -> dict[str, object]:
     def shares(head: Accuracies) -> dict[str, object]:
         return {"average": head.average, "reweighted": head.reweighted, "worst": head.worst}
 
-    return {"before": shares(one.before), "after": shares(one.after)}
+    return {"before": shares(mitigation.before), "after": shares(mitigation.after)}
 
 
 def _ends(estimate: Estimate | None) -> list[float | None]:
@@ -160,7 +160,7 @@ def script_json(value: object) -> str:
 
 def _plain(value: object) -> object:
     if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, str | bool | int) or value is None:
         return value
     if isinstance(value, float | np.floating):
@@ -168,5 +168,5 @@ def _plain(value: object) -> object:
     if isinstance(value, np.integer):
         return int(value)
     if isinstance(value, Iterable):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return str(value)

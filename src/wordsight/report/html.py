@@ -37,19 +37,19 @@ def render_report(
     audit: Audit,
     *,
     heat_maps: Mapping[tuple[str, str], np.ndarray] = {},
-    mitigation: Sequence[Mitigation] = (),
+    mitigations: Sequence[Mitigation] = (),
     title: str | None = None,
     pictures: int = PICTURES,
 ) -> str:
     """The report as HTML; it is self-contained and opens by double click.
 
     ``heat_maps`` has, by image (as in ``AuditedImage.image``) and word, where in the picture's middle square the word is seen:
-    (rows, columns) in [0, 1], coarse. ``mitigation`` are mitigations of the audit's findings. At most ``pictures`` images are
+    (rows, columns) in [0, 1], coarse. ``mitigations`` are mitigations of the audit's findings. At most ``pictures`` images are
     shown, the findings' examples first; one that cannot be read any more is shown by its name. What comes from outside
     (labels, words, file names, sentences) is escaped, and the page's content security policy lets no script run but its own
     and nothing be fetched.
     """
-    images = chosen_images(audit, most=pictures)
+    images = chosen_images(audit, limit=pictures)
     sides = right_against_wrong(audit)
     classes = shown_classes(audit)
     words_of: dict[str, list[ClassWord]] = {label: [] for label in classes}
@@ -71,7 +71,7 @@ def render_report(
         shown=len(images),
         cut=len(rows) < len(audit.words),
         sides=sides,
-        mitigation=page.mended_cards(mitigation),
+        mitigations=page.mitigation_cards(mitigations),
         figures=provenance.figures(audit),
         settings=provenance.settings(audit),
         few_images=page.FEW_IMAGES,
@@ -81,7 +81,7 @@ def render_report(
         script=Markup(script),
         licences=_text("vendor/LICENSES.txt"),
         hashes=[_hash(one) for one in (*libraries, script)],
-        data=Markup(script_json(page_data(audit, rows, images, sides, mitigation, heat_maps))),
+        data=Markup(script_json(page_data(audit, rows, images, sides, mitigations, heat_maps))),
     )
     # A file name need not be valid Unicode; its odd bytes come as lone surrogates, which UTF-8 cannot write.
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -3,12 +3,12 @@
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import TypeVar
 
-from wordsight.audits import LEAST_USED
+from wordsight.audits import MIN_USED
 from wordsight.audits.explained import Explained, little_explained
 from wordsight.audits.findings import ClassWord, Finding
-from wordsight.audits.places import Place
+from wordsight.audits.focus import Focus
 from wordsight.audits.result import Audit, AuditedImage
 from wordsight.audits.statistics import Estimate
 from wordsight.mitigation.result import Accuracies, Mitigation
@@ -66,11 +66,11 @@ class ClassLine:
     explained: float | None
     remark: str
     unexplained: str
-    place: "PlaceNote | None"
+    focus: "FocusNote | None"
 
 
 @dataclass(frozen=True)
-class PlaceNote:
+class FocusNote:
     """That a class is decided at one place. ``cells``: column, row and opacity in the mean heat map of ``side`` x ``side``."""
 
     text: str
@@ -79,7 +79,7 @@ class PlaceNote:
 
 
 @dataclass(frozen=True)
-class MendedLine:
+class MitigationLine:
     """One number of a mitigation, before and after, as text, and the change."""
 
     name: str
@@ -89,7 +89,7 @@ class MendedLine:
 
 
 @dataclass(frozen=True)
-class MendedCard:
+class MitigationCard:
     """A mitigation: what it was for, and its numbers."""
 
     label: str
@@ -97,8 +97,8 @@ class MendedCard:
     method: str
     verdict: str
     about: str
-    lines: list[MendedLine]
-    groups: list[MendedLine]
+    lines: list[MitigationLine]
+    groups: list[MitigationLine]
 
 
 def percent(share: float) -> str:
@@ -122,7 +122,7 @@ def _interval(estimate: Estimate) -> str:
 def summary(audit: Audit) -> list[str]:
     """What came out, in a few sentences: the findings, or plainly that there are none, and what that means."""
     tried = {word.label for word in audit.words}
-    stuck = [place.label for place in audit.places if place.remarkable]
+    stuck = [place.label for place in audit.focus if place.remarkable]
     nameless = [one.label for one in audit.explained if one.remarkable]
     little = little_explained(audit.explained)
     unnamed = [*([_stuck(stuck)] if stuck else []), *([_nameless(nameless)] if nameless else []), *([little] if little else [])]
@@ -179,8 +179,8 @@ def _card(number: int, finding: Finding, settings: Mapping[str, object]) -> Card
             )
             for g in finding.groups
         ],
-        encoded=f"In {about.encoded.value:.0%} of pairs, an image predicted {about.label} says “{about.word}” more than one that "
-        f"is not (95% interval {about.encoded.low:.0%} to {about.encoded.high:.0%}; chance is 50%)."
+        encoded=f"In {about.encoded.value:.0%} of pairs, an image predicted as {about.label} has a higher rate of "
+        f"“{about.word}” than one that is not (95% interval {about.encoded.low:.0%} to {about.encoded.high:.0%}; chance: 50%)."
         + ("" if about.encoded.low > 0.5 else " It counts since the score rises with it among images of one true class."),
         used="Not measured."
         if about.used is None
@@ -217,20 +217,26 @@ def _cut(share: float) -> float:
 
 
 def _command(about: ClassWord, settings: Mapping[str, object]) -> str:
-    classifier, data = (shlex.quote(str(settings.get(key, key.upper()))) for key in ("classifier", "data"))
-    models = "".join(f" {option}" for option in cast("Sequence[str]", settings.get("models", ())))
+    """The command that mitigates a finding, with the models and data as the user named them."""
+    data, spec = (settings.get(key) for key in ("data", "spec"))
+    named = [
+        ("classifier", spec or "CLASSIFIER"),
+        ("translator", settings.get("translator_file")),
+        ("lm", settings.get("lm_name")),
+    ]
+    models = "".join(f" --{option} {shlex.quote(str(value))}" for option, value in named if value)
     return (
-        f"wordsight mitigate {data} --classifier {classifier}{models} --finding {shlex.quote(about.word)} "
+        f"wordsight mitigate {shlex.quote(str(data or 'DATA'))}{models} --finding {shlex.quote(about.word)} "
         f"--label {shlex.quote(about.label)} --out better.safetensors"
     )
 
 
 def class_lines(audit: Audit) -> list[ClassLine]:
     """How much each class's part of the audit rests on, and whether words explain its decisions at all."""
-    seen = {place.label: place for place in audit.places}
+    seen = {place.label: place for place in audit.focus}
     explained = {one.label: one for one in audit.explained}
     limits = audit.settings.get("limits")
-    least = limits.get("used", LEAST_USED) if isinstance(limits, Mapping) else LEAST_USED
+    least = limits.get("used", MIN_USED) if isinstance(limits, Mapping) else MIN_USED
     images_of, words_of = _by_label(audit.images), _by_label(audit.words)
     lines = []
     for label in shown_classes(audit):
@@ -262,7 +268,7 @@ def class_lines(audit: Audit) -> list[ClassLine]:
                 explained=None if share is None else share.share.value,
                 remark=", ".join(remarks),
                 unexplained=_unexplained(share, audit.explained) if share is not None and share.remarkable else "",
-                place=_place_note(place, audit.places) if place is not None and place.remarkable else None,
+                focus=_focus_note(place, audit.focus) if place is not None and place.remarkable else None,
             )
         )
     return lines
@@ -294,16 +300,16 @@ def _unexplained(one: Explained, everywhere: Sequence[Explained]) -> str:
     )
 
 
-def _place_note(place: Place, everywhere: Sequence[Place]) -> PlaceNote:
-    others = [other.agreement.value for other in everywhere if other.label != place.label]
-    numbers = (place.agreement.value, place.agreement.low, place.agreement.high, min(others), max(others))
+def _focus_note(focus: Focus, everywhere: Sequence[Focus]) -> FocusNote:
+    others = [other.agreement.value for other in everywhere if other.label != focus.label]
+    numbers = (focus.agreement.value, focus.agreement.low, focus.agreement.high, min(others), max(others))
     agreement, low, high, least, most = (f"{number:.2f}".replace("-", "\N{MINUS SIGN}") for number in numbers)
-    rows = place.heat / place.heat.max()
-    return PlaceNote(
-        text=f"The heat maps of {place.images} images predicted {place.label} agree with each other: mean correlation {agreement} "
-        f"(95% interval {low} to {high}), in other classes {least} to {most}. So the classifier looks at one place of the "
-        "picture more than it does elsewhere. A stamp or a line of text would look like this, and captions have no word for "
-        "it; so would objects that are always photographed in the middle: look at the images there.",
+    rows = focus.heat / focus.heat.max()
+    return FocusNote(
+        text=f"The heat maps of {focus.images} images predicted as {focus.label} agree with each other: mean correlation "
+        f"{agreement} (95% interval {low} to {high}), in other classes {least} to {most}. So the classifier looks at one "
+        "position of the image more than it does elsewhere. A stamp or a line of text would look like this, and captions "
+        "have no word for it; so would objects that are always photographed in the middle: look at the images there.",
         side=len(rows),
         cells=[(x, y, round(float(value), 2)) for y, row in enumerate(rows) for x, value in enumerate(row) if value >= 0.01],
     )
@@ -316,41 +322,49 @@ def _by_label(labelled: Iterable[Labelled]) -> dict[str, list[Labelled]]:
     return found
 
 
-def mended_cards(mitigation: Sequence[Mitigation]) -> list[MendedCard]:
+def mitigation_cards(mitigations: Sequence[Mitigation]) -> list[MitigationCard]:
     """Before and after of each mitigation."""
     return [
-        MendedCard(
-            label=one.label,
-            word=one.word,
-            method=one.method,
-            verdict="The worst group improved." if one.better else "The worst group did not improve.",
-            about="Groups are the data's own." if one.true_groups else "Groups are made by label and presence of the word.",
+        MitigationCard(
+            label=mitigation.label,
+            word=mitigation.word,
+            method=mitigation.method,
+            verdict="The worst group improved." if mitigation.better else "The worst group did not improve.",
+            about="Groups are the data's own."
+            if mitigation.true_groups
+            else "Groups are made by label and presence of the word.",
             lines=[
-                _line("Average accuracy", one.before.average, one.after.average),
-                _line("Accuracy reweighted to the training set's groups", one.before.reweighted, one.after.reweighted),
-                _line("Accuracy of the worst group", one.before.worst, one.after.worst),
-                _severities(one.before, one.after),
+                _line("Average accuracy", mitigation.before.average, mitigation.after.average),
+                _line(
+                    "Accuracy reweighted to the training set's groups",
+                    mitigation.before.reweighted,
+                    mitigation.after.reweighted,
+                ),
+                _line("Accuracy of the worst group", mitigation.before.worst, mitigation.after.worst),
+                _severities(mitigation.before, mitigation.after),
             ],
             groups=[
                 _line(
-                    f"{a.label}, {'with' if a.present else 'without'} “{one.word}” ({a.images} images)", a.accuracy, b.accuracy
+                    f"{a.label}, {'with' if a.present else 'without'} “{mitigation.word}” ({a.images} images)",
+                    a.accuracy,
+                    b.accuracy,
                 )
-                for a, b in zip(one.before.groups, one.after.groups, strict=False)
+                for a, b in zip(mitigation.before.groups, mitigation.after.groups, strict=False)
             ],
         )
-        for one in mitigation
+        for mitigation in mitigations
     ]
 
 
-def _line(name: str, before: float, after: float) -> MendedLine:
-    return MendedLine(name, f"{before:.1%}", f"{after:.1%}", points(after - before, signed=True))
+def _line(name: str, before: float, after: float) -> MitigationLine:
+    return MitigationLine(name, f"{before:.1%}", f"{after:.1%}", points(after - before, signed=True))
 
 
-def _severities(before: Accuracies, after: Accuracies) -> MendedLine:
+def _severities(before: Accuracies, after: Accuracies) -> MitigationLine:
     def told(gap: Estimate | None) -> str:
         return "not measured" if gap is None else f"{points(gap.value)} ({points(gap.low)} to {points(gap.high)})"
 
     change = ""
     if before.severity and after.severity:
         change = points(after.severity.value - before.severity.value, signed=True)
-    return MendedLine("Severity of the finding, points", told(before.severity), told(after.severity), change)
+    return MitigationLine("Severity of the finding, points", told(before.severity), told(after.severity), change)

@@ -95,10 +95,10 @@ def heat_map(values: np.ndarray) -> Heat:
     return Heat(rows, columns, base64.b64encode(eight.tobytes()).decode("ascii"))
 
 
-def heat_of_images(maps: Mapping[tuple[str, str], np.ndarray], *, most: int) -> dict[str, dict[str, Heat]]:
-    """Heat maps by image and word, at most ``most`` of them, in the order they came in."""
+def heat_of_images(maps: Mapping[tuple[str, str], np.ndarray], *, limit: int) -> dict[str, dict[str, Heat]]:
+    """Heat maps by image and word, at most ``limit`` of them, in the order they came in."""
     found: dict[str, dict[str, Heat]] = {}
-    for (image, word), values in list(maps.items())[:most]:
+    for (image, word), values in list(maps.items())[:limit]:
         found.setdefault(image, {})[word] = heat_map(values)
     return found
 

@@ -32,10 +32,10 @@ FONT_FILE = Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 # Blue to orange stays apart for every common kind of colour blindness; the grey between is dark enough to read as text.
 _LIFT_COLOURS = LinearSegmentedColormap.from_list("lift", ["#08519c", "#4a8fc7", "#949494", "#e08a3c", "#b84a00"])
 _NO_LIFT = "#787878"  # darker than the scale's middle: no lift is not a lift of 0
-_INK, _FAINT = "#222222", "#666666"
+INK, FAINT = "#222222", "#666666"
 # Titles and words are other people's text: no mathtext ("$x^2$" stays as it is, so needs no escaping) and no TeX, whatever
 # the user's matplotlibrc says, and in the one font whose glyphs `_printable` knows.
-_TEXT: dict[str, Any] = {"parse_math": False, "usetex": False, "fontfamily": "DejaVu Sans"}
+TEXT: dict[str, Any] = {"parse_math": False, "usetex": False, "fontfamily": "DejaVu Sans"}
 
 
 def bar_chart(words: Sequence[WordScore], *, title: str, top: int = 20) -> Figure:
@@ -45,38 +45,38 @@ def bar_chart(words: Sequence[WordScore], *, title: str, top: int = 20) -> Figur
     """
     shown = _most_frequent(words, top)
     height = 130 + 26 * max(len(shown), 5)
-    figure = _figure(width=800, height=height)
-    _put_title(figure, title, lines=2)
-    bars = _axes(figure, 150, 72, 800 - 150 - 130, height - 72 - 58)
+    figure = new_figure(width=800, height=height)
+    put_title(figure, title, lines=2)
+    bars = axes_at(figure, 150, 72, 800 - 150 - 130, height - 72 - 58)
     scale = _lift_scale(shown)
     _draw_bars(bars, shown, scale=scale, label_width=130)
     if scale is not None:
-        _draw_scale(_axes(figure, 800 - 105, 72, 14, height - 72 - 58), scale, orientation="vertical")
+        _draw_scale(axes_at(figure, 800 - 105, 72, 14, height - 72 - 58), scale, orientation="vertical")
     return figure
 
 
 def word_cloud(words: Sequence[WordScore], *, title: str, seed: int = 0, top: int = 60) -> Figure:
     """The ``top`` most frequent words, larger the higher their rate, coloured by lift; the same seed, the same picture."""
     shown = _most_frequent(words, top)
-    figure = _figure(width=800, height=560)
-    _put_title(figure, title, lines=2)
+    figure = new_figure(width=800, height=560)
+    put_title(figure, title, lines=2)
     scale = _lift_scale(shown)
-    _draw_cloud(_axes(figure, 20, 65, 760, 435), shown, scale=scale, seed=seed)
+    _draw_cloud(axes_at(figure, 20, 65, 760, 435), shown, scale=scale, seed=seed)
     if scale is not None:
-        _draw_scale(_axes(figure, 250, 47, 300, 10), scale, orientation="horizontal")
+        _draw_scale(axes_at(figure, 250, 47, 300, 10), scale, orientation="horizontal")
     return figure
 
 
-def explanation_picture(
+def explanation_figure(
     image: Image.Image, words: Sequence[WordScore], *, title: str, sentences: Sequence[str], seed: int = 0
 ) -> Figure:
     """One image's explanation, 1500 x 620 pixels: the photograph, its 12 most frequent words as bars, a cloud of up to 60.
 
     The first three of ``sentences`` stand below, each wrapped to two lines at most.
     """
-    figure = _figure(width=1500, height=620)
-    _put_title(figure, title, lines=1)
-    said = [_wrap(f"“{sentence.strip()}”", width=1450, size=12, lines=2) for sentence in sentences[:3]]
+    figure = new_figure(width=1500, height=620)
+    put_title(figure, title, lines=1)
+    said = [wrap(f"“{sentence.strip()}”", width=1450, size=12, lines=2) for sentence in sentences[:3]]
     floor = 14
     for lines in reversed(said):  # from the bottom up: what the sentences leave is the panels'
         height = 20 * len(lines)
@@ -84,19 +84,19 @@ def explanation_picture(
         floor += height + 5
     floor += 12
     ceiling = 620 - 62
-    photograph = _axes(figure, 24, floor, 400, ceiling - floor)
+    photograph = axes_at(figure, 24, floor, 400, ceiling - floor)
     small = image.convert("RGB")
     small.thumbnail((1200, 1200))  # enough for print; a camera's 50 megapixels would only slow the drawing
     photograph.imshow(np.asarray(small), interpolation="lanczos", interpolation_stage="rgba")
     photograph.set_axis_off()
     bottom = floor + 44
-    bars = _axes(figure, 570, bottom, 370, ceiling - bottom)
+    bars = axes_at(figure, 570, bottom, 370, ceiling - bottom)
     in_cloud = _most_frequent(words, 60)
     scale = _lift_scale(in_cloud)  # one for both panels: a word has the same colour in each
     _draw_bars(bars, _most_frequent(words, 12), scale=scale, label_width=120)
     if scale is not None:
-        _draw_scale(_axes(figure, 957, bottom, 12, ceiling - bottom), scale, orientation="vertical")
-    _draw_cloud(_axes(figure, 1050, floor, 430, ceiling - floor), in_cloud, scale=scale, seed=seed)
+        _draw_scale(axes_at(figure, 957, bottom, 12, ceiling - bottom), scale, orientation="vertical")
+    _draw_cloud(axes_at(figure, 1050, floor, 430, ceiling - floor), in_cloud, scale=scale, seed=seed)
     return figure
 
 
@@ -105,14 +105,14 @@ def heat_maps(image: Image.Image, panels: Sequence[tuple[str, np.ndarray]], *, t
     width = 320
     height = max(120, min(480, round(width * image.height / image.width)))
     across, down = min(3, len(panels)), -(-len(panels) // 3)
-    figure = _figure(width=24 + across * (width + 24), height=62 + down * (height + 44))
-    _put_title(figure, title, lines=1)
+    figure = new_figure(width=24 + across * (width + 24), height=62 + down * (height + 44))
+    put_title(figure, title, lines=1)
     small = image.convert("RGB")
     small.thumbnail((960, 960))
     grey = np.asarray(small.convert("L"))
     for i, (name, values) in enumerate(panels):
         left, bottom = 24 + i % 3 * (width + 24), (down - 1 - i // 3) * (height + 44) + 16
-        axes = _axes(figure, left, bottom, width, height)
+        axes = axes_at(figure, left, bottom, width, height)
         box = (0, 1, 1, 0)
         axes.imshow(grey, extent=box, aspect="auto", cmap="gray", vmin=0, vmax=255)
         # Clear where the map is 0, so that the picture stays readable.
@@ -127,7 +127,7 @@ def heat_maps(image: Image.Image, panels: Sequence[tuple[str, np.ndarray]], *, t
             interpolation="bilinear",
         )
         axes.set_axis_off()
-        _put(figure, left, bottom + height + 22, _wrap(name, width=width, size=12, lines=1)[0], size=12, va="top")
+        _put(figure, left, bottom + height + 22, wrap(name, width=width, size=12, lines=1)[0], size=12, va="top")
     return figure
 
 
@@ -155,17 +155,17 @@ def _draw_bars(axes: Axes, words: Sequence[WordScore], *, scale: Normalize | Non
         height=0.72,
         color=_colours(words, scale),
         xerr=whiskers,
-        error_kw={"ecolor": _INK, "elinewidth": 1.1, "capsize": 3, "capthick": 1.1},
+        error_kw={"ecolor": INK, "elinewidth": 1.1, "capsize": 3, "capthick": 1.1},
     )
-    labels = [_wrap(w.word, width=label_width, size=11, lines=1)[0] for w in words]
-    axes.set_yticks(rows, labels=labels, fontsize=11, color=_INK, **_TEXT)
+    labels = [wrap(w.word, width=label_width, size=11, lines=1)[0] for w in words]
+    axes.set_yticks(rows, labels=labels, fontsize=11, color=INK, **TEXT)
     # At least five rows' room: one word's bar would otherwise be as high as the panel.
     axes.set_ylim(max(len(words), 5) - 0.4, -0.6)
     axes.set_xlim(0, min(100.0, 1.06 * float((rates + whiskers[1]).max())))
-    axes.set_xlabel(RATE_LABEL, fontsize=11, color=_INK, **_TEXT)
+    axes.set_xlabel(RATE_LABEL, fontsize=11, color=INK, **TEXT)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, min_n_ticks=3))
     axes.xaxis.set_major_formatter(PercentFormatter(100))
-    axes.tick_params(axis="x", labelsize=10, colors=_FAINT)
+    axes.tick_params(axis="x", labelsize=10, colors=FAINT)
     axes.tick_params(axis="y", length=0)
     axes.set_axisbelow(True)
     axes.grid(axis="x", color="#dddddd", linewidth=0.8)
@@ -178,15 +178,15 @@ def _draw_scale(axes: Axes, scale: Normalize, *, orientation: Literal["vertical"
     """The legend of the colours, as a colour bar that fills ``axes``."""
     drawn = axes.figure.colorbar(ScalarMappable(scale, _LIFT_COLOURS), cax=axes, orientation=orientation)
     drawn.outline.set_visible(False)
-    drawn.ax.tick_params(labelsize=9, colors=_FAINT, length=3)
-    drawn.set_label(LIFT_LABEL, fontsize=10, color=_INK, labelpad=6 if orientation == "vertical" else 1, **_TEXT)
+    drawn.ax.tick_params(labelsize=9, colors=FAINT, length=3)
+    drawn.set_label(LIFT_LABEL, fontsize=10, color=INK, labelpad=6 if orientation == "vertical" else 1, **TEXT)
 
 
 def _draw_cloud(axes: Axes, words: Sequence[WordScore], *, scale: Normalize | None, seed: int) -> None:
     """The words as one picture that fills ``axes``."""
     said = [w for w in words if w.rate > 0 and _printable(w.word)]
     # One word as wide as the cloud would make all others tiny.
-    names = [_wrap(w.word, width=200, size=11, lines=1)[0] for w in said]
+    names = [wrap(w.word, width=200, size=11, lines=1)[0] for w in said]
     rates = {name: w.rate for name, w in zip(names, said, strict=True)}
     colours = {name: to_hex(colour) for name, colour in zip(names, _colours(said, scale), strict=True)}
     if not rates:
@@ -224,7 +224,7 @@ def _colours(words: Sequence[WordScore], scale: Normalize | None) -> list[Any]:
     return [_NO_LIFT if w.lift is None or scale is None else _LIFT_COLOURS(scale(w.lift)) for w in words]
 
 
-def _figure(*, width: int, height: int) -> Figure:
+def new_figure(*, width: int, height: int) -> Figure:
     """An empty white figure of so many pixels, with a canvas of its own: pyplot, which is global, stays out of it."""
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
@@ -236,7 +236,7 @@ def _size(figure: Figure) -> tuple[float, float]:
     return float(figure.get_figwidth()) * DPI, float(figure.get_figheight()) * DPI
 
 
-def _axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+def axes_at(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
     """Axes at a place given in pixels from the figure's lower left corner."""
     across, up = _size(figure)
     return figure.add_axes((left / across, bottom / up, width / across, height / up))
@@ -245,12 +245,12 @@ def _axes(figure: Figure, left: float, bottom: float, width: float, height: floa
 def _put(figure: Figure, x: float, y: float, text: str, *, size: int, **style: Any) -> None:
     """Printable text at a place given in pixels from the figure's lower left corner."""
     across, up = _size(figure)
-    figure.text(x / across, y / up, text, fontsize=size, color=_INK, **_TEXT, **style)
+    figure.text(x / across, y / up, text, fontsize=size, color=INK, **TEXT, **style)
 
 
-def _put_title(figure: Figure, title: str, *, lines: int) -> None:
+def put_title(figure: Figure, title: str, *, lines: int) -> None:
     across, up = _size(figure)
-    wrapped = _wrap(title, width=across - 48, size=14, lines=lines)
+    wrapped = wrap(title, width=across - 48, size=14, lines=lines)
     size = 14 if len(wrapped) == 1 else 12
     y = up - 28 if len(wrapped) == 1 else up - 29
     _put(figure, across / 2, y, "\n".join(wrapped), size=size, weight="bold", ha="center", va="center")
@@ -258,7 +258,7 @@ def _put_title(figure: Figure, title: str, *, lines: int) -> None:
 
 def _say_no_words(axes: Axes) -> None:
     axes.set_axis_off()
-    axes.text(0.5, 0.5, "no words", transform=axes.transAxes, ha="center", va="center", fontsize=14, color=_FAINT, **_TEXT)
+    axes.text(0.5, 0.5, "no words", transform=axes.transAxes, ha="center", va="center", fontsize=14, color=FAINT, **TEXT)
 
 
 def _printable(text: str) -> str:
@@ -272,7 +272,7 @@ def _glyphs() -> frozenset[int]:
     return frozenset(code for code in FT2Font(str(FONT_FILE)).get_charmap() if chr(code).isprintable())
 
 
-def _wrap(text: str, *, width: float, size: int, lines: int) -> list[str]:
+def wrap(text: str, *, width: float, size: int, lines: int) -> list[str]:
     """At least one and at most ``lines`` printable lines of at most ``width`` pixels; "…" ends what had to be cut."""
     # Bold is the widest style in use, so what fits in bold fits.
     font = FontProperties(family="DejaVu Sans", size=size, weight="bold")

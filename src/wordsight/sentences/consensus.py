@@ -13,8 +13,8 @@ Grams = Sequence[Counter[tuple[str, ...]]]
 """A sentence's n-grams with their counts, for n = 1 to 4."""
 
 
-def consensus(sentences: Counter[str], *, most: int = 3) -> list[str]:
-    """The ``most`` sentences that agree best with all of them (given with their counts), best first.
+def consensus(sentences: Counter[str], *, limit: int = 3) -> list[str]:
+    """The ``limit`` sentences that agree best with all of them (given with their counts), best first.
 
     A sentence's agreement is its mean BLEU-4 against the others (minimum Bayes risk, Kumar & Byrne 2004; ``bleu``). The
     candidates are the 32 sentences with the highest mean cosine of n-gram counts, over n = 1 to 4, to all others; they are
@@ -23,13 +23,13 @@ def consensus(sentences: Counter[str], *, most: int = 3) -> list[str]:
     counts = {sentence: count for sentence, count in sentences.items() if sentence}
     grams = {sentence: _ngrams(sentence) for sentence in counts}
     near = _mean_cosines(counts, grams)
-    candidates = sorted(counts, key=lambda s: (-round(near[s], 9), -counts[s], s))[: max(most, _CANDIDATES)]
+    candidates = sorted(counts, key=lambda s: (-round(near[s], 9), -counts[s], s))[: max(limit, _CANDIDATES)]
     others = list(islice(sorted(counts, key=lambda s: (-counts[s], s)), _OTHERS))
     agreement = {
         one: sum((counts[o] - (o == one)) * bleu(grams[one], grams[o]) for o in others if counts[o] > (o == one))
         for one in candidates
     }
-    return sorted(candidates, key=lambda s: (-round(agreement[s], 9), -counts[s], s))[:most]
+    return sorted(candidates, key=lambda s: (-round(agreement[s], 9), -counts[s], s))[:limit]
 
 
 def bleu(grams: Grams, reference: Grams) -> float:

@@ -12,7 +12,7 @@ FEW = 15
 
 
 #: How many independent sentences one sentence may count for in the interval of such a word.
-GAIN_AT_MOST = 3
+MAX_GAIN = 3
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def rate_estimate(
     Student's quantile for ``parts`` - 1 degrees of freedom, because the error itself is estimated. A share that no part
     differs in says nothing about its error: as many independent sentences as were drawn are assumed. Nor do the parts say all
     about a word that fewer than ``FEW`` sentences should contain, or lack: all of them can miss the same beginnings. Its
-    interval is no narrower than ``GAIN_AT_MOST`` times as many independent sentences would give. The ends are at most
+    interval is no narrower than ``MAX_GAIN`` times as many independent sentences would give. The ends are at most
     the quantile times the standard error, and its square over ``sentences``, away. Shares outside of [0, 1], which an
     unbiased estimate can give for a rare word, are moved to the nearer end. Raises ``ValueError`` for a
     confidence outside (0, 1).
@@ -85,7 +85,7 @@ def rate_estimate(
     reach = t * error + t * t / sentences
     independent = rate * (1 - rate) / error**2
     if min(rate, 1 - rate) * sentences < FEW:
-        independent = min(independent, GAIN_AT_MOST * sentences)
+        independent = min(independent, MAX_GAIN * sentences)
     low, high = wilson(rate, independent, t) if 0 < rate < 1 else (0.0, 1.0)
     return rate, max(low, rate - reach, 0.0), min(high, rate + reach, 1.0)
 

@@ -8,7 +8,7 @@ times; what they pick beyond or short of that is chance and is taken off::
 
 The sum has expectation zero whatever C is, as long as C is fixed by the beginning and the number of draws that reach it, so the
 rate is unbiased for every word and every k that the draws themselves do not decide. C leaves out tokens that less than
-``LEAST_PICKS`` picks are expected of; drawing one of them is no pick, and counts. ``k`` is the share of picks of w that
+``MIN_PICKS`` picks are expected of; drawing one of them is no pick, and counts. ``k`` is the share of picks of w that
 stay w: 1 for a word that is complete after its token, for which the two counts cancel and leave the sum of ``n * p(C)``; near 0
 for "gra", which goes on to "graffiti" and whose sum is nothing but noise. It is taken from the other half of the strata, so
 that it does not depend on the draws it is used with.
@@ -32,9 +32,9 @@ from wordsight.sentences.lexicon import Lexicon
 from wordsight.sentences.tree import Step
 
 #: Tokens from which fewer picks are expected at a beginning are left to plain counting.
-LEAST_PICKS = 0.001
+MIN_PICKS = 0.001
 #: A word that no sentence says is reported from this rate on.
-LEAST_UNSAID = 0.005
+MIN_UNSEEN = 0.005
 #: The sums kept for each word: sentences that contain it; expected picks minus picks; picks; picks that became another word.
 _SUMS = ("counted", "surplus", "picked", "lost")
 
@@ -88,7 +88,7 @@ class Tally:
         pairs = []
         for found in step.nuclei:
             expected = found.share * size[found.rows, None]
-            node, place = (expected >= LEAST_PICKS).nonzero(as_tuple=True)
+            node, place = (expected >= MIN_PICKS).nonzero(as_tuple=True)
             token, share, node = found.ids[node, place], found.share[node, place].double(), found.rows[node]
             pairs.append(_pair(node, token))
             draw = any_draw[node]
@@ -133,7 +133,7 @@ class Tally:
         # Few sentences leave out many words by chance, whose rates are known all the same. What is no English word is the
         # beginning of one ("fris") that would have gone on, had it been drawn.
         english = torch.tensor([is_english(word) for word in self._lexicon.words], dtype=torch.bool)
-        reported = (counted.sum(1) > 0) | ((share >= LEAST_UNSAID) & english)
+        reported = (counted.sum(1) > 0) | ((share >= MIN_UNSEEN) & english)
 
         def found(image: int, word: int, drawn: int) -> WordRate:
             estimate = rate_estimate(float(share[image, word]), float(error[image, word]), drawn, parts=self._strata)

@@ -16,8 +16,8 @@ from wordsight.sentences import MEMORY_MIB
 from wordsight.sentences.cache import bytes_a_position
 from wordsight.sentences.estimates import WordRates
 from wordsight.sentences.lexicon import Lexicon
-from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.rates import Tally
+from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.tree import first_room, grow
 from wordsight.tensors import Prefix
 
@@ -145,11 +145,11 @@ class _Rounds:
 
 def rows_within(lm: LanguageModel, memory: int, positions: int) -> int:
     """How many beginnings to evaluate at a time: their keys and values, and as many that wait, fit into ``memory`` bytes."""
-    return max(1, min(_MOST_ROWS, memory // (2 * positions * bytes_a_position(lm))))
+    return max(1, min(_MAX_ROWS, memory // (2 * positions * bytes_a_position(lm))))
 
 
 #: More rows at a time than this make no step faster.
-_MOST_ROWS = 1024
+_MAX_ROWS = 1024
 
 
 def cut_at_end(tokens: Int[Tensor, "rows tokens"], end: int) -> list[list[int]]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from wordsight.language.content import rules_fingerprint
 from wordsight.language.model import LanguageModel
 from wordsight.sentences.estimates import WordRate, WordRates
-from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.sampler import ESTIMATOR, MEMORY, Sampled, sample
+from wordsight.sentences.sampling import Sampling
 from wordsight.storage import store_each
 from wordsight.tensors import Prefix
 

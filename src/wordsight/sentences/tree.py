@@ -15,7 +15,6 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from wordsight.language.model import LanguageModel
-from wordsight.runtime import tune_memory
 from wordsight.sentences.cache import copied, new_cache, places_for, undo
 from wordsight.sentences.nucleus import Nucleus, draw, find_nuclei
 from wordsight.sentences.sampling import Sampling
@@ -89,7 +88,6 @@ def grow(
     ``on_ended`` how many sentences were finished.
     Raises TranslatorError if the language model gives logits that are not numbers.
     """
-    tune_memory()
     tokens = torch.full(uniform.shape, lm.end)
     order = image.argsort(stable=True)
     used, node = image[order].unique_consecutive(return_inverse=True)

@@ -19,7 +19,6 @@ from torch.optim.swa_utils import AveragedModel
 
 from wordsight.errors import FeatureError, TranslatorError
 from wordsight.language.model import LanguageModel
-from wordsight.runtime import tune_memory
 from wordsight.storage import replacing
 from wordsight.tensors import Views
 from wordsight.translator.mlp import Translator
@@ -29,12 +28,20 @@ from wordsight.translator.warm_start import mix_views
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How to train. ``noise`` is in units of the features' spread; ``trunk_rate`` scales the learning rate of the trunk.
+    """How to train a translator.
 
-    ``memory`` makes the result a running mean of the weights over about ``1 / (1 - memory)`` steps (fewer at first, so that the
-    start is forgotten), which generalises better than the last weights do (0: the last weights).
+    - ``epochs``, ``batch`` (images a step, each with all its captions), ``learning_rate`` (``trunk_rate`` scales that of the
+      trunk), ``weight_decay``, ``warm_up`` (share of the steps).
+    - ``noise``: added to the features, in units of their spread.
+    - ``averaging``: the result is an average of the weights (EMA) over about ``1 / (1 - averaging)`` steps, fewer at first; it
+      generalises better than the last weights do (0: the last weights).
+    - ``patience``: stop after so many evaluations without a lower dev loss; ``evaluations`` an epoch.
+    - ``hidden``, ``prefix_tokens``, ``dropout`` (of the hidden layer): size of a fresh translator. One to go on from keeps its
+      size.
+    - ``class_draws``: how many times each class of a 1,000-class ImageNet head is added to an image's features, and its name to
+      the captions, for what the images do not show (see ``classes.add_classes``).
     """
 
     epochs: int = 4
@@ -43,11 +50,15 @@ class Settings:
     trunk_rate: float = 0.3
     weight_decay: float = 0.02
     noise: float = 0.3
-    memory: float = 0.995
+    averaging: float = 0.995
     warm_up: float = 0.05
-    evaluations_an_epoch: int = 2
+    evaluations: int = 2
     patience: int = 3
     seed: int = 0
+    hidden: int = 1024
+    prefix_tokens: int = 8
+    dropout: float = 0.3
+    class_draws: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,6 +99,12 @@ class Progress:
     dev_loss: float | None
     seconds_left: float
 
+    @property
+    def stage(self) -> str:
+        """What to show beside a progress bar."""
+        dev = "" if self.dev_loss is None else f", dev {self.dev_loss:.3f}"
+        return f"training (loss {self.loss:.3f}{dev})"
+
 
 def train(
     translator: Translator,
@@ -107,7 +124,6 @@ def train(
     reaches the same result as one that was never interrupted. Losses are in nats a token; the first is that before training.
     ``origin`` says where the translator comes from: a checkpoint of another origin is refused.
     """
-    tune_memory()
     trunk = [*translator.trunk.parameters()]
     rest = [*translator.residual.parameters(), *translator.to_prefix.parameters()]
     rate = settings.learning_rate
@@ -116,11 +132,11 @@ def train(
         lr=rate,
         weight_decay=settings.weight_decay,
     )
-    mean = AveragedModel(translator, avg_fn=_running_mean(settings.memory))
+    mean = AveragedModel(translator, avg_fn=_running_average(settings.averaging))
     averaged = cast("Translator", mean.module)
     per_epoch = math.ceil(len(data.views) / settings.batch)
     steps = settings.epochs * per_epoch
-    evaluate_every = max(1, per_epoch // settings.evaluations_an_epoch)
+    evaluate_every = max(1, per_epoch // settings.evaluations)
     step, history, best = 0, [], {k: v.clone() for k, v in translator.state_dict().items()}
     identity = {
         "settings": asdict(settings),
@@ -164,12 +180,12 @@ def train(
     return history
 
 
-def _running_mean(memory: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """The mean after one update more: ``memory`` of the mean so far, but at most (1 + n) / (10 + n) after n updates."""
+def _running_average(averaging: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """The average after one more update: ``averaging`` of that so far, but at most (1 + n) / (10 + n) after n updates."""
 
     def update(mean: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
         n = int(updates)
-        return mean.lerp(current, 1 - min(memory, (1 + n) / (10 + n)))
+        return mean.lerp(current, 1 - min(averaging, (1 + n) / (10 + n)))
 
     return update
 

@@ -1,68 +1,84 @@
 """Transfer: a translator for a new classifier, from unlabelled images that both classifiers look at."""
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
 from wordsight.classifiers.classifier import Classifier
-from wordsight.errors import FeatureError
+from wordsight.errors import FeatureError, TranslatorError
 from wordsight.features.extraction import extract_stored
-from wordsight.language.model import LanguageModel
+from wordsight.runtime import OnProgress, no_progress
 from wordsight.storage import cache_folder
-from wordsight.tensors import Features
-from wordsight.translator.checkpoint import TranslatorCard, check_fits, save_translator
+from wordsight.translator.checkpoint import TranslatorCard, save_translator
 from wordsight.translator.mlp import Translator
 from wordsight.translator.ridge import transferred
 from wordsight.version import __version__
 
-logger = logging.getLogger(__name__)
+#: Fewer images than this make no translator at all.
+MIN_IMAGES = 10
 
 
 @dataclass(frozen=True)
 class Transferred:
-    """What a transfer left. ``r2``: share of the old features' variance that the new ones explain on held-out images."""
+    """A transferred translator. ``r2``: share of the old features' variance that the new ones explain on held-out images."""
 
-    translator: Path
+    translator: Translator
+    card: TranslatorCard
     r2: float
     penalty: float
     images: int
     failures: dict[str, str]
 
+    def save(self, path: str | Path) -> Path:
+        """Write the translator as safetensors, atomically; returns its path."""
+        save_translator(path, self.translator, self.card)
+        return Path(path)
+
 
 def transfer_translator(
-    translator: Translator,
-    card: TranslatorCard,
+    pair: tuple[Translator, TranslatorCard],
     old: Classifier,
     new: Classifier,
-    lm: LanguageModel,
     images: Sequence[Path],
-    out: Path,
     *,
     store: Path | None = None,
     seed: int = 0,
-    on_images: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = no_progress,
 ) -> Transferred:
-    """Write a translator for ``new`` to ``out``, made from one for ``old`` by ridge regression on unlabelled images.
+    """A translator for ``new``, made from one for ``old`` (``pair``) by ridge regression on unlabelled images.
 
     Only what the new features contain can come out, so the explanation stays one of the new classifier. Raises FeatureError
-    if fewer than ten images can be read, TranslatorError if ``translator`` is not one for ``old`` and ``lm``.
+    if fewer than ten images can be read, TranslatorError if ``pair`` is not for ``old``.
     """
-    check_fits(card, old, lm)
+    translator, card = pair
+    if (old.fingerprint, old.features) != (card.classifier_fingerprint, card.features):
+        raise TranslatorError(
+            f"The translator was made for the classifier '{card.classifier}' (weights {card.classifier_fingerprint[:12]}), but "
+            f"came with '{old.name}' (weights {old.fingerprint[:12]}). Give the classifier that it was made for "
+            "(--from-classifier)."
+        )
     store = store or cache_folder() / "features"
     total = 2 * len(images)
-    first = extract_stored(new, images, store, on_images=lambda done, _: on_images(done, total))
-    second = extract_stored(old, images, store, on_images=lambda done, _: on_images(len(images) + done, total))
+
+    def on_new(done: int, _: int) -> None:
+        on_progress("features", done, total)
+
+    def on_old(done: int, _: int) -> None:
+        on_progress("features", len(images) + done, total)
+
+    first = extract_stored(new, images, store, on_images=on_new)
+    second = extract_stored(old, images, store, on_images=on_old)
     failures = {images[i].name: reason for i, reason in (second.failures | first.failures).items()}
     both = sorted(set(first.kept) & set(second.kept))
-    if len(both) < 10:
+    if len(both) < MIN_IMAGES:
         raise FeatureError(
-            f"{len(both)} of {len(images)} images have features of both classifiers, wanted at least 10 and better thousands. "
-            "Give --images a folder with more photographs like those to be explained."
+            f"{len(both)} of {len(images)} images have features of both classifiers, wanted at least {MIN_IMAGES} and better "
+            "thousands. Give --images a folder with more photographs like those to be explained."
         )
-    z_new, z_old = (_rows(found.kept, found.views.mean(1), both) for found in (first, second))
+    rows = ({image: row for row, image in enumerate(found.kept)} for found in (first, second))
+    z_new, z_old = (
+        found.views.mean(1)[[row_of[image] for image in both]] for found, row_of in zip((first, second), rows, strict=True)
+    )
     composed, ridge = transferred(translator, z_new, z_old, seed=seed)
     new_card = replace(
         card,
@@ -79,10 +95,4 @@ def transfer_translator(
         figures={"r2_held_out": ridge.r2, "penalty": ridge.penalty},
         version=__version__,
     )
-    save_translator(out, composed, new_card)
-    return Transferred(out, ridge.r2, ridge.penalty, len(both), failures)
-
-
-def _rows(kept: Sequence[int], z: Features, wanted: Sequence[int]) -> torch.Tensor:
-    place = {image: row for row, image in enumerate(kept)}
-    return z[[place[image] for image in wanted]]
+    return Transferred(composed, new_card, ridge.r2, ridge.penalty, len(both), failures)

@@ -8,7 +8,7 @@ has instead is noise that all words share, and the mean over all the sampled sen
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 import torch
@@ -85,15 +85,6 @@ def word_gradients(gradients: Features, words: Sequence[Set[str]]) -> dict[str, 
             rows[word].append(row)
     mean = gradients.mean(0)
     return {word: gradients[own].mean(0) - mean for word, own in rows.items() if len(own) < len(words)}
-
-
-def logit_gradients(head: Callable[[Tensor], Tensor], z: Features, c: int) -> Features:
-    """grad_z of class c's logit less the mean logit, for each row: what all logits share changes no decision."""
-    with torch.inference_mode(False), torch.enable_grad():
-        rows = z.detach().clone().requires_grad_()
-        logits = head(rows)
-        (gradient,) = torch.autograd.grad((logits[:, c] - logits.mean(1)).sum(), rows)
-    return gradient.float().cpu()
 
 
 def cosines(direction: Float[Tensor, " features"], gradients: dict[str, Float[Tensor, " features"]]) -> dict[str, float]:

@@ -92,7 +92,7 @@ function sidesChart(figure, side) {
 
 const MEASURES = { average: "Average", reweighted: "Reweighted", worst: "Worst group" };
 
-function mendedChart(figure, one) {
+function mitigationChart(figure, one) {
   const found = Object.entries(MEASURES).map(([key, name]) => ({ name, before: one.before[key], after: one.after[key] }));
   const draw = (width) => {
     const svg = Plot.plot({

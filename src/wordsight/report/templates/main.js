@@ -168,6 +168,6 @@ setUpTheme();
 document.querySelectorAll(".finding").forEach(setUpFinding);
 setUpClasses();
 setUpSides();
-document.querySelectorAll("[data-chart=mitigations]").forEach((figure) => mendedChart(figure, data.mitigations[Number(figure.dataset.number)]));
+document.querySelectorAll("[data-chart=mitigations]").forEach((figure) => mitigationChart(figure, data.mitigations[Number(figure.dataset.number)]));
 document.querySelectorAll("table.sortable").forEach(makeSortable);
 root.dataset.ready = "true";

@@ -1,7 +1,7 @@
-"""Does a classifier look at the same place in every picture of a class?
+"""Does a classifier look at the same position in every image of a class?
 
-What has no name in captions, a stamp in a corner or a caption bar, makes no finding. But it stands at one place, and objects
-do not: the class's heat maps then agree with each other more than other classes' do.
+What has no name in captions, a stamp in a corner or a caption bar, makes no finding. But it stands at one position, and objects
+do not: the class's heat maps then agree with each other more than those of other classes do.
 """
 
 import hashlib
@@ -26,15 +26,19 @@ from wordsight.errors import WordsightError
 from wordsight.features.maps import locate
 from wordsight.storage import read_stored, replacing
 
-#: Heat maps of a class that agree this much, and twice as much as the middle one of the other classes, are remarkable; at the
-#: latter, all are, since several classes may be decided at one place. Set on ten classes of Imagenette with 20 images each,
+logger = logging.getLogger(__name__)
+
+#: Images predicted as a class whose heat maps are compared: at most, at least, and at most of all classes together.
+MAX_IMAGES, MIN_IMAGES, ALL_IMAGES = 20, 10, 500
+#: Heat maps of a class that agree this much, and twice as much as the median of the other classes, are remarkable; at the
+#: latter, all are, since several classes may be decided at one position. Set on ten classes of Imagenette with 20 images each,
 #: where the agreement is 0.02 to 0.29, and 0.14 to 0.85 with a stamp planted (benchmarks/planted.py).
 REMARKABLE, CERTAIN = 0.3, 0.6
 
 
 @dataclass(frozen=True)
-class Place:
-    """How much the heat maps of a class agree. ``heat``: their mean, rows and columns of the pictures' middle square, sum 1."""
+class Focus:
+    """How much the heat maps of a class agree. ``heat``: their mean, rows and columns of the images' middle square, sum 1."""
 
     label: str
     images: int
@@ -43,24 +47,24 @@ class Place:
     heat: Float[np.ndarray, "rows columns"] = field(compare=False, repr=False)
 
 
-def places(maps: Mapping[str, Float[np.ndarray, "images rows columns"]]) -> list[Place]:
+def focus_of(maps: Mapping[str, Float[np.ndarray, "images rows columns"]]) -> list[Focus]:
     """The agreement of each class's heat maps, for two classes or more; empty maps are left out, and classes with fewer than
     three.
     """
     shares = {}
-    for label, some in maps.items():
-        mass = some.sum((1, 2))
+    for label, of_class in maps.items():
+        mass = of_class.sum((1, 2))
         if (mass > 0).sum() >= 3:
-            shares[label] = some[mass > 0] / mass[mass > 0, None, None]
-    means = {label: some.mean(0) for label, some in shares.items()}
+            shares[label] = of_class[mass > 0] / mass[mass > 0, None, None]
+    means = {label: share.mean(0) for label, share in shares.items()}
     if len(means) < 2:
         return []
     found = {
-        label: agreement(some, np.mean([mean for other, mean in means.items() if other != label], axis=0))
-        for label, some in shares.items()
+        label: agreement(share, np.mean([mean for other, mean in means.items() if other != label], axis=0))
+        for label, share in shares.items()
     }
     return [
-        Place(
+        Focus(
             label,
             len(shares[label]),
             estimate,
@@ -96,14 +100,7 @@ def agreement(maps: Float[np.ndarray, "images rows columns"], usual: Float[np.nd
     return Estimate.around(value, float(stdtrit(n - 1, 0.975)) * error, low=-1.0, high=1.0)
 
 
-logger = logging.getLogger(__name__)
-
-
-#: Images predicted a class whose heat maps are compared: most, least, and those of all classes together.
-IMAGES, LEAST_IMAGES, ALL_IMAGES = 20, 10, 500
-
-
-def class_places(
+def class_focus(
     classifier: Classifier,
     labels: Set[str],
     paths: Sequence[Path],
@@ -111,39 +108,39 @@ def class_places(
     store: Path,
     *,
     seed: int,
-) -> list[Place]:
-    """Whether the classifier looks at one place, for each of these classes, on images that it calls so.
+) -> list[Focus]:
+    """Whether the classifier looks at one position, for each of these classes, on images that it predicts as this class.
 
-    Nothing without a map of places, or for very many classes; classes with few images are left out. Heat maps are kept in
+    Empty without a spatial feature map, or for very many classes; classes with few images are left out. Heat maps are kept in
     ``store``.
     """
-    weight, most = classifier.head_weight, min(IMAGES, ALL_IMAGES // max(1, len(labels)))
-    if classifier.locate is None or weight is None or most < LEAST_IMAGES:
+    weight, limit = classifier.head_weight, min(MAX_IMAGES, ALL_IMAGES // max(1, len(labels)))
+    if classifier.locate is None or weight is None or limit < MIN_IMAGES:
         return []
     maps = {}
     for c in (c for c, label in enumerate(classifier.labels) if label in labels):
         rows = np.flatnonzero(predicted == c).tolist()
-        if len(rows) < LEAST_IMAGES:
+        if len(rows) < MIN_IMAGES:
             continue
         draw = random.Random(f"{seed} {classifier.labels[c]}")  # the same images in every audit of the same data
-        rows = sorted(draw.sample(rows, min(most, len(rows))))
+        rows = sorted(draw.sample(rows, min(limit, len(rows))))
         try:
             maps[classifier.labels[c]] = _maps(classifier, [paths[row] for row in rows], weight[c] - weight.mean(0), store)
-        except (WordsightError, OSError) as error:  # no places in the classifier, a file gone: the findings stand without
-            logger.warning("Whether '%s' is decided at one place is not known: %s", classifier.labels[c], error)
-    return places(maps)
+        except (WordsightError, OSError) as error:  # no spatial feature map, a file gone: the findings stand without
+            logger.warning("Whether '%s' is decided at one position is not known: %s", classifier.labels[c], error)
+    return focus_of(maps)
 
 
 def _maps(
     classifier: Classifier, paths: Sequence[Path], direction: Float[Tensor, " features"], store: Path
 ) -> Float[np.ndarray, "images rows columns"]:
-    """Grad-CAM of a class on several pictures."""
+    """Grad-CAM of a class on several images."""
     about = [classifier.fingerprint, *(f"{path.resolve()} {path.stat().st_mtime_ns}" for path in paths)]
     digest = hashlib.sha256(json.dumps(about).encode() + direction.contiguous().float().cpu().numpy().tobytes())
     file = store / f"{digest.hexdigest()[:32]}.safetensors"
-    kept = read_stored(file, lambda kept: load_file(kept)["maps"])
-    if kept is None:
-        kept = np.stack([locate(classifier, path, direction, square=True, side=14) for path in paths]).astype(np.float32)
+    stored = read_stored(file, lambda file: load_file(file)["maps"])
+    if stored is None:
+        stored = np.stack([locate(classifier, path, direction, square=True, side=14) for path in paths]).astype(np.float32)
         with replacing(file) as partial:
-            save_file({"maps": kept}, partial)
-    return kept
+            save_file({"maps": stored}, partial)
+    return stored

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wordsight.audits.places import agreement, places
+from wordsight.audits.focus import agreement, places
 
 
 def test_agreement_by_hand():
@@ -42,7 +42,7 @@ def spots(images: int, *, stamp: bool, seed: int) -> np.ndarray:
 
 def test_a_stamp_is_remarkable_and_objects_anywhere_are_not():
     maps = {name: spots(20, stamp=name == "church", seed=i) for i, name in enumerate(("church", "dog", "fish", "horn"))}
-    found = {one.label: one for one in places(maps)}
+    found = {one.label: one for one in focus_of(maps)}
     assert [label for label, one in found.items() if one.remarkable] == ["church"]
     assert found["church"].agreement.low > 0.3 > max(found[label].agreement.value for label in ("dog", "fish", "horn"))
     assert found["church"].heat[7:9, 7:9].sum() > 0.2
@@ -51,8 +51,8 @@ def test_a_stamp_is_remarkable_and_objects_anywhere_are_not():
 
 def test_several_classes_may_be_decided_at_one_place():
     maps = {"church": spots(20, stamp=True, seed=0), "dog": spots(20, stamp=True, seed=1)[:, ::-1, ::-1]}
-    assert [one.remarkable for one in places(maps)] == [True, True]
-    assert [one.remarkable for one in places(maps | {"fish": spots(20, stamp=False, seed=2)})] == [True, True, False]
+    assert [one.remarkable for one in focus_of(maps)] == [True, True]
+    assert [one.remarkable for one in focus_of(maps | {"fish": spots(20, stamp=False, seed=2)})] == [True, True, False]
 
 
 def test_agreement_that_may_be_chance_is_not_remarkable():
@@ -60,13 +60,13 @@ def test_agreement_that_may_be_chance_is_not_remarkable():
     remarked = 0
     for seed in range(60):
         maps = {str(i): spots(10, stamp=False, seed=int(random.integers(1e9)) + seed) for i in range(5)}
-        remarked += sum(one.remarkable for one in places(maps))
+        remarked += sum(one.remarkable for one in focus_of(maps))
     assert remarked <= 3  # of 300 classes
 
 
 def test_what_cannot_be_compared_is_left_out():
     maps = {"dog": spots(20, stamp=False, seed=0), "cat": spots(2, stamp=False, seed=1)}
-    assert places(maps) == []
+    assert focus_of(maps) == []
     empty = np.zeros((5, 10, 10))
-    found = places(maps | {"cow": np.concatenate([empty, spots(4, stamp=False, seed=2)]), "pig": empty})
+    found = focus_of(maps | {"cow": np.concatenate([empty, spots(4, stamp=False, seed=2)]), "pig": empty})
     assert {one.label: one.images for one in found} == {"dog": 20, "cow": 4}

@@ -1,0 +1,118 @@
+"""wordsight audit"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from tqdm import tqdm
+
+from wordsight.audits import FALSE_DISCOVERY, MIN_SEVERITY, MIN_USED, SENTENCES
+from wordsight.commands.shared import (
+    Classifier,
+    Data,
+    Device,
+    Lm,
+    Memory,
+    OwnImages,
+    Seed,
+    SentencesOption,
+    Translator,
+    app,
+    load_explainer,
+    make_folder,
+    name_failures,
+    progress,
+    sampling_of,
+)
+from wordsight.sentences import MEMORY_MIB
+
+if TYPE_CHECKING:
+    from wordsight.audits.result import Audit
+
+
+@app.command()
+def audit(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for report.html, findings.json, words.csv, images.jsonl.")],
+    classifier: Classifier = "starter",
+    own_images: OwnImages = None,
+    split: Annotated[str | None, typer.Option(help="Audit this split of the data. Default: all of it.")] = None,
+    sentences: SentencesOption = SENTENCES,
+    apart: Annotated[
+        list[str] | None,
+        typer.Option(help="A word that is no finding for any class, like the classes' names. Repeatable."),
+    ] = None,
+    false_discovery: Annotated[
+        float, typer.Option(min=0, max=1, help="Benjamini-Hochberg rate of each step.")
+    ] = FALSE_DISCOVERY,
+    min_used: Annotated[
+        float, typer.Option(min=0, max=1, help="Minimum mean cosine of a word that counts as used.")
+    ] = MIN_USED,
+    min_severity: Annotated[
+        float, typer.Option(min=0, max=1, help="Minimum gap between shares of errors of a finding.")
+    ] = MIN_SEVERITY,
+    fail_on: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Exit with 1 if the severity of a finding reaches this.")
+    ] = None,
+    seed: Seed = 0,
+    translator: Translator = None,
+    lm: Lm = None,
+    device: Device = "cpu",
+    memory: Memory = MEMORY_MIB,
+) -> None:
+    """Audit a classifier: words that its decisions use to their harm. An interrupted audit goes on where it was."""
+    from wordsight.audits.findings import Limits
+    from wordsight.audits.run import audit as run
+    from wordsight.images.labelled import read_labelled
+
+    sampling = sampling_of(sentences=sentences, seed=seed)
+    images = read_labelled(data, split=split)
+    make_folder(out)
+    explainer = load_explainer(classifier, own_images, translator, lm, device, memory)
+    limits = Limits(false_discovery=false_discovery, used=min_used, severity=min_severity)
+    with progress() as on_progress:
+        result = run(explainer, images, sampling=sampling, limits=limits, apart=apart or (), on_progress=on_progress)
+    for file in result.save(out):
+        tqdm.write(f"wrote {file}", file=sys.stderr)
+    typer.echo(as_text(result))
+    name_failures(result.failures)
+    if fail_on is not None and any(finding.severity.value >= fail_on for finding in result.findings):
+        typer.echo(f"--fail-on {fail_on}: the severity of a finding reaches it", err=True)
+        raise typer.Exit(1)
+
+
+def as_text(result: "Audit") -> str:
+    """The findings, and what no word explains, as lines of text."""
+    from wordsight.audits.explained import little_explained
+
+    tested = len({word.label for word in result.words})
+    lines = [
+        f"{len(result.images)} images, {result.accuracy:.1%} predicted right; {len(result.findings)} findings in the {tested} "
+        "classes with enough images"
+    ]
+    for finding in result.findings:
+        about, gap = finding.about, finding.severity
+        lines.append(f"{about.label}: {about.word}")
+        lines.append(f"  severity {gap.value:.0%} ({gap.low:.0%} to {gap.high:.0%}), rate {about.rate.value:.0%}")
+        groups = [
+            f"{group.label} {'with' if group.present else 'without'} it {group.accuracy:.0%} of {group.images}"
+            for group in finding.groups
+        ]
+        lines.append("  accuracy: " + "; ".join(groups))
+    for focus in result.focus:
+        if focus.remarkable:
+            lines.append(
+                f"{focus.label}: the heat maps lie at one position (they agree to {focus.agreement.value:.2f}, more than in "
+                "other classes), as they would for a stamp; see the report"
+            )
+    for explained in result.explained:
+        if explained.remarkable:
+            share = explained.share
+            lines.append(
+                f"{explained.label}: the words explain {share.value:.0%} of its logit ({share.low:.0%} to {share.high:.0%}), "
+                "less than of other classes; what decides may have no word in captions"
+            )
+    if little := little_explained(result.explained):
+        lines.append(little)
+    return "\n".join(lines)

@@ -1,0 +1,100 @@
+"""wordsight mitigate"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wordsight.audits import SENTENCES
+from wordsight.commands.shared import (
+    Classifier,
+    Data,
+    Device,
+    Lm,
+    Memory,
+    OwnImages,
+    Seed,
+    SentencesOption,
+    Translator,
+    app,
+    load_explainer,
+    name_failures,
+    progress,
+    sampling_of,
+)
+from wordsight.mitigation import METHODS
+from wordsight.sentences import MEMORY_MIB
+
+if TYPE_CHECKING:
+    from wordsight.mitigation.result import Mitigation
+
+
+@app.command()
+def mitigate(
+    data: Data,
+    finding: Annotated[str, typer.Option(help="findings.json of an audit (its first finding), or a word, with --label.")],
+    out: Annotated[Path, typer.Option(help="The new head's file, .safetensors; use it as head:FILE.")],
+    method: Annotated[str, typer.Option(help=f"{', '.join(METHODS[:-1])} or {METHODS[-1]}.")] = "reweight+project",
+    label: Annotated[str | None, typer.Option(help="The class whose decisions use the word.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for an audit of the new head, with the change in its report.html.")
+    ] = None,
+    classifier: Classifier = "starter",
+    own_images: OwnImages = None,
+    held_out: Annotated[float, typer.Option(min=0.05, max=0.5, help="Share of images to measure on, without splits.")] = 0.3,
+    sentences: SentencesOption = SENTENCES,
+    seed: Seed = 0,
+    translator: Translator = None,
+    lm: Lm = None,
+    device: Device = "cpu",
+    memory: Memory = MEMORY_MIB,
+) -> None:
+    """Make a head whose decisions use a word less; exit with 1 if the worst group is not better."""
+    from wordsight.images.labelled import read_labelled
+    from wordsight.mitigation.run import check_method
+    from wordsight.mitigation.run import mitigate as run
+    from wordsight.mitigation.target import read_target
+    from wordsight.storage import check_writable
+
+    check_method(method)
+    sampling = sampling_of(sentences=sentences, seed=seed)
+    target = read_target(finding, label)
+    images = read_labelled(data)
+    check_writable(out)
+    explainer = load_explainer(classifier, own_images, translator, lm, device, memory)
+    with progress() as on_progress:
+        result = run(explainer, images, target, method=method, held_out=held_out, sampling=sampling, on_progress=on_progress)
+        result.save(out)
+        if report is not None:
+            name_failures(write_report(explainer, images, result, out, report, sampling, on_progress))
+    typer.echo(result.to_json(head=out))
+    typer.echo(_as_text(result), err=True)
+    if not result.better:
+        raise typer.Exit(1)
+
+
+def write_report(explainer, images, result: "Mitigation", head: Path, folder: Path, sampling, on_progress) -> dict[str, str]:
+    """Audit the new head on the same images and write it with the mitigation into a folder; returns images left out."""
+    from wordsight.audits.run import audit
+    from wordsight.classifiers.head import with_head
+    from wordsight.explain import Explainer
+
+    models = explainer.models
+    assert result.head is not None
+    after = Explainer(
+        with_head(models.classifier, result.head, spec=f"head:{head}"),
+        translator=(models.translator, models.card),
+        lm=models.lm,
+        device=models.classifier.device,
+        memory=models.memory,
+    )
+    found = audit(after, images, sampling=sampling, on_progress=on_progress)
+    found.save(folder, mitigations=[result])
+    return found.failures
+
+
+def _as_text(result: "Mitigation") -> str:
+    groups = "the data's groups" if result.true_groups else f"label and '{result.word}' present or not"
+    change = f"worst group ({groups}) {result.before.worst:.1%} -> {result.after.worst:.1%}"
+    change += f", average {result.before.average:.1%} -> {result.after.average:.1%}"
+    return f"{change}: {'better' if result.better else 'NOT better; keep the head you have'}"
