@@ -1,9 +1,12 @@
 """Shape checks for the whole package while the tests run; a cache of their own for tests that must not touch the user's."""
 
+import os
 from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the hub's library is imported: no test may ask a hub
 
 install_import_hook("wordsight", "checking.check")
 

@@ -1,15 +1,18 @@
-"""The command line as a user types it, in a process of its own, on a tiny model; options and exit statuses."""
+"""The command line on a tiny model: options, output, exit statuses. In this process; the last tests start one of their own."""
 
+import io
 import json
-import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from doubles import tiny_classifier, tiny_lm, tiny_translator
+from wordsight.cli import main
 from wordsight.translator.checkpoint import save_translator
 
 
@@ -26,16 +29,32 @@ def setting(tmp_path):
     return tmp_path
 
 
-def wordsight(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {
+@dataclass
+class Ran:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def wordsight(folder: Path, *arguments: str) -> Ran:
+    """The command in this process, as typed in a folder, with a cache of its own and no network."""
+    environment = {
         "WORDSIGHT_CACHE": str(folder / "cache"),
-        "PYTHONPATH": str(Path(__file__).parent),
         "WORDSIGHT_INDEX_URL": "http://127.0.0.1:9",  # no test here may fetch
-        "HF_HUB_OFFLINE": "1",
-        "OMP_NUM_THREADS": "1",
     }
-    command = [sys.executable, "-m", "wordsight", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["wordsight", *arguments])
+        patch.setattr(sys, "path", list(sys.path))
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        try:
+            main()
+            status = 0
+        except SystemExit as ended:
+            status = ended.code if isinstance(ended.code, int) else 1
+    return Ran(status, out.getvalue(), err.getvalue())
 
 
 MODELS = ("--classifier", "doubles:tiny_classifier", "--lm", "lm", "--translator", "t.safetensors")
@@ -64,7 +83,7 @@ def test_precision_mode_and_memory(setting):
     found = json.loads(ran.stdout)
     assert found["sentences"] > 40
     assert max(high - low for low, high in found["intervals"].values()) < 0.2
-    for options, message in (("--precision", "2"), "--precision is 2.0, wanted"), (("--mode", "greedy"), "mode is 'greedy'"):
+    for options, message in (("--precision", "2"), "precision is 2.0, wanted"), (("--mode", "greedy"), "mode is 'greedy'"):
         wrong = wordsight(setting, "explain", "photographs", *options, *MODELS)
         assert wrong.returncode == 2
         assert message in wrong.stderr
@@ -79,9 +98,9 @@ def test_transfer_from_unlabelled_pictures(setting):
         "--classifier", "doubles:tiny_classifier", "--lm", "lm", "--captions", "captions.csv", "--out", "new.safetensors",
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
-    told = json.loads(ran.stdout)
-    assert (told["images"], told["left_out"], told["after"]["images"]) == (20, 0, 2)
-    assert told["r2"] > 0.9
+    found = json.loads(ran.stdout)
+    assert (found["images"], found["left_out"], found["after"]["images"]) == (20, 0, 2)
+    assert found["r2"] > 0.9
     again = wordsight(
         setting, "explain", "photographs/a.png", "--sentences", "5", *MODELS[:4], "--translator", "new.safetensors"
     )
@@ -98,7 +117,7 @@ def test_failures_are_named_the_rest_goes_on_and_the_status_is_not_zero(setting)
     assert "Traceback" not in ran.stderr
 
 
-def test_pictures_and_text(setting):
+def test_figures_and_text(setting):
     ran = wordsight(setting, "explain", "photographs/a.png", "--out", "out", "--top", "3", "--sentences", "30", *MODELS)
     assert ran.returncode == 0, ran.stderr
     assert "95% interval" in ran.stdout
@@ -108,8 +127,8 @@ def test_pictures_and_text(setting):
         "a.words.png",
         "explanations.jsonl",
     ]
-    with Image.open(setting / "out" / "a.words.png") as picture:
-        assert picture.size[0] >= 1000
+    with Image.open(setting / "out" / "a.words.png") as image:
+        assert image.size[0] >= 1000
 
 
 @pytest.mark.parametrize(
@@ -119,7 +138,7 @@ def test_pictures_and_text(setting):
         (("photographs", "--classifier", "timm:resnt50"), "Did you mean 'timm:resnet50'?"),
         (("photographs", *MODELS[:4], "--translator", "none.safetensors"), "There is no translator file none.safetensors"),
         (("photographs", *MODELS[:2], "--lm", "nowhere", *MODELS[4:]), "Cannot load the language model 'nowhere'"),
-        (("photographs", *MODELS[:4]), "The translator was made for the classifier 'starter'"),
+        (("photographs", *MODELS[:4]), "There is no translator for the language model 'lm'"),
         (("photographs",), "Cannot fetch efficientnet_lite0"),
     ],
 )
@@ -154,7 +173,7 @@ def test_train_then_explain(setting):
     assert ran.returncode == 0, ran.stderr
 
 
-def test_a_missing_place_is_named_and_the_rest_goes_on(setting):
+def test_a_missing_source_is_named_and_the_rest_goes_on(setting):
     ran = wordsight(setting, "explain", "photographs/a.png", "missing.png", "--json", "--sentences", "5", *MODELS)
     assert ran.returncode == 1
     assert len(ran.stdout.splitlines()) == 1
@@ -185,8 +204,37 @@ def test_a_device_that_is_not_there(setting):
     assert "This machine has: cpu" in ran.stderr
 
 
-def test_version(setting):
-    assert wordsight(setting, "--version").stdout.startswith("wordsight 0.")
+@pytest.mark.parametrize(
+    ("command", "options", "message"),
+    [
+        ("explain", ("photographs", "--mode", "typo"), "mode is 'typo', wanted 'stratified' or 'exact'"),
+        ("explain", ("nothing.jpg",), "'nothing.jpg' does not exist"),
+        ("audit", ("nowhere", "--out", "audit"), "nowhere is not labelled images"),
+        (
+            "mitigate",
+            ("photographs", "--finding", "a", "--label", "b", "--out", "o", "--method", "typo"),
+            "Unknown method 'typo'",
+        ),
+        ("train", ("--captions", "a", "--images", "b", "--out", "o", "--dev", "typo"), "--dev is 'typo', wanted a share"),
+    ],
+)
+def test_typing_errors_end_a_command_before_any_model_is_loaded(setting, monkeypatch, command, options, message):
+    def load(*args, **kwargs):
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("wordsight.models.load_classifier", load)
+    monkeypatch.setattr("wordsight.models.named_language_model", load)
+    ran = wordsight(setting, command, *options)
+    assert ran.returncode == 2
+    assert message in " ".join(ran.stderr.replace("│", " ").split())
+
+
+def test_a_classifier_without_a_translator_says_how_to_get_one(setting, monkeypatch):
+    monkeypatch.setattr("wordsight.models.starter_translator", lambda: tiny_translator(tiny_classifier(seed=1), tiny_lm()))
+    ran = wordsight(setting, "explain", "photographs", *MODELS[:4])
+    assert ran.returncode == 2
+    assert "The classifier 'tiny' has no translator yet." in ran.stderr
+    assert "wordsight explain photo.jpg --classifier doubles:tiny_classifier --images photographs/" in ran.stderr
 
 
 def test_a_head_for_classes_of_one_s_own_and_explaining_with_it(setting):
@@ -196,8 +244,8 @@ def test_a_head_for_classes_of_one_s_own_and_explaining_with_it(setting):
         Image.new("RGB", (9, 9), (250 - i, 10, 10) if i % 2 else (10, 10, 250 - i)).save(folder / f"{i}.png")
     made = wordsight(setting, "head", "classes", "--out", "head.safetensors", "--classifier", "doubles:tiny_classifier")
     assert made.returncode == 0, made.stderr
-    told = json.loads(made.stdout)
-    assert (told["labels"], told["images"], told["accuracy_held_out"]) == (["cold", "warm"], 16, 1.0)
+    found = json.loads(made.stdout)
+    assert (found["labels"], found["images"], found["accuracy_held_out"]) == (["cold", "warm"], 16, 1.0)
     for name in ("warm", "cold"):
         photograph = next((setting / "classes" / name).iterdir())
         ran = wordsight(setting, "explain", str(photograph), "--json", "--classifier", "head:head.safetensors", *MODELS[2:])
@@ -230,9 +278,9 @@ def test_audit_writes_findings_words_images_and_a_report(setting):
     done = wordsight(setting, "audit", "labelled", "--out", "audit", "--sentences", "10", *models, "--fail-on", "1")
     assert done.returncode == 0, done.stderr
     assert "24 images, " in done.stdout
-    told = json.loads((setting / "audit" / "findings.json").read_text())
-    assert told["settings"]["classifier"] == "head:mine.safetensors"
-    assert told["settings"]["data"] == "labelled"
+    found = json.loads((setting / "audit" / "findings.json").read_text())
+    assert found["settings"]["spec"] == "head:mine.safetensors"
+    assert found["settings"]["data"] == "labelled"
     assert {p.name for p in (setting / "audit").iterdir()} == {"findings.json", "words.csv", "images.jsonl", "report.html"}
     again = wordsight(setting, "audit", "labelled", "--out", "audit", "--sentences", "10", *models)
     assert again.stdout == done.stdout
@@ -249,8 +297,8 @@ def test_a_head_from_a_hugging_face_dataset(setting):
     options = ("--split", "train", "--classifier", "doubles:tiny_classifier", "--out", "mine.safetensors")
     done = wordsight(setting, "head", "saved", *options)
     assert done.returncode == 1, done.stderr  # for the row without an image, like any image that cannot be read
-    told = json.loads(done.stdout)
-    assert (told["labels"], told["left_out"], told["images"] + told["held_out"]) == (["green", "red"], 1, 24)
+    found = json.loads(done.stdout)
+    assert (found["labels"], found["left_out"], found["images"] + found["held_out"]) == (["green", "red"], 1, 24)
     assert "train-000024.no-image' is empty (0 bytes)" in done.stderr
     done = wordsight(setting, "head", "hf:nobody/nothing", *options)
     assert done.returncode == 2
@@ -275,8 +323,8 @@ def test_mitigate_says_whether_it_is_better(setting):
     options = ["--finding", "dog", "--label", "red", "--out", "better.safetensors"]
     done = wordsight(setting, "mitigate", "labelled", *options, *models)
     assert done.returncode in (0, 1), done.stderr
-    told = json.loads(done.stdout)
-    assert told["better"] == (done.returncode == 0)
+    found = json.loads(done.stdout)
+    assert found["better"] == (done.returncode == 0)
     assert (setting / "better.safetensors").exists()
     assert ("NOT better" in done.stderr) == (done.returncode == 1)
 
@@ -359,3 +407,19 @@ def test_compare_says_what_was_wanted(tmp_path, arguments, message):
     assert message in ran.stderr
     assert "Traceback" not in ran.stderr
     assert ran.stdout == ""
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=300, check=True)
+
+
+def test_it_starts_as_a_module_and_tells_its_version():
+    assert run("-m", "wordsight", "--version").stdout.startswith("wordsight 0.")
+
+
+def test_help_and_import_load_no_large_library():
+    code = "import sys, wordsight, wordsight.cli; print(*sorted({'torch', 'transformers', 'pandas'} & set(sys.modules)))"
+    assert run("-c", code).stdout.strip() == ""
+    shown = run("-m", "wordsight", "--help").stdout
+    for command in ("audit", "compare", "explain", "head", "mitigate", "train", "transfer"):
+        assert command in shown

@@ -1,6 +1,8 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 import wordsight
 
 SOURCE = Path(wordsight.__file__).parent
@@ -14,15 +16,30 @@ COMMON = {"errors", "tensors", "runtime", "fetch", "storage", "version"}
 ABOVE = {"__main__", "cli"}
 
 
-def test_all_is_sorted_and_complete():
+def test_all_is_sorted_and_every_name_is_there_and_documented():
     assert sorted(wordsight.__all__) == wordsight.__all__
+    for name in wordsight.__all__:
+        value = getattr(wordsight, name)
+        assert getattr(value, "__module__", "wordsight").startswith("wordsight"), name
+        assert name == "__version__" or (value.__doc__ and not value.__doc__.startswith(f"{name}(")), f"{name} has no docstring"
+    assert dir(wordsight) == wordsight.__all__
+
+
+def test_type_checkers_see_the_same_names():
+    tree = ast.parse((SOURCE / "__init__.py").read_text())
     imported = {
-        alias.asname or alias.name
-        for node in ast.parse((SOURCE / "__init__.py").read_text()).body
-        if isinstance(node, ast.ImportFrom)
+        (alias.asname or alias.name): (node.module or "").removeprefix("wordsight.")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module not in ("importlib", "typing")
         for alias in node.names
     }
-    assert imported == set(wordsight.__all__)
+    assert set(imported) == set(wordsight.__all__)
+    assert imported == {**wordsight._HOME_OF, "__version__": "version"}
+
+
+def test_a_name_that_is_not_there():
+    with pytest.raises(AttributeError, match="module 'wordsight' has no attribute 'explian'; it has: Audit, Classifier"):
+        wordsight.explian  # noqa: B018
 
 
 def _files(stage: str) -> list[Path]:
@@ -35,12 +52,18 @@ def test_stages_import_only_from_the_stages_before():
         for file in _files(stage):
             tree = ast.parse(file.read_text())
             inside = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for n in ast.walk(f)}
+            for_types = {
+                id(n)
+                for node in tree.body
+                if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+                for n in ast.walk(node)
+            }
             for node in ast.walk(tree):
                 if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("wordsight."):
                     module = node.module.split(".")[1]
                     # Results show themselves: a method may reach for the report when it is asked to draw.
                     drawing = module == "report" and id(node) in inside
-                    assert module in allowed or drawing, f"{file.name} ({stage}) imports {node.module}"
+                    assert module in allowed or drawing or id(node) in for_types, f"{file.name} ({stage}) imports {node.module}"
 
 
 def test_every_module_has_a_stage():

@@ -150,4 +150,4 @@ def progress(*, always: bool = False) -> Iterator[Callable[[str, int, int], None
 
 def log_to_stderr() -> None:
     """Show what the library logs (warnings, and what takes long) as plain lines."""
-    logging.basicConfig(format="wordsight: %(message)s", level=logging.WARNING)
+    logging.basicConfig(format="wordsight: %(message)s", level=logging.WARNING, force=True)
