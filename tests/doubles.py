@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import nn
 
 from wordsight.classifiers.classifier import Classifier
-from wordsight.classifiers.modules import classifier_from_module
+from wordsight.classifiers.modules import classifier as make_classifier
 from wordsight.language.model import LanguageModel
 from wordsight.runtime import declare_torchvision_operators
 from wordsight.tensors import weights_fingerprint
@@ -40,7 +40,7 @@ def prepare(image: Image.Image) -> torch.Tensor:
 def tiny_classifier(*, seed: int = 0, features: int = 6) -> Classifier:
     torch.manual_seed(seed)
     net = TinyNet(features)
-    return classifier_from_module(net, head=net.head, prepare=prepare, labels=["red", "green", "blue"], name="tiny")
+    return make_classifier(net, head=net.head, transform=prepare, labels=["red", "green", "blue"], name="tiny")
 
 
 def tiny_lm(*, seed: int = 0, words: tuple[str, ...] = WORDS, sharpness: float = 8.0) -> LanguageModel:

@@ -88,7 +88,9 @@ def load_models(
     if translator is not None:  # before the models: a misspelt file is known at once
         pair = translator if isinstance(translator, tuple) else load_translator(translator)
     model = (
-        classifier if isinstance(classifier, Classifier) else load_classifier(classifier, device=device, on_bytes=on_progress)
+        classifier
+        if isinstance(classifier, Classifier)
+        else load_classifier(classifier, device=device, on_progress=on_progress)
     )
     language_model = named_language_model(lm, device=device, on_progress=on_progress)
     if pair is None:
@@ -157,7 +159,7 @@ def own_translator(
     digest = hashlib.sha256("\n".join(str(path.resolve()) for path in paths).encode()).hexdigest()
     if stored is not None and stored[1].data.get("images_digest") == digest:
         return stored
-    old = load_classifier("starter", device=classifier.device, on_bytes=on_progress)
+    old = load_classifier("starter", device=classifier.device, on_progress=on_progress)
     made = transfer_translator((starter, card), old, classifier, paths, on_progress=on_progress)
     made.card.data["images_digest"] = digest
     try:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wordsight.audits.focus import agreement, places
+from wordsight.audits.focus import agreement
 
 
 def test_agreement_by_hand():

@@ -22,7 +22,7 @@ from wordsight.audits.use import Uses, gradients_at, most_telling, some_of
 from wordsight.classifiers.coarse import NINE, OTHER, fitting
 from wordsight.classifiers.head import with_head
 from wordsight.classifiers.imagenet import label_numbers
-from wordsight.classifiers.modules import classifier_from_module
+from wordsight.classifiers.modules import classifier as make_classifier
 from wordsight.errors import LabelError
 from wordsight.explain import Explainer
 from wordsight.features.heads import fit_head
@@ -194,7 +194,7 @@ def test_a_head_that_is_not_linear_is_audited_too(setting):
     torch.manual_seed(0)
     net = TinyNet()
     net.head = Head()
-    odd = classifier_from_module(net, head=net.head, prepare=prepare, labels=explainer.classifier.labels, name="odd")
+    odd = make_classifier(net, head=net.head, transform=prepare, labels=explainer.classifier.labels, name="odd")
     lm = tiny_lm()
     translator, card = tiny_translator(odd, lm)
     translator.to_prefix.weight.data *= 100

@@ -8,7 +8,7 @@ from PIL import Image
 
 from doubles import TinyNet, prepare, tiny_classifier
 from wordsight.classifiers.classifier import Classifier
-from wordsight.classifiers.modules import classifier_from_module
+from wordsight.classifiers.modules import classifier as make_classifier
 from wordsight.classifiers.registry import load_classifier
 from wordsight.classifiers.timm_models import timm_classifier
 from wordsight.errors import FeatureError, ModelError
@@ -30,7 +30,7 @@ def photographs(tmp_path: Path) -> list[Path]:
 def test_features_are_what_the_head_is_called_with(photographs):
     torch.manual_seed(0)
     net = TinyNet()
-    classifier = classifier_from_module(net, head=net.head, prepare=prepare, labels=["a", "b", "c"], name="net")
+    classifier = make_classifier(net, head=net.head, transform=prepare, labels=["a", "b", "c"], name="net")
     z = extract(classifier, photographs).views
     pixels = torch.cat([prepare(Image.open(p)) for p in photographs])
     torch.testing.assert_close(z[:, 0], net.body(pixels.mean((2, 3))).relu())
@@ -65,7 +65,7 @@ def test_the_mirror_image_s_views_follow_the_picture_s(photographs):
     halves = lambda image: torch.cat([prepare(image)[:, :, :, :4].repeat(1, 1, 1, 2)])  # noqa: E731 (the left half only)
     torch.manual_seed(0)
     net = TinyNet()
-    classifier = classifier_from_module(net, head=net.head, prepare=halves, labels=["a", "b", "c"], name="net")
+    classifier = make_classifier(net, head=net.head, transform=halves, labels=["a", "b", "c"], name="net")
     views = extract(classifier, photographs, mirrored=True).views
     assert views.shape == (5, 2, 6)
     assert not torch.equal(views[:, 0], views[:, 1])
@@ -116,7 +116,7 @@ def test_labels_must_fit_the_head():
     torch.manual_seed(0)
     net = TinyNet()
     with pytest.raises(ModelError, match="'net' has 3 classes but 2 labels came"):
-        classifier_from_module(net, head=net.head, prepare=prepare, labels=["a", "b"], name="net")
+        make_classifier(net, head=net.head, transform=prepare, labels=["a", "b"], name="net")
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224"])

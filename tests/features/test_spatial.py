@@ -7,9 +7,9 @@ from PIL import Image
 from torch import nn
 
 from doubles import prepare, tiny_classifier
-from wordsight.classifiers.modules import classifier_from_module
+from wordsight.classifiers.modules import classifier as make_classifier
 from wordsight.errors import ModelError
-from wordsight.features.maps import Box, on_picture, view_boxes
+from wordsight.features.maps import Box, on_image, view_boxes
 from wordsight.runtime import declare_torchvision_operators
 
 declare_torchvision_operators()
@@ -29,7 +29,7 @@ class Pooled(nn.Module):
 
 def test_the_map_of_a_pooled_feature_by_hand():
     net = Pooled()
-    classifier = classifier_from_module(net, head=net.head, prepare=prepare, labels=["a", "b"], name="pooled")
+    classifier = make_classifier(net, head=net.head, transform=prepare, labels=["a", "b"], name="pooled")
     pixels = torch.zeros(2, 3, 4, 4)
     pixels[0, 1, 0, 3] = 5.0
     pixels[1, 1, 2, 1] = -5.0
@@ -47,10 +47,10 @@ def test_small_real_architectures_have_maps(name: str):
     torch.manual_seed(0)
     net = timm.create_model(name, pretrained=False, num_classes=4)
     net.eval()
-    classifier = classifier_from_module(
+    classifier = make_classifier(
         net,
         head=net.get_classifier(),
-        prepare=lambda image: torch.zeros(1, 3, 160, 160),
+        transform=lambda image: torch.zeros(1, 3, 160, 160),
         labels=list("abcd"),
         name=name,
     )
@@ -67,10 +67,10 @@ def test_channels_last_maps_are_turned_round():
     torch.manual_seed(0)
     net = timm.create_model("swin_tiny_patch4_window7_224", num_classes=3, embed_dim=12, depths=(1, 1), num_heads=(1, 1))
     net.eval()
-    classifier = classifier_from_module(
+    classifier = make_classifier(
         net,
         head=net.head.fc,
-        prepare=lambda image: torch.zeros(1, 3, 224, 224),
+        transform=lambda image: torch.zeros(1, 3, 224, 224),
         labels=list("abc"),
         name="swin",
     )
@@ -86,7 +86,7 @@ def test_a_classifier_without_places_is_refused():
 
 def test_no_hook_is_left_behind():
     net = Pooled()
-    classifier = classifier_from_module(net, head=net.head, prepare=prepare, labels=["a", "b"], name="pooled")
+    classifier = make_classifier(net, head=net.head, transform=prepare, labels=["a", "b"], name="pooled")
     classifier.locate(torch.rand(1, 3, 4, 4), torch.ones(1, 3))
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
 
@@ -112,10 +112,10 @@ def test_boxes_of_several_views():
 
 
 def test_maps_are_laid_on_the_picture():
-    left = on_picture([torch.ones(2, 2)], [Box(0, 0, 0.5, 1)], side=4)
+    left = on_image([torch.ones(2, 2)], [Box(0, 0, 0.5, 1)], side=4)
     np.testing.assert_allclose(left, [[1, 1, 0, 0]] * 4)
     # Two views of the whole picture: their mean, scaled to a largest value of 1.
-    both = on_picture([torch.full((2, 2), 3.0), torch.full((2, 2), 1.0)], [Box(0, 0, 1, 1)] * 2, side=2)
+    both = on_image([torch.full((2, 2), 3.0), torch.full((2, 2), 1.0)], [Box(0, 0, 1, 1)] * 2, side=2)
     np.testing.assert_allclose(both, np.ones((2, 2)))
-    nothing = on_picture([torch.zeros(2, 2)], [Box(0, 0, 1, 1)], side=2)
+    nothing = on_image([torch.zeros(2, 2)], [Box(0, 0, 1, 1)], side=2)
     assert not nothing.any()

@@ -13,7 +13,7 @@ from doubles import prepare, tiny_classifier, tiny_lm, tiny_translator
 from wordsight import mending
 from wordsight.audits.observations import Observations
 from wordsight.classifiers.head import Head, load_head, with_head
-from wordsight.classifiers.modules import classifier_from_module
+from wordsight.classifiers.modules import classifier as make_classifier
 from wordsight.errors import LabelError, WordsightError
 from wordsight.explain import Explainer
 from wordsight.features.heads import fit_head
@@ -131,7 +131,7 @@ def test_masking_hides_the_words_region_in_training_images_and_retrains(tmp_path
     """The pictures are real here, and so is a classifier that sees places."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 2))
-    classifier = classifier_from_module(net, head=net[4], prepare=prepare, labels=["cat", "dog"], name="net")
+    classifier = make_classifier(net, head=net[4], transform=prepare, labels=["cat", "dog"], name="net")
     paths = [tmp_path / f"{i}.png" for i in range(40)]
     for i, path in enumerate(paths):
         Image.effect_noise((16, 16), 10 + 5 * i).convert("RGB").save(path)

@@ -9,10 +9,10 @@ from scipy.stats import norm
 from doubles import tiny_lm
 from wordsight.language.content import content_words
 from wordsight.sentences.lexicon import Lexicon
-from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.plain import enumerate_sentences
 from wordsight.sentences.rates import MIN_PICKS, MIN_UNSEEN
 from wordsight.sentences.sampler import sample
+from wordsight.sentences.sampling import Sampling
 
 # "red" is a word of one token unless "fish" follows; "redfish" takes two, "redfishing" three; words come twice ("dog red dog").
 PIECES = ("<end>", "Ġdog", "Ġcat", "fish", "ing", "Ġred", ".")

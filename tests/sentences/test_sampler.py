@@ -9,8 +9,8 @@ from doubles import tiny_lm
 from wordsight.language.content import content_words
 from wordsight.sentences import sampler
 from wordsight.sentences.cache import bytes_a_position
-from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.sampler import cut_at_end, rows_within, sample
+from wordsight.sentences.sampling import Sampling
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from doubles import tiny_lm
-from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.sampler import sample
+from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.store import sample_stored
 
 

@@ -10,9 +10,9 @@ from scipy.stats import chisquare, norm
 from doubles import tiny_lm
 from wordsight.sentences import tree
 from wordsight.sentences.cache import places_for
-from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.plain import enumerate_sentences, next_distribution, sample_one
 from wordsight.sentences.sampler import cut_at_end
+from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.tree import Step, grow, systematic
 
 SMALL = ("<end>", "a", "dog", "cat", "runs")

@@ -7,7 +7,7 @@ from PIL import Image
 from torch import nn
 
 from doubles import prepare, tiny_lm, tiny_translator
-from wordsight.classifiers.modules import classifier_from_module
+from wordsight.classifiers.modules import classifier as make_classifier
 from wordsight.errors import ModelError, WordsightError
 from wordsight.explain import Explainer
 from wordsight.features.maps import HeatMap, class_map
@@ -28,7 +28,7 @@ class Net(nn.Module):
 def explainer() -> Explainer:
     torch.manual_seed(1)
     net = Net()
-    classifier = classifier_from_module(net, head=net.head, prepare=prepare, labels=["red", "green", "blue"], name="net")
+    classifier = make_classifier(net, head=net.head, transform=prepare, labels=["red", "green", "blue"], name="net")
     lm = tiny_lm()
     return Explainer(classifier, lm, *tiny_translator(classifier, lm))
 
@@ -58,7 +58,7 @@ def test_words_that_are_not_said_and_unknown_classes_are_refused(explainer):
 
 def test_a_classifier_that_cannot_be_located_in_is_refused(explainer):
     blind = type(explainer.classifier)(**{**vars(explainer.classifier), "locate": None})
-    with pytest.raises(ModelError, match="'net' cannot be located in; build it with classifier_from_module"):
+    with pytest.raises(ModelError, match="'net' cannot be located in; build it with classifier"):
         class_map(blind, Image.new("RGB", (20, 20)), "red")
 
 

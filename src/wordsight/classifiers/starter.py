@@ -27,7 +27,7 @@ CROPS = (0.875, 1.0)
 def starter_classifier(*, device: str = "cpu", on_bytes: OnProgress = no_progress) -> Classifier:
     """EfficientNet-Lite0 (Tan & Le 2019; Apache-2.0), 1,000 ImageNet classes, 1,280 features."""
     model = starter_model(on_bytes=on_bytes)
-    return from_timm_model(model, name=CLASSIFIER, crops=CROPS, labels=None, device=device)
+    return from_timm_model(model, name=CLASSIFIER, spec=CLASSIFIER, crops=CROPS, device=device)
 
 
 def starter_model(*, on_bytes: OnProgress = no_progress) -> nn.Module:

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from wordsight.classifiers.classifier import Classifier
-from wordsight.classifiers.imagenet import imagenet_labels
-from wordsight.classifiers.modules import classifier_from_module
+from wordsight.classifiers.modules import classifier
+from wordsight.classifiers.weights import first_line, read_weights
 from wordsight.errors import ModelError
 from wordsight.runtime import declare_torchvision_operators
 
@@ -20,12 +20,11 @@ def timm_classifier(
 ) -> Classifier:
     """A timm model with timm's own preprocessing; pre-trained weights from the hub unless ``weights`` names a file.
 
-    Labels are the 1,000 ImageNet names if the model has 1,000 classes, else "class 0", "class 1", ...
+    Labels are the 1,000 ImageNet names if the model has 1,000 classes, else "class 0", "class 1", ... Raises ModelError for a
+    name that timm does not have, with the nearest one, and for weights that cannot be loaded.
     """
     declare_torchvision_operators()
     import timm
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     if not timm.is_model(model_name.split(".")[0]):
         near = difflib.get_close_matches(model_name, timm.list_models(), n=1)
@@ -35,20 +34,18 @@ def timm_classifier(
         if weights is None:
             model = timm.create_model(model_name, pretrained=True)
         else:
-            tensors = load_file(weights)
-            head_name = model_config(model_name).get("classifier")
-            head = tensors.get(f"{head_name}.weight")
+            tensors = read_weights(weights)
+            head = tensors.get(f"{model_config(model_name).get('classifier')}.weight")
             sizes: dict[str, Any] = {"num_classes": len(head)} if head is not None else {}
             model = timm.create_model(model_name, pretrained=False, **sizes)
             model.load_state_dict(tensors)
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-        source = weights or "the model hub"
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except (OSError, RuntimeError, ValueError) as error:
         raise ModelError(
-            f"Cannot load 'timm:{model_name}' from {source}: {reason} Check the network, or give weights of your own as "
-            f"'timm:{model_name}@WEIGHTS.safetensors'."
+            f"Cannot load 'timm:{model_name}' from {weights or 'the model hub'}: {first_line(error)} Check the network, or give "
+            f"weights of your own as 'timm:{model_name}@WEIGHTS.safetensors'."
         ) from error
-    return from_timm_model(model, name=f"timm:{model_name}", crops=(None,), labels=labels, device=device)
+    spec = f"timm:{model_name}" + (f"@{weights}" if weights else "")
+    return from_timm_model(model, name=f"timm:{model_name}", spec=spec, crops=(None,), labels=labels, device=device)
 
 
 def model_config(model_name: str) -> dict[str, Any]:
@@ -60,26 +57,26 @@ def model_config(model_name: str) -> dict[str, Any]:
 
 
 def from_timm_model(
-    model: Any, *, name: str, crops: Sequence[float | None], labels: Sequence[str] | None, device: str
+    model: Any,
+    *,
+    name: str,
+    crops: Sequence[float | None],
+    spec: str | None = None,
+    labels: Sequence[str] | None = None,
+    device: str = "cpu",
 ) -> Classifier:
-    """Adapter for a timm model; each of ``crops`` is a share of the resized picture (None: the model's own) and a view."""
+    """A timm model as a classifier; each of ``crops`` is a share of the resized image (None: the model's own) and a view."""
     from timm.data import create_transform, resolve_model_data_config
 
     head = model.get_classifier()
-    if not isinstance(head, nn.Linear):
-        raise ModelError(
-            f"The last layer of '{name}' is {type(head).__name__}, wanted one linear layer. Write an adapter with "
-            "classifier_from_module and give it as --classifier package.module:function."
-        )
     config = resolve_model_data_config(model)
     transforms: list[Any] = [create_transform(**(config | ({"crop_pct": crop} if crop else {}))) for crop in crops]
-    if labels is None:
-        labels = imagenet_labels() if model.num_classes == 1000 else [f"class {i}" for i in range(model.num_classes)]
-    return classifier_from_module(
+    return classifier(
         model,
-        head=head,
-        prepare=lambda image: torch.stack([transform(image) for transform in transforms]),
+        head=head if isinstance(head, nn.Linear) else None,
+        transform=lambda image: torch.stack([transform(image) for transform in transforms]),
         labels=labels,
         name=name,
+        spec=spec,
         device=device,
     )

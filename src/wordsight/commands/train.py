@@ -54,7 +54,7 @@ def train(
     )
     checkpoint = out.with_name(out.name + ".checkpoint")
     with progress(always=True) as on_progress:
-        model = load_classifier(classifier, device=device, on_bytes=on_progress)
+        model = load_classifier(classifier, device=device, on_progress=on_progress)
         language_model = named_language_model(lm, device=device, on_progress=on_progress)
     with progress() as on_progress:
         trained = train_translator(

@@ -53,8 +53,8 @@ def transfer(
         )
     paths = [path for path in paths if path not in captioned]
     with progress(always=True) as on_progress:
-        old = load_classifier(from_classifier, device=device, on_bytes=on_progress)
-        new = load_classifier(classifier, device=device, on_bytes=on_progress)
+        old = load_classifier(from_classifier, device=device, on_progress=on_progress)
+        new = load_classifier(classifier, device=device, on_progress=on_progress)
         before = Explainer(old, translator=pair, lm=lm, device=device, on_progress=on_progress)
     with progress() as on_progress:
         made = transfer_translator(pair, old, new, paths, seed=seed, on_progress=on_progress)
