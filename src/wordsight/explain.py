@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from wordsight.classifiers.classifier import Classifier
-from wordsight.features.extraction import ImageLike, extract
+from wordsight.errors import ImageError
+from wordsight.features.extraction import extract
 from wordsight.features.maps import HeatMap, class_map
 from wordsight.images.files import read_image, to_rgb
+from wordsight.images.sources import ImageLike, Images, image_list
 from wordsight.language.content import rules_fingerprint
 from wordsight.language.model import LanguageModel
 from wordsight.models import MEMORY, Models, Pair, load_models
@@ -187,14 +189,16 @@ class Explainer:
 
     def explain(
         self,
-        images: ImageLike | Sequence[ImageLike],
+        images: Images,
         sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
         *,
         on_progress: OnProgress = no_progress,
     ) -> Explanations:
-        """Explain images. Those that cannot be read are in ``.failures``; the rest go on."""
-        many = [images] if isinstance(images, ImageLike) else list(images)
-        results = Explanations(list(self.explain_each(many, sampling, on_progress=on_progress)))
+        """Explain images: whatever ``image_list`` reads (paths, folders, patterns, arrays, tensors, datasets, tables).
+
+        Those that cannot be read are in ``.failures``; the rest go on. Raises ImageError if there is no image at all.
+        """
+        results = Explanations(list(self.explain_each(image_list(images), sampling, on_progress=on_progress)))
         for failure in results.failures:
             logger.warning("%s: %s", failure.image, failure.reason)
         return results
@@ -211,7 +215,7 @@ class Explainer:
         together = max(1, min(_IMAGES_TOGETHER, _SENTENCES_TOGETHER // sampling.sentences))
         drawn = 0
         for start in range(0, len(images), together):
-            batch = images[start : start + together]
+            batch = [_read(images, i) for i in range(start, min(start + together, len(images)))]
             to_come = (len(images) - start - len(batch)) * sampling.sentences
 
             def on_batch(done: int, total: int, *, drawn: int = drawn, to_come: int = to_come) -> None:
@@ -236,6 +240,7 @@ class Explainer:
                     yield Failure(name, features.failures[i])
                     continue
                 row = features.kept.index(i)
+                assert not isinstance(image, ImageError)
                 yield Explanation(
                     image=name,
                     prediction=_predict(self.classifier, z[row : row + 1]),
@@ -288,5 +293,13 @@ def _baseline(models: Models, sampling: Sampling) -> WordCounts:
     return counts
 
 
-def _name(image: ImageLike, index: int) -> str:
+def _read(images: Sequence[ImageLike], index: int) -> ImageLike | ImageError:
+    """One image of a dataset may fail: the others go on."""
+    try:
+        return images[index]
+    except ImageError as error:
+        return error
+
+
+def _name(image: ImageLike | ImageError, index: int) -> str:
     return Path(image).name if isinstance(image, str | Path) else f"image {index}"

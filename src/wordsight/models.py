@@ -12,7 +12,7 @@ import torch
 from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.registry import load_classifier
 from wordsight.errors import TranslatorError
-from wordsight.images.files import find_images
+from wordsight.images.sources import image_list, stored_image
 from wordsight.language.model import LanguageModel, load_language_model
 from wordsight.language.starter import LANGUAGE_MODEL, starter_language_model
 from wordsight.runtime import OnProgress, check_device, native_dtype, no_progress
@@ -155,7 +155,7 @@ def own_translator(
             f"wordsight explain photo.jpg --classifier {spec} --images photographs/ (in Python: "
             'Explainer(classifier, images="photographs/")). It is kept for the next time.'
         )
-    paths = find_images(images)  # pyright: ignore[reportArgumentType]
+    paths = [stored_image(image, number=i) for i, image in enumerate(image_list(images))]
     digest = hashlib.sha256("\n".join(str(path.resolve()) for path in paths).encode()).hexdigest()
     if stored is not None and stored[1].data.get("images_digest") == digest:
         return stored

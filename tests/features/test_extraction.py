@@ -1,5 +1,6 @@
 """Extraction and its store, with a classifier small enough to check by hand."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from wordsight.classifiers.timm_models import timm_classifier
 from wordsight.errors import FeatureError, ModelError
 from wordsight.features import extraction
 from wordsight.features.extraction import extract, extract_stored
+from wordsight.features.store import FeatureStore
 
 
 @pytest.fixture
@@ -72,19 +74,100 @@ def test_the_mirror_image_s_views_follow_the_picture_s(photographs):
     torch.testing.assert_close(views[:, :1], extract(classifier, photographs).views)
 
 
-def test_the_store_reads_what_it_wrote_and_goes_on_where_it_was_cut(photographs, tmp_path, monkeypatch):
-    store, classifier = tmp_path / "store", tiny_classifier()
-    plain = extract(classifier, photographs)
-    calls = []
+@pytest.fixture
+def extracted(monkeypatch) -> list[int]:
+    """How many images each call of ``extract`` gets."""
+    calls: list[int] = []
     real = extraction.extract
     monkeypatch.setattr(extraction, "extract", lambda c, p, **k: calls.append(len(p)) or real(c, p, **k))
-    assert torch.equal(extract_stored(classifier, photographs, store, part=2).views, plain.views)
-    assert calls == [2, 2, 1]
-    assert torch.equal(extract_stored(classifier, photographs, store, part=2).views, plain.views)
-    assert calls == [2, 2, 1]
-    next(store.iterdir()).unlink()  # as if it had been cut before this part
-    extract_stored(classifier, photographs, store, part=2)
-    assert len(calls) == 4
+    return calls
+
+
+def test_the_store_gives_back_what_was_extracted(photographs, tmp_path, extracted):
+    store, classifier = tmp_path / "store", tiny_classifier()
+    plain = extract(classifier, photographs)
+    for _ in range(2):
+        found = extract_stored(classifier, photographs, store)
+        assert torch.equal(found.views, plain.views)
+        assert found.kept == [0, 1, 2, 3, 4]
+        assert found.digests == [hashlib.sha256(path.read_bytes()).hexdigest() for path in photographs]
+    assert extracted == [5]
+    mirrored = extract_stored(classifier, photographs, store, mirrored=True)
+    assert mirrored.views.shape == (5, 2, 6)
+    assert extracted == [5, 5]
+
+
+def test_one_image_more_costs_one_image_and_identical_images_cost_one(photographs, tmp_path, extracted):
+    store, classifier = tmp_path / "store", tiny_classifier()
+    extract_stored(classifier, photographs[1:4], store)
+    copies = [tmp_path / "copy.png", tmp_path / "again.png"]
+    for copy in copies:
+        copy.write_bytes(photographs[0].read_bytes())
+    found = extract_stored(classifier, [copies[0], *photographs, copies[1]], store)
+    assert extracted == [3, 2]  # the first image, which is there three times, and the last
+    assert torch.equal(found.views[0], found.views[1])
+    assert torch.equal(found.views[6], found.views[1])
+    assert torch.equal(found.views[1:6], extract(classifier, photographs).views)
+
+
+def test_an_interrupted_extraction_goes_on(photographs, tmp_path, extracted, monkeypatch):
+    store, classifier = tmp_path / "store", tiny_classifier()
+    monkeypatch.setattr(extraction, "_WRITE_EVERY", 2)
+
+    def stop(done: int, total: int) -> None:
+        if done > 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        extract_stored(classifier, photographs, store, on_images=stop)
+    extracted.clear()
+    assert extract_stored(classifier, photographs, store).kept == [0, 1, 2, 3, 4]
+    assert extracted == [2, 1]
+
+
+def test_a_failure_is_tried_again(photographs, tmp_path):
+    store, whole = tmp_path / "store", photographs[2].read_bytes()
+    photographs[2].write_bytes(whole[:50])
+    missing = tmp_path / "missing.png"
+    found = extract_stored(tiny_classifier(), [*photographs, missing], store)
+    assert found.kept == [0, 1, 3, 4]
+    assert "2.png' cannot be decoded" in found.failures[2]
+    assert "missing.png' does not exist" in found.failures[5]
+    photographs[2].write_bytes(whole)
+    assert extract_stored(tiny_classifier(), photographs, store).kept == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("damage", [b"no database at all, but long enough to be taken for one" * 40, b""])
+def test_a_damaged_store_is_made_anew(photographs, tmp_path, damage, caplog):
+    store, classifier = tmp_path / "store", tiny_classifier()
+    first = extract_stored(classifier, photographs, store).views
+    for file in store.iterdir():
+        file.write_bytes(damage)
+    assert torch.equal(extract_stored(classifier, photographs, store).views, first)
+    assert torch.equal(extract_stored(classifier, photographs, store).views, first)
+    assert ("is damaged" in caplog.text) == bool(damage)
+
+
+def test_a_store_that_cannot_be_written_costs_no_result(photographs, tmp_path, caplog):
+    (tmp_path / "store").write_text("a file where the folder should be")
+    found = extract_stored(tiny_classifier(), photographs, tmp_path / "store")
+    assert found.kept == [0, 1, 2, 3, 4]
+    assert "features cannot be kept in" in caplog.text
+
+
+def test_a_disk_that_fills_up_costs_no_result(photographs, tmp_path, caplog):
+    with FeatureStore(tmp_path, "key") as store:
+        store._connection.execute("PRAGMA max_page_count = 2")  # SQLite's own "database or disk is full"
+        store.write({f"{i}": torch.zeros(4, 1000) for i in range(10)})
+        assert "features cannot be kept in" in caplog.text
+        assert store.read(["0"]) == {}
+
+
+def test_two_processes_may_share_a_store(tmp_path):
+    with FeatureStore(tmp_path, "key") as first, FeatureStore(tmp_path, "key") as second:
+        first.write({"a": torch.ones(1, 3)})
+        second.write({"b": torch.zeros(1, 3)})
+        assert set(first.read(["a", "b", "c"])) == set(second.read(["a", "b", "c"])) == {"a", "b"}
 
 
 def test_another_classifier_or_a_changed_file_is_extracted_anew(photographs, tmp_path):
@@ -95,28 +178,6 @@ def test_another_classifier_or_a_changed_file_is_extracted_anew(photographs, tmp
     changed = extract_stored(tiny_classifier(), photographs, store).views
     assert not torch.equal(changed[0], first[0])
     assert torch.equal(changed[1:], first[1:])
-
-
-def test_an_own_classifier_by_import_path():
-    assert load_classifier("doubles:tiny_classifier").name == "doubles:tiny_classifier"
-    with pytest.raises(ModelError, match=r"'doubles:prepare_nothing': .* Wanted 'package.module:function'"):
-        load_classifier("doubles:prepare_nothing")
-    with pytest.raises(ModelError, match="returned LanguageModel, wanted a wordsight Classifier"):
-        load_classifier("doubles:tiny_lm")
-
-
-def test_unknown_names_are_refused_with_the_nearest():
-    with pytest.raises(ModelError, match=r"Unknown classifier 'timm:resnt50'. Did you mean 'timm:resnet50'\?"):
-        load_classifier("timm:resnt50")
-    with pytest.raises(ModelError, match=r"Unknown classifier 'resnet50'\. Wanted 'starter', 'timm:NAME'"):
-        load_classifier("resnet50")
-
-
-def test_labels_must_fit_the_head():
-    torch.manual_seed(0)
-    net = TinyNet()
-    with pytest.raises(ModelError, match="'net' has 3 classes but 2 labels came"):
-        make_classifier(net, head=net.head, transform=prepare, labels=["a", "b"], name="net")
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224"])

@@ -47,7 +47,8 @@ def classifier(
     """
     net = _unwrapped(net)
     name = name or type(net).__name__
-    module: nn.Module = net.to(device).to(memory_format=torch.channels_last).eval()  # pyright: ignore[reportCallIssue] (torch lacks the overload)
+    # channels_last: convolutions are faster; torch has no overload for it.
+    module: nn.Module = net.to(device).to(memory_format=torch.channels_last).eval()  # pyright: ignore[reportCallIssue]
     prepare = _preparation(transform, name)
     pixels = _probe(prepare).to(device, _dtype(module))
     if isinstance(head, str):

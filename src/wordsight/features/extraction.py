@@ -1,51 +1,54 @@
-"""Extraction: every picture through the classifier once, kept in a store that survives interruption."""
+"""Extraction: every image through the classifier once, kept in a store that survives interruption."""
 
 import hashlib
-import json
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 import torch
 from PIL import Image, ImageOps
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from wordsight.classifiers.classifier import Classifier
 from wordsight.errors import ImageError, WordsightError
+from wordsight.features.store import FeatureStore, content_digests
 from wordsight.images.files import read_image, to_rgb
-from wordsight.storage import read_stored, replacing
+from wordsight.images.sources import ImageLike
 from wordsight.tensors import Views
 
-ImageLike = str | Path | Image.Image
 OnImages = Callable[[int, int], None]
 """Called with the number of images done and of all."""
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """Features of the pictures that could be read: ``kept`` are their positions; ``failures`` the others, with reasons."""
+    """Features of the images that could be read.
+
+    ``kept``: their numbers, in order; ``failures``: the others, with reasons. ``digests``: SHA-256 of the content of each image
+    in ``kept``; empty where images were not read from a store.
+    """
 
     views: Views
     kept: list[int]
     failures: dict[int, str]
+    digests: list[str] = field(default_factory=list)
 
 
 def extract(
     classifier: Classifier,
-    pictures: Sequence[ImageLike],
+    images: Sequence[ImageLike | ImageError],
     *,
     mirrored: bool = False,
     batch: int = 8,
     on_images: OnImages = lambda done, total: None,
 ) -> Extracted:
-    """Features of pictures, one row of views each. With ``mirrored`` the mirror image's views follow the picture's own.
+    """Features of images, one row of views each. With ``mirrored`` the mirror image's views follow the image's own.
 
-    A picture that cannot be read, or whose features are not finite, is left out and named in ``failures``.
+    An image that cannot be read (also: an ImageError in its place), or whose features are not finite, is left out and named in
+    ``failures``.
     """
     kept: list[int] = []
     rows: list[Tensor] = []
@@ -61,7 +64,7 @@ def extract(
                 failures[i] = "its features are not finite (NaN or infinite); check the classifier's weights and input range"
 
     chunk: list[tuple[int, Tensor]] = []
-    for i, pixels in _prepared(classifier, pictures, mirrored):
+    for i, pixels in _prepared(classifier, images, mirrored):
         if isinstance(pixels, ImageError):
             failures[i] = str(pixels)
         else:
@@ -69,7 +72,7 @@ def extract(
         if len(chunk) == batch:
             run(chunk)
             chunk = []
-        on_images(i + 1, len(pictures))
+        on_images(i + 1, len(images))
     if chunk:
         run(chunk)
     views = torch.stack(rows) if rows else torch.empty(0, 1, classifier.features)
@@ -82,45 +85,57 @@ def extract_stored(
     store: Path,
     *,
     mirrored: bool = False,
-    part: int = 512,
     on_images: OnImages = lambda done, total: None,
 ) -> Extracted:
-    """Like ``extract``, kept in ``store``: a safetensors file for every ``part`` images, written as it goes.
+    """Like ``extract``, kept in the folder ``store`` (see ``store.FeatureStore``), one image at a time.
 
-    Keyed by the classifier's weights and preparation and by the files' paths, sizes and times: a second call reads, an
-    interrupted one goes on, and a changed classifier or file is extracted anew.
+    Keyed by the classifier's weights and preparation and by each image's content: a second call reads, an interrupted one goes
+    on, one more image costs one image, and identical images are extracted once. Failures are not stored, so they are tried again.
     """
-    extracted = []
-    for start in range(0, len(paths), part):
-        here = paths[start : start + part]
-        file = store / f"{_key(classifier, here, mirrored)}.safetensors"
-        found = read_stored(file, _read_part)
-        if found is None:
-            found = extract(
-                classifier,
-                here,
-                mirrored=mirrored,
-                on_images=lambda done, _, start=start: on_images(start + done, len(paths)),
-            )
-            _write_part(file, found)
-        on_images(start + len(here), len(paths))
-        extracted.append((start, found))
-    views = [found.views for _, found in extracted if found.kept]
-    return Extracted(
-        torch.cat(views) if views else torch.empty(0, 1, classifier.features),
-        [start + i for start, found in extracted for i in found.kept],
-        {start + i: reason for start, found in extracted for i, reason in found.failures.items()},
-    )
+    digests = content_digests(paths)
+    with FeatureStore(store, _key(classifier, mirrored)) as stored:
+        found = stored.read({digest for digest in digests if digest})
+        first: dict[str, int] = {}
+        for i, digest in enumerate(digests):
+            if digest is None or digest not in found:
+                first.setdefault(digest or f"unreadable {i}", i)
+        todo = list(first.values())
+        reasons: dict[str | int, str] = {}
+        for start in range(0, len(todo), _WRITE_EVERY):
+            chunk = todo[start : start + _WRITE_EVERY]
+            done = len(paths) - len(todo) + start
+
+            def on_chunk(number: int, _: int, *, done: int = done) -> None:
+                on_images(done + number, len(paths))
+
+            extracted = extract(classifier, [paths[i] for i in chunk], mirrored=mirrored, on_images=on_chunk)
+            rows = {digests[chunk[row]]: views for row, views in zip(extracted.kept, extracted.views, strict=True)}
+            fresh = {digest: views for digest, views in rows.items() if digest}
+            stored.write(fresh)
+            found |= fresh
+            reasons |= {digests[chunk[row]] or chunk[row]: reason for row, reason in extracted.failures.items()}
+    on_images(len(paths), len(paths))
+    kept = [i for i, digest in enumerate(digests) if digest is not None and digest in found]
+    failures = {i: reasons[digest or i] for i, digest in enumerate(digests) if digest is None or digest not in found}
+    in_order = [digest for i in kept if (digest := digests[i]) is not None]
+    views = torch.stack([found[digest] for digest in in_order]) if kept else torch.empty(0, 1, classifier.features)
+    return Extracted(views, kept, failures, in_order)
+
+
+#: Images that are extracted between two writes to the store.
+_WRITE_EVERY = 64
 
 
 def _prepared(
-    classifier: Classifier, pictures: Sequence[ImageLike], mirrored: bool
+    classifier: Classifier, images: Sequence[ImageLike | ImageError], mirrored: bool
 ) -> Iterator[tuple[int, Tensor | ImageError]]:
-    """Pictures as pixels, in order, decoded ahead in two threads."""
+    """Images as pixels, in order, decoded ahead in two threads."""
 
-    def prepare(picture: ImageLike) -> Tensor | ImageError:
+    def prepare(source: ImageLike | ImageError) -> Tensor | ImageError:
+        if isinstance(source, ImageError):
+            return source
         try:
-            image = open_rgb(picture)
+            image = open_rgb(source)
         except ImageError as error:
             return error
         try:
@@ -128,17 +143,17 @@ def _prepared(
             return torch.cat([own, classifier.prepare(ImageOps.mirror(image))]) if mirrored else own
         except WordsightError:
             raise
-        except Exception as error:  # the preparation may be the user's code: one picture must not end the run
+        except Exception as error:  # the preparation may be the user's code: one image must not end the run
             return ImageError(
-                f"the preparation of '{classifier.name}' failed on it ({type(error).__name__}: {error}), wanted pixels; look "
-                "at the picture's size, or at the prepare function."
+                f"the transform of '{classifier.name}' failed on it ({type(error).__name__}: {error}), wanted pixels; look "
+                "at the image's size, or at the transform."
             )
 
     with ThreadPoolExecutor(2) as pool:
         waiting: deque[Future] = deque()
         done = 0
-        for picture in pictures:
-            waiting.append(pool.submit(prepare, picture))
+        for image in images:
+            waiting.append(pool.submit(prepare, image))
             if len(waiting) > 32:
                 yield done, waiting.popleft().result()
                 done += 1
@@ -147,47 +162,32 @@ def _prepared(
             done += 1
 
 
-def open_rgb(picture: ImageLike) -> Image.Image:
-    """A picture in RGB, as the classifier's preparation gets it. Raises ImageError if it cannot be read."""
-    return _not_too_long(to_rgb(picture) if isinstance(picture, Image.Image) else read_image(picture))
+def open_rgb(source: ImageLike) -> Image.Image:
+    """An image in RGB, as the classifier's preparation gets it. Raises ImageError if it cannot be read."""
+    return _not_too_long(to_rgb(source) if isinstance(source, Image.Image) else read_image(source))
 
 
-def _not_too_long(image: Image.Image, most: int = 8) -> Image.Image:
-    """The middle of a picture that is over ``most`` times as long as wide.
+def _not_too_long(image: Image.Image, limit: int = 8) -> Image.Image:
+    """The middle of an image that is over ``limit`` times as long as wide.
 
     Classifiers enlarge the short side to a few hundred pixels and cut out the middle: a strip of 1 x 5,000 pixels would take
     gigabytes on the way to the same crop.
     """
     width, height = image.size
-    across, down = min(width, most * height), min(height, most * width)
+    across, down = min(width, limit * height), min(height, limit * width)
     if (across, down) == (width, height):
         return image
     left, upper = (width - across) // 2, (height - down) // 2
     return image.crop((left, upper, left + across, upper + down))
 
 
-def _key(classifier: Classifier, paths: Sequence[Path], mirrored: bool) -> str:
-    digest = hashlib.sha256(f"{classifier.name} {classifier.fingerprint} {mirrored}".encode())
-    digest.update(classifier.prepare(_probe()).numpy().tobytes())  # other crops of the same picture are other features
-    for path in paths:
-        known = path.stat() if path.exists() else None
-        digest.update(f"{path.resolve()} {known and (known.st_size, known.st_mtime_ns)}\n".encode())
+def _key(classifier: Classifier, mirrored: bool) -> str:
+    digest = hashlib.sha256(f"{classifier.fingerprint} {mirrored}".encode())
+    digest.update(classifier.prepare(_probe()).numpy().tobytes())  # other crops of the same image are other features
     return digest.hexdigest()[:32]
 
 
 @cache
 def _probe() -> Image.Image:
-    """A picture without symmetry, on which two preparations that differ give different pixels."""
+    """An image without symmetry, on which two preparations that differ give different pixels."""
     return Image.effect_mandelbrot((320, 260), (-2.1, -1.1, 0.7, 1.3), 40).convert("RGB")
-
-
-def _read_part(file: Path) -> Extracted:
-    with safe_open(file, "pt") as opened:
-        about = json.loads(opened.metadata()["wordsight"])
-        return Extracted(opened.get_tensor("views"), about["kept"], {int(i): r for i, r in about["failures"].items()})
-
-
-def _write_part(file: Path, part: Extracted) -> None:
-    about = json.dumps({"kept": part.kept, "failures": part.failures})
-    with replacing(file) as partial:
-        save_file({"views": part.views.contiguous()}, partial, metadata={"wordsight": about})

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 from wordsight.classifiers.classifier import Classifier
 from wordsight.errors import ModelError, WordsightError
-from wordsight.features.extraction import ImageLike, open_rgb
+from wordsight.features.extraction import open_rgb
+from wordsight.images.sources import ImageLike
 from wordsight.tensors import Features
 
 

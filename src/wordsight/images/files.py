@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from wordsight.errors import ImageError
 
@@ -23,17 +23,6 @@ MAX_PIXELS = 100_000_000
 
 #: What counts as an image in a folder, or in a glob pattern that does not end with an extension of its own.
 EXTENSIONS = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".avif"])
-
-#: EXIF orientation -> what makes the picture upright.
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 _16_TO_8_BITS = ((np.arange(1 << 16) + 128) // 257).astype(np.uint8)
 
@@ -210,23 +199,22 @@ def _rgb(image: Image.Image) -> Image.Image:
     if 0 in image.size:
         raise ImageError(f"A picture of {image.width} x {image.height} pixels came. At least 1 x 1 was wanted: leave it out.")
     image.load()  # before the EXIF is read: TIFF files are turned upright, and their EXIF changed, while they load
-    method = _UPRIGHT.get(_orientation(image))
+    image = _upright(image)
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         rgb = _grey_to_8_bits(image).convert("RGB")
     elif _is_transparent(image):
         rgb = _over_white(image)
     else:
         rgb = image.convert("RGB")
-    rgb = rgb if method is None else rgb.transpose(method)
     rgb.info = {}  # EXIF left behind would turn the picture a second time
     return rgb
 
 
-def _orientation(image: Image.Image) -> int:
+def _upright(image: Image.Image) -> Image.Image:
     try:
-        return int(image.getexif().get(0x0112, 1))
-    except Exception:  # broken EXIF says nothing about the pixels: the picture is taken as it is
-        return 1
+        return ImageOps.exif_transpose(image)
+    except Exception:  # broken EXIF says nothing about the pixels: the image is taken as it is
+        return image
 
 
 def _is_transparent(image: Image.Image) -> bool:

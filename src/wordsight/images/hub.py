@@ -12,7 +12,7 @@ import datasets
 
 from wordsight.errors import LabelError
 from wordsight.images.files import EXTENSIONS
-from wordsight.images.labelled import HUB, SPLITS, LabelledImages, no_split
+from wordsight.images.sets import HUB, SPLITS, LabelledImages, no_split
 from wordsight.storage import cache_folder, replacing
 
 logger = logging.getLogger(__name__)
@@ -42,11 +42,11 @@ class _Part:
     place: str
 
 
-def read_dataset(source: str | Path, *, split: str | None = None) -> LabelledImages:
+def read_dataset(source: object, *, split: str | None = None) -> LabelledImages:
     """Labelled images of a Hugging Face dataset.
 
-    ``source`` is a folder that ``save_to_disk`` wrote, or ``hf:owner/name`` or ``hf:owner/name:config`` for one on the Hub. The
-    images are in its one column of type Image, the labels in the column label or else in the only one of type ClassLabel; a
+    ``source`` is a dataset in memory, a folder that ``save_to_disk`` wrote, or ``hf:owner/name`` or ``hf:owner/name:config`` for
+    one on the Hub. The images are in its one column of type Image, the labels in the column label or else in the only one of type ClassLabel; a
     column group is read if there is one. The parts of a DatasetDict are the splits. One of which no row is labelled is left out
     while others are, and one alone is a split only if ``split`` asks for it, since nothing can be held out by it.
 
@@ -86,8 +86,13 @@ def read_dataset(source: str | Path, *, split: str | None = None) -> LabelledIma
     )
 
 
-def _parts(source: str | Path) -> list[_Part]:
-    loaded = _load_by_name(str(source)) if str(source).startswith(HUB) else _load_from_disk(source)
+def _parts(source: object) -> list[_Part]:
+    if isinstance(source, datasets.DatasetDict):
+        loaded, source = _by_name(source), "the dataset"
+    elif isinstance(source, datasets.Dataset):
+        loaded, source = source, "The dataset"
+    else:
+        loaded = _load_by_name(str(source)) if str(source).startswith(HUB) else _load_from_disk(str(source))
     if isinstance(loaded, datasets.Dataset):
         return [_Part(loaded.with_format(None), "image", None, str(source))]
     return [

@@ -14,7 +14,8 @@ from wordsight.audits.sets import Comparison
 from wordsight.audits.statistics import Estimate
 from wordsight.errors import ImageError
 from wordsight.explain import Explanation, Explanations
-from wordsight.features.extraction import ImageLike, open_rgb
+from wordsight.features.extraction import open_rgb
+from wordsight.images.sources import ImageLike
 from wordsight.mitigation.result import Mitigation
 
 _SIDE = 220

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wordsight.errors import WordsightError
-from wordsight.features.extraction import ImageLike
 from wordsight.features.maps import HeatMap, locate
+from wordsight.images.sources import ImageLike
 from wordsight.language.content import content_words
 from wordsight.models import Models
 from wordsight.sentences.sampler import Sampled
