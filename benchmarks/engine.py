@@ -34,8 +34,8 @@ from wordsight.language.model import LanguageModel
 from wordsight.language.starter import starter_language_model
 from wordsight.runtime import native_dtype, tune_memory
 from wordsight.sentences.estimates import WordRate
-from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.sampler import sample
+from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.tree import Step, grow
 
 EXACT = Sampling(mode="exact")
@@ -46,7 +46,7 @@ PHOTOGRAPHS = (data.chelsea, data.coffee, data.rocket, data.astronaut, lambda: l
 
 def prefixes() -> torch.Tensor:
     """The starter's prefixes of the photographs."""
-    explainer = Explainer.starter()
+    explainer = Explainer()
     pictures = [Image.fromarray(load()) for load in PHOTOGRAPHS]
     with torch.inference_mode():
         return explainer.translator(extract(explainer.classifier, pictures).views.mean(1))
@@ -75,7 +75,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 def ours(lm: LanguageModel, prefix: torch.Tensor, sentences: int, sampling: Sampling, seed: int = 0) -> dict[str, float]:
     """Word rates."""
-    (found,) = sample(lm, prefix[None], sentences=sentences, sampling=sampling, seeds=[seed])
+    (found,) = sample(lm, prefix[None], replace(sampling, sentences=sentences), seeds=[seed])
     return {word: rate.rate for word, rate in found.rates.words.items()}
 
 
@@ -270,7 +270,7 @@ def main() -> None:
     precision_seconds = [
         {
             "precision": p,
-            "seconds": seconds(lambda p=p: sample(lm, prefix[1:2], sentences=100, precision=p, seeds=[0])),
+            "seconds": seconds(lambda p=p: sample(lm, prefix[1:2], Sampling(sentences=100, precision=p), seeds=[0])),
         }
         for p in ((0.05, 0.03) if options.quick else (0.05, 0.03, 0.02, 0.01))
     ]

@@ -50,7 +50,7 @@ def main() -> None:
         first = process(photograph, {"WORDSIGHT_CACHE": f"{folder}/cache"})
         process(photograph, {})
         cold = [process(photograph, {}) for _ in range(options.runs)]
-    explainer = Explainer.starter()
+    explainer = Explainer()
     loaders = (data.chelsea, data.coffee, data.rocket, data.astronaut, lambda: load_sample_image("china.jpg"))
     pictures = [Image.fromarray(load()) for load in loaders]
     explainer.explain(pictures[0])

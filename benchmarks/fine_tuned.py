@@ -25,7 +25,6 @@ from shortcut_tasks import TASKS, Task
 from shortcuts import HARM, accuracies, judged_findings
 from starter_data import lines
 from wordsight.audits.findings import Limits
-from wordsight.audits.run import audit_images
 from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.head import with_head
 from wordsight.classifiers.starter import CROPS, starter_model
@@ -80,7 +79,7 @@ def audited(explainer: Explainer, of: Photographs, parts: Split, task: Task, sen
     for kind in ("balanced", "biased"):
         rows, label, _ = labels_of(getattr(parts, kind))
         images = LabelledImages([of.files[row] for row in rows], [(task.a, task.b)[int(c)] for c in label])
-        audit = audit_images(images, explainer, sentences=sentences, limits=Limits())
+        audit = audit(explainer, images, sampling=Sampling(sentences=sentences), limits=Limits())
         told[kind] = {"images": len(rows)} | judged_findings(audit.findings, task)
     return told
 
@@ -94,7 +93,7 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=24)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/fine_tuned.json"))
     options = parser.parse_args()
-    task, starter, started = TASKS[options.task], Explainer.starter(), time.time()
+    task, starter, started = TASKS[options.task], Explainer(), time.time()
     of = photographs(options.shared, starter)
     flickr = options.shared / "flickr8k"
     told: dict = {"machine": f"{platform.machine()}, 2 threads", "task": task.name, "unlabelled": options.unlabelled}
@@ -115,7 +114,7 @@ def main() -> None:
             "head": tested(own.classifier, of, parts.test) | audited(own, of, parts, task, options.sentences),
             "fine_tuned": tested(tuned, of, parts.test)
             | {"transfer_r2": round(moved.r2, 4)}
-            | audited(Explainer(tuned, starter.lm, *load_translator(file)), of, parts, task, options.sentences),
+            | audited(Explainer(tuned, lm=starter.lm, translator=load_translator(file)), of, parts, task, options.sentences),
         }
         print(json.dumps(told[str(agreement)], indent=1), flush=True)
     for name in ("head", "fine_tuned"):

@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--composites", type=int, default=60)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/heat_maps.json"))
     options = parser.parse_args()
-    explainer, draw = Explainer.starter(), random.Random(0)
+    explainer, draw = Explainer(), random.Random(0)
     photographs = [(path, c) for path, c in imagenet_sample(options.shared) if held_out_class(c)]
     objects, grad_cam, behind, paired = [], [], [], []
     for _ in tqdm(range(options.composites)):
@@ -78,7 +78,7 @@ def main() -> None:
         corner = draw.choice(CORNERS)
         picture = square(back_path, SIDE)
         picture.paste(square(object_path, SIDE // 2), (round(corner[0] * SIDE), round(corner[1] * SIDE)))
-        (observed,) = explainer.explain(picture, sentences=64)
+        (observed,) = explainer.explain(picture, Sampling(sentences=64))
         nouns = {number: {lemma(noun) for noun in imagenet_classes()[number].nouns} for number in (c, other)}
         of_object = map_of(explainer, picture, observed, nouns[c] - nouns[other])
         of_back = map_of(explainer, picture, observed, nouns[other] - nouns[c])

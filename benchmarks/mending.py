@@ -40,7 +40,9 @@ def data_of(one: Trained, of: Photographs) -> LabelledImages:
 
 def mitigation(one: Trained, of: Photographs, explainer: Explainer, method: str, sentences: int) -> dict[str, float] | str:
     """Worst group and mean over groups after mending; or why it could not be done."""
-    own = Explainer(with_head(explainer.classifier, one.head), explainer.lm, explainer.translator, explainer.card)
+    own = Explainer(
+        with_head(explainer.classifier, one.head), lm=explainer.lm, translator=(explainer.translator, explainer.card)
+    )
     target = Target(one.task.a, one.task.x)
     with TemporaryDirectory() as folder:
         try:
@@ -77,7 +79,7 @@ def main() -> None:
     methods = options.methods.split(",")
     if unknown := set(methods) - set(METHODS):
         parser.error(f"unknown methods: {', '.join(sorted(unknown))}; wanted some of {', '.join(METHODS)}")
-    explainer = Explainer.starter()
+    explainer = Explainer()
     of = photographs(options.shared, explainer)
     heads = [t for task in TASKS for seed in range(options.seeds) for t in train_heads(task, seed, of, explainer) if t.to_mend]
     told: dict = {"machine": f"{platform.machine()}, 2 threads", "translator": explainer.fingerprint[:12]}

@@ -23,8 +23,8 @@ import torch
 from PIL import Image, ImageDraw, ImageOps
 
 from wordsight.audits.explained import Explained, explained
+from wordsight.audits.focus import Focus
 from wordsight.audits.observations import rate_matrix
-from wordsight.audits.focus import Focus, focus_of
 from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.head import Head
 from wordsight.explain import Explainer
@@ -93,7 +93,9 @@ class Photographs:
 
     def describe(self, z: Features) -> list[Sampled]:
         store = cache_folder() / "sentences"
-        return sample_stored(self.explainer.lm, self.explainer.prefix(z), store, sentences=SENTENCES, seeds=range(len(z)))
+        return sample_stored(
+            self.explainer.lm, self.explainer.prefix(z), store, Sampling(sentences=SENTENCES), seeds=range(len(z))
+        )
 
     def planted_everywhere(self, kind: str, plant: Plant | None, planted: int | None) -> dict[str, Any]:
         """One class with something on all its photographs."""
@@ -154,7 +156,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=40, help="of each class")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/planted.json"))
     options = parser.parse_args()
-    explainer = Explainer.starter()
+    explainer = Explainer()
     of = Photographs(explainer, sorted((options.shared / "imagenette").glob("n*")), options.images)
     records = []
     for kind, plant in (("nothing", None), ("stamp", stamp), ("frame", frame)):

@@ -31,11 +31,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/precision.json"))
     options = parser.parse_args()
     pictures = [Image.fromarray(d()) for d in (data.chelsea, data.coffee, data.rocket, data.astronaut)]
-    explainer = Explainer.starter()
+    explainer = Explainer()
     found = {}
     for name, dtype, seed in (("bf16", torch.bfloat16, 0), ("f32", torch.float32, 0), ("bf16 again", torch.bfloat16, 1)):
         explainer.lm = starter_language_model(dtype=dtype)
-        found[name] = [e.words for e in explainer.explain(pictures, sentences=options.sentences, seed=seed)]
+        found[name] = [e.words for e in explainer.explain(pictures, Sampling(sentences=options.sentences, seed=seed))]
     figures = {
         "sentences": options.sentences,
         "bf16_against_f32_same_seed": float(

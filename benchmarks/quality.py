@@ -35,7 +35,7 @@ def explain_all(explainer: Explainer, paths: list[Path], sentences: int, target:
     done = {e["image"]: e for e in map(json.loads, target.read_text().splitlines())} if target.exists() else {}
     todo = [p for p in paths if p.name not in done]
     with target.open("a") as file:
-        for result in tqdm(explainer.explain_each(todo, sentences=sentences), total=len(todo), mininterval=10):
+        for result in tqdm(explainer.explain_each(todo, Sampling(sentences=sentences)), total=len(todo), mininterval=10):
             assert isinstance(result, Explanation), result
             file.write(result.to_json() + "\n")
             file.flush()
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/quality.json"))
     options = parser.parse_args()
     shared, started = options.shared, time.time()
-    explainer = Explainer.load(translator=options.translator)
+    explainer = Explainer(translator=options.translator)
     flickr = shared / "flickr8k"
     train, dev = lines(flickr / "train.txt"), lines(flickr / "dev.txt")[: options.photographs]
     labels = {path.name: index for path, index in imagenet_sample(shared)}

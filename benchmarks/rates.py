@@ -18,8 +18,8 @@ import numpy as np
 from engine import prefixes, rates_of, share_of_independent
 from wordsight.language.starter import starter_language_model
 from wordsight.runtime import native_dtype, tune_memory
-from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.sampler import sample
+from wordsight.sentences.sampling import Sampling
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     above, errors, variances = [], [], []
     for prefix in prefixes():
         each = prefix[None].expand(2 * options.runs, -1, -1)
-        found = sample(lm, each, sentences=options.sentences, sampling=Sampling(), seeds=range(2 * options.runs))
+        found = sample(lm, each, Sampling(sentences=options.sentences), seeds=range(2 * options.runs))
         runs, others = ([one.rates.words for one in found[half::2]] for half in (0, 1))
         for word in set().union(*others):
             rates = np.array(rates_of(word, runs))

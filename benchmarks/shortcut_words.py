@@ -35,7 +35,7 @@ class Words:
                 explainer.lm,
                 explainer.prefix(of.z[needed]),
                 cache_folder() / "sentences",
-                sentences=sentences,
+                Sampling(sentences=sentences),
                 seeds=[image_seed(0, of.files[row].name) for row in needed],
                 on_images=lambda done, total: print(f"\rsentences {done}/{total}", end="", flush=True),
             )
@@ -78,7 +78,9 @@ class Words:
 
     def _said(self, head: Head, here: np.ndarray, label: torch.Tensor) -> tuple[Explainer, Observations]:
         explainer = self.explainer
-        own = Explainer(with_head(explainer.classifier, head), explainer.lm, explainer.translator, explainer.card)
+        own = Explainer(
+            with_head(explainer.classifier, head), lm=explainer.lm, translator=(explainer.translator, explainer.card)
+        )
         paths = [self.of.files[i] for i in here]
         images = LabelledImages(paths, [head.labels[int(c)] for c in label])
         sampled = [self.sampled[row] for row in here.tolist()]

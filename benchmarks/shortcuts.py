@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/shortcuts.json"))
     options = parser.parse_args()
     names_of_sources = options.sources.split(",")
-    explainer = Explainer.starter()
+    explainer = Explainer()
     of = photographs(options.shared, explainer)
     trained = [t for task in TASKS for seed in range(options.seeds) for t in train_heads(task, seed, of, explainer)]
     audited = [t for t in trained if t.to_audit]

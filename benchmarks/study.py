@@ -19,7 +19,6 @@ from matplotlib.figure import Figure
 from starter_data import held_out_class
 from wordsight.audits.findings import ClassWord
 from wordsight.audits.result import Audit
-from wordsight.audits.run import audit_images
 from wordsight.audits.statistics import Estimate
 from wordsight.classifiers.imagenet import imagenet_classes
 from wordsight.explain import Explainer
@@ -115,8 +114,8 @@ def main() -> None:
     rows = [
         i for label in sorted(set(images.labels)) for i in np.flatnonzero(np.array(images.labels) == label)[: options.images]
     ]
-    explainer = Explainer.starter()
-    audit = audit_images(images.take(rows), explainer)
+    explainer = Explainer()
+    audit = audit(explainer, images.take(rows))
     classes = by_class(audit)
     told = {
         "machine": f"{platform.machine()}, 2 threads",

@@ -66,7 +66,7 @@ def main() -> None:
     runs.mkdir(parents=True, exist_ok=True)
     train, dev = lines(flickr / "train.txt")[: options.images], lines(flickr / "dev.txt")
     chosen_by, measured = dev[:CHOSEN_BY], dev[CHOSEN_BY:][: options.photographs]
-    starter, new = Explainer.starter(), lite1()
+    starter, new = Explainer(), lite1()
     files = [flickr / "images" / name for name in train]
     told: dict = {"machine": f"{platform.machine()}, 2 threads", "classifier": new.name, "images": len(train)}
 
@@ -94,7 +94,7 @@ def main() -> None:
         print(json.dumps({name: told[name]}), flush=True)
 
     measure("starter", starter)
-    measure("transfer", Explainer(new, starter.lm, *load_translator(out)))
+    measure("transfer", Explainer(new, lm=starter.lm, translator=load_translator(out)))
     plans = {
         "trained": {"settings": Settings(epochs=options.epochs)},
         "fine_tuned": {"start": out, "settings": Settings(epochs=1, learning_rate=3.5e-4)},
@@ -112,7 +112,7 @@ def main() -> None:
                 train_translator(source, new, starter.lm, target, dev=chosen_by, on_progress=on_progress, **plan)
                 (runs / f"{name}.seconds").write_text(str(round(time.monotonic() - started)))
         told[name] = {"seconds": int((runs / f"{name}.seconds").read_text()), "epochs": plan["settings"].epochs}
-        measure(name, Explainer(new, starter.lm, *load_translator(target)))
+        measure(name, Explainer(new, lm=starter.lm, translator=load_translator(target)))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from wordsight.sentences.sampling import Sampling
 @pytest.fixture
 def explainer(cache):
     classifier, lm = tiny_classifier(), tiny_lm(sharpness=2.0)
-    return Explainer(classifier, lm, *tiny_translator(classifier, lm))
+    return Explainer(classifier, lm=lm, translator=tiny_translator(classifier, lm))
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def photographs(tmp_path):
 
 
 def test_rates_are_shares_of_the_sentences_with_intervals_and_lift(explainer, photographs):
-    (result,) = explainer.explain(photographs[0], sentences=200)
+    (result,) = explainer.explain(photographs[0], Sampling(sentences=200))
     assert result.image == "a.png"
     assert result.sentences == 200
     assert [p.probability for p in result.prediction] == sorted((p.probability for p in result.prediction), reverse=True)
@@ -38,7 +38,7 @@ def test_rates_are_shares_of_the_sentences_with_intervals_and_lift(explainer, ph
 
 
 def test_json_is_one_line_that_says_everything(explainer, photographs):
-    (result,) = explainer.explain(photographs[0], sentences=50, seed=3)
+    (result,) = explainer.explain(photographs[0], Sampling(sentences=50, seed=3))
     line = result.to_json()
     assert "\n" not in line
     found = json.loads(line)
@@ -49,44 +49,44 @@ def test_json_is_one_line_that_says_everything(explainer, photographs):
 
 
 def test_a_table_for_pandas(explainer, photographs):
-    (result,) = explainer.explain(photographs[0], sentences=50)
+    (result,) = explainer.explain(photographs[0], Sampling(sentences=50))
     frame = result.to_dataframe()
     assert list(frame.columns) == ["word", "count", "rate", "low", "high", "lift", "lift_z"]
     assert list(frame["word"]) == list(result.words)
 
 
 def test_the_same_seed_says_the_same_whatever_the_company(explainer, photographs):
-    together = explainer.explain(photographs, sentences=40, seed=1)
-    alone = explainer.explain(photographs[1], sentences=40, seed=1)
+    together = explainer.explain(photographs, Sampling(sentences=40, seed=1))
+    alone = explainer.explain(photographs[1], Sampling(sentences=40, seed=1))
     assert alone[0].words == pytest.approx(together[1].words, abs=1e-6)
-    assert explainer.explain(photographs[1], sentences=40, seed=2)[0].words != alone[0].words
+    assert explainer.explain(photographs[1], Sampling(sentences=40, seed=2))[0].words != alone[0].words
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_goes_on(explainer, photographs):
     photographs[1].write_bytes(b"")
-    results = explainer.explain(photographs, sentences=10)
+    results = explainer.explain(photographs, Sampling(sentences=10))
     assert [r.image for r in results] == ["a.png", "c.png"]
     assert [f.image for f in results.failures] == ["b.png"]
     assert "b.png" in results.failures[0].reason
 
 
 def test_precision_is_reached(explainer, photographs):
-    (result,) = explainer.explain(photographs[0], sentences=40, precision=0.03)
+    (result,) = explainer.explain(photographs[0], Sampling(sentences=40, precision=0.03))
     assert result.sentences > 40
     assert max(s.high - s.low for s in result.table if s.count) <= 0.06
 
 
 def test_pictures_in_memory(explainer):
-    (result,) = explainer.explain(Image.new("RGB", (5, 5), "red"), sentences=10)
+    (result,) = explainer.explain(Image.new("RGB", (5, 5), "red"), Sampling(sentences=10))
     assert result.image == "image 0"
     assert result.plot().axes
 
 
 def test_the_reference_is_sampled_once(explainer, photographs, cache):
-    explainer.explain(photographs[0], sentences=10)
-    (file,) = (cache / "reference").iterdir()
+    explainer.explain(photographs[0], Sampling(sentences=10))
+    (file,) = (cache / "baseline").iterdir()
     before = file.stat().st_mtime_ns
-    explainer.explain(photographs[1], sentences=10)
+    explainer.explain(photographs[1], Sampling(sentences=10))
     assert file.stat().st_mtime_ns == before
-    explainer.explain(photographs[1], sentences=10, sampling=Sampling(top_p=0.5))
-    assert len(list((cache / "reference").iterdir())) == 2
+    explainer.explain(photographs[1], Sampling(sentences=10, top_p=0.5))
+    assert len(list((cache / "baseline").iterdir())) == 2

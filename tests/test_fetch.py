@@ -57,7 +57,7 @@ def test_the_wanted_file_is_fetched_once_with_progress(index, wheel_bytes):
     reports = []
     path = fetch_member(wheel(wheel_bytes), on_bytes=lambda *report: reports.append(report))
     assert path.read_bytes() == CONTENT
-    assert reports[-1] == ("pkg-1.whl", len(wheel_bytes), len(wheel_bytes))
+    assert reports[-1] == ("fetching pkg-1.whl", len(wheel_bytes), len(wheel_bytes))
     assert fetch_member(wheel(wheel_bytes)) == path
     assert index == ["/pkg/", "/files/pkg-1.whl"]
     assert sorted(p.name for p in path.parent.iterdir()) == [".lock", "model.bin"]  # no wheel, nothing partial

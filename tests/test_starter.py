@@ -12,6 +12,7 @@ from wordsight import starter
 from wordsight.errors import DownloadError
 from wordsight.explain import Explainer
 from wordsight.language.starter import starter_language_model
+from wordsight.sentences.sampling import Sampling
 from wordsight.storage import cache_folder
 
 pytestmark = pytest.mark.starter
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.starter
 @pytest.fixture(scope="module")
 def explainer():
     try:
-        return Explainer.starter()
+        return Explainer()
     except DownloadError as error:
         pytest.skip(f"the starter's weights are neither in the cache nor reachable: {error}")
 
@@ -39,7 +40,7 @@ def photographs():
 
 @pytest.fixture(scope="module")
 def explained(explainer, photographs):
-    return dict(zip(photographs, explainer.explain(list(photographs.values()), sentences=150, seed=0), strict=True))
+    return dict(zip(photographs, explainer.explain(list(photographs.values()), Sampling(sentences=150, seed=0)), strict=True))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wordsight.audits.compare import compare, right_against_wrong
+from wordsight.audits.compare import compare_words, right_against_wrong
 from wordsight.audits.findings import ClassWord
 from wordsight.audits.result import Audit, AuditedImage
 from wordsight.audits.statistics import Estimate
@@ -15,7 +15,7 @@ def test_by_hand():
     # Here 0.2, 0.4, 0.6 (mean 0.4, variance 0.04); elsewhere 0.1, 0.1, 0.3, 0.3 (mean 0.2, variance 0.04/3).
     rates = np.array([0.2, 0.4, 0.6, 0.1, 0.1, 0.3, 0.3])[:, None]
     here = np.array([True] * 3 + [False] * 4)
-    (one,) = compare(["water"], rates, here)
+    (one,) = compare_words(["water"], rates, here)
     assert (one.word, one.here, one.elsewhere) == ("water", pytest.approx(0.4), pytest.approx(0.2))
     # Errors squared 1/75 and 1/300, together 1/60: the error is 0.12910. Degrees of freedom
     # (1/60)^2 / ((1/75)^2 / 2 + (1/300)^2 / 3) = 3, for which Student's quantile is 3.18245.
@@ -33,7 +33,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says():
     here = np.arange(28) < 8
     spread = np.where(here, 0.15, 0.05)[:, None]  # unequal spreads and sizes are what Welch's interval is for
     rates = 0.4 + 0.1 * here[:, None] + spread * random.normal(size=(28, 2000))
-    found = compare([str(i) for i in range(2000)], rates, here)
+    found = compare_words([str(i) for i in range(2000)], rates, here)
     assert np.mean([one.difference.low <= 0.1 <= one.difference.high for one in found]) == pytest.approx(0.95, abs=0.012)
 
 
@@ -44,7 +44,7 @@ def test_benjamini_hochberg_over_the_words():
     rates = random.random((60, 200))
     rates[here, 17] += 0.6
     rates[:, 3] = 0.25
-    found = compare([f"w{i}" for i in range(200)], rates, here)
+    found = compare_words([f"w{i}" for i in range(200)], rates, here)
     assert found[0].word == "w17"
     assert found[0].q < 0.001
     assert sum(one.q <= 0.05 for one in found) <= 3
@@ -56,7 +56,7 @@ def test_benjamini_hochberg_over_the_words():
 
 def test_two_images_on_each_side():
     with pytest.raises(ValueError, match="1 images here and 2 elsewhere came, wanted at least two of each"):
-        compare(["a"], np.zeros((3, 1)), np.array([True, False, False]))
+        compare_words(["a"], np.zeros((3, 1)), np.array([True, False, False]))
 
 
 def test_right_against_wrong_of_all_and_of_each_class():
@@ -68,7 +68,7 @@ def test_right_against_wrong_of_all_and_of_each_class():
     images += [image(i, "hen", "hen") for i in range(5, 9)] + [image(9, "hen", "duck", water=0.5)]
     one = Estimate(0.5, 0.4, 0.6)
     words = [ClassWord("duck", "water", 3, one, 0, one, None, None, None, 0, "none")]
-    found = right_against_wrong(Audit(["hen", "duck", "ox"], images, words, [], {}), least=2)
+    found = right_against_wrong(Audit(["hen", "duck", "ox"], images, words, [], {}), min_images=2)
     assert [(side.label, side.right, side.wrong) for side in found] == [(None, 7, 3), ("duck", 3, 2)]
     assert found[1].words[0].difference.value == pytest.approx(0.7)
     assert found[0].words[0].difference.value == pytest.approx(3 * 0.8 / 7 - 0.7 / 3)

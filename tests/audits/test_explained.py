@@ -111,7 +111,7 @@ def test_nothing_to_explain():
 def test_little_explained_on_the_whole_is_said():
     shares = [Explained(label, Estimate(value, 0, 1), False) for label, value in (("a", 0.2), ("b", 0.342), ("c", 0.9))]
     assert little_explained(shares) == (
-        "The words explain only 34% of the differences in the score of the middle class: much of what decides has no word "
-        "here, and that there is no finding says little."
+        "The words explain only 34% of the differences in the logit of the median class: much of what decides has no word "
+        "here, so the absence of findings says little."
     )
     assert little_explained(shares[2:]) == little_explained([]) == ""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wordsight.audits.focus import agreement
+from wordsight.audits.focus import agreement, focus_of
 
 
 def test_agreement_by_hand():

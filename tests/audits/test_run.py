@@ -11,14 +11,13 @@ import torch
 from PIL import Image
 
 from doubles import TinyNet, prepare, tiny_classifier, tiny_lm, tiny_translator
-from wordsight import audits, class_maps
 from wordsight.audits.compare import rates_of, usual_words
 from wordsight.audits.explained import explained
 from wordsight.audits.findings import Evidence, Limits
 from wordsight.audits.observations import Observations, own_names, rate_matrix
 from wordsight.audits.result import read_images
-from wordsight.audits.run import audit_images, write_audit
-from wordsight.audits.use import Uses, gradients_at, most_telling, some_of
+from wordsight.audits.run import audit
+from wordsight.audits.use import Uses, draw_images, gradients_at, most_informative
 from wordsight.classifiers.coarse import NINE, OTHER, fitting
 from wordsight.classifiers.head import with_head
 from wordsight.classifiers.imagenet import label_numbers
@@ -29,7 +28,8 @@ from wordsight.features.heads import fit_head
 from wordsight.images.labelled import LabelledImages
 from wordsight.sentences.estimates import WordRate, WordRates
 from wordsight.sentences.sampler import Sampled
-from wordsight.words.gradients import logit_gradients
+from wordsight.sentences.sampling import Sampling
+from wordsight.features.maps import logit_gradients
 
 
 @pytest.fixture
@@ -52,40 +52,40 @@ def setting(tmp_path, cache):
     images = LabelledImages([*paths, tmp_path / "broken.png"], [*labels, "red"], groups=["day"] * 25)
     translator, card = tiny_translator(classifier, lm)
     translator.to_prefix.weight.data *= 100  # features are small and alike here, sentences should not be
-    return images, Explainer(classifier, lm, translator, card)
+    return images, Explainer(classifier, lm=lm, translator=(translator, card))
 
 
 def test_an_audit_looks_at_every_readable_image(setting):
     images, explainer = setting
-    audit = audit_images(images, explainer, sentences=10, limits=Limits(images=2))
-    assert len(audit.images) == 24
-    assert [Path(name).name for name in audit.failures] == ["broken.png"]
-    first = audit.images[0]
+    result = audit(explainer, images, sampling=Sampling(sentences=10), limits=Limits(images=2))
+    assert len(result.images) == 24
+    assert [Path(name).name for name in result.failures] == ["broken.png"]
+    first = result.images[0]
     assert (first.image, first.label, first.group) == ("0.png", "green", "day")
     logits = explainer.classifier.logits(explainer.classifier.features_of(prepare(Image.open(images.paths[0]))[None])[0])
     assert first.predicted == explainer.classifier.labels[int(logits.argmax())]
     assert first.probability == pytest.approx(float(logits.softmax(1).max()), abs=1e-3)
-    assert audit.accuracy == sum(i.label == i.predicted for i in audit.images) / 24
-    assert {word.label for word in audit.words} <= {"red", "green", "blue"}
-    assert not any(word.word == "red" and word.label == "red" and word.verdict != "class" for word in audit.words)
-    frame = audit.to_dataframe()
-    assert len(frame) == len(audit.words)
+    assert result.accuracy == sum(i.label == i.predicted for i in result.images) / 24
+    assert {word.label for word in result.words} <= {"red", "green", "blue"}
+    assert not any(word.word == "red" and word.label == "red" and word.verdict != "class" for word in result.words)
+    frame = result.to_dataframe()
+    assert len(frame) == len(result.words)
 
 
 def test_how_much_the_words_explain_of_each_class(setting):
     images, explainer = setting
-    audit = audit_images(images, explainer, sentences=10, limits=Limits(images=2))
+    result = audit(explainer, images, sampling=Sampling(sentences=10), limits=Limits(images=2))
     z = torch.stack(
         [explainer.classifier.features_of(prepare(Image.open(path))[None])[0].mean(0) for path in images.paths[:24]]
     )
     scores = explainer.classifier.logits(z).double().numpy()
     scores -= scores.mean(1, keepdims=True)
-    words = usual_words([image.words for image in audit.images], least=2)
-    rates = rates_of([image.words for image in audit.images], words)
+    words = usual_words([image.words for image in result.images], min_images=2)
+    rates = rates_of([image.words for image in result.images], words)
     predicted = np.bincount(scores.argmax(1), minlength=3)
     expected = {one.label: one.share for one in explained(rates, scores, explainer.classifier.labels, predicted)}
-    told = json.loads(audit.to_json())["explained"]
-    assert {one["label"] for one in told} == {word.label for word in audit.words}
+    told = json.loads(result.to_json())["explained"]
+    assert {one["label"] for one in told} == {word.label for word in result.words}
     for one in told:
         share = expected[one["label"]]
         assert [one["share"], one["share_low"], one["share_high"]] == pytest.approx(
@@ -108,19 +108,21 @@ def test_places_are_looked_at_once(setting, monkeypatch, tmp_path):
             heat[y : y + 2, x : x + 2] = 1.0
         return heat
 
-    explainer.classifier = dataclasses.replace(explainer.classifier, locate=lambda pixels, direction: pixels)
-    monkeypatch.setattr(class_maps, "locate", located)
-    monkeypatch.setattr(audits, "_heat_maps", lambda *_args, **_options: {})
-    audit = audit_images(images, explainer, sentences=10, limits=Limits(images=2))
-    found = {place.label: place for place in audit.focus}
-    assert set(found) == {word.label for word in audit.words}
+    explainer.models = dataclasses.replace(
+        explainer.models, classifier=dataclasses.replace(explainer.classifier, locate=lambda pixels, direction: pixels)
+    )
+    monkeypatch.setattr("wordsight.audits.focus.locate", located)
+    monkeypatch.setattr("wordsight.audits.run._heat_maps", lambda *_args, **_options: {})
+    result = audit(explainer, images, sampling=Sampling(sentences=10), limits=Limits(images=2))
+    found = {place.label: place for place in result.focus}
+    assert set(found) == {word.label for word in result.words}
     assert found["red"].agreement.value > 0.5 > found["green"].agreement.value
     assert found["red"].remarkable
     assert not found["green"].remarkable
-    told = json.loads(audit.to_json())["focus"]
+    told = json.loads(result.to_json())["focus"]
     assert [one["remarkable"] for one in told if one["label"] == "red"] == [True]
     asked.clear()
-    assert audit_images(images, explainer, sentences=10, limits=Limits(images=2)).focus == audit.focus
+    assert audit(explainer, images, sampling=Sampling(sentences=10), limits=Limits(images=2)).focus == result.focus
     assert asked == []
 
 
@@ -130,33 +132,35 @@ def test_a_picture_that_is_gone_leaves_the_findings_without_places(setting, monk
     def gone(*_args, **_options):
         raise FileNotFoundError("0.png")
 
-    explainer.classifier = dataclasses.replace(explainer.classifier, locate=lambda pixels, direction: pixels)
-    monkeypatch.setattr(class_maps, "locate", gone)
-    monkeypatch.setattr(audits, "_heat_maps", lambda *_args, **_options: {})
-    assert audit_images(images, explainer, sentences=10, limits=Limits(images=2)).focus == []
-    assert "Whether 'red' is decided at one place is not known: 0.png" in caplog.text
+    explainer.models = dataclasses.replace(
+        explainer.models, classifier=dataclasses.replace(explainer.classifier, locate=lambda pixels, direction: pixels)
+    )
+    monkeypatch.setattr("wordsight.audits.focus.locate", gone)
+    monkeypatch.setattr("wordsight.audits.run._heat_maps", lambda *_args, **_options: {})
+    assert audit(explainer, images, sampling=Sampling(sentences=10), limits=Limits(images=2)).focus == []
+    assert "Whether 'red' is decided at one position is not known: 0.png" in caplog.text
 
 
 def test_a_second_audit_samples_and_differentiates_nothing(setting, monkeypatch):
     images, explainer = setting
     limits = Limits(images=2, false_discovery=1.0)
-    first = audit_images(images, explainer, sentences=10, limits=limits)
+    first = audit(explainer, images, sampling=Sampling(sentences=10), limits=limits)
     monkeypatch.setattr("wordsight.sentences.store.sample", None)
     monkeypatch.setattr("wordsight.words.gradients.sentence_gradients", None)
-    second = audit_images(images, explainer, sentences=10, limits=limits)
+    second = audit(explainer, images, sampling=Sampling(sentences=10), limits=limits)
     assert second.words == first.words
     assert second.images == first.images
 
 
 def test_what_is_written_can_be_read(setting, tmp_path):
     images, explainer = setting
-    audit = audit_images(images, explainer, sentences=10, limits=Limits(images=2))
-    files = write_audit(audit, tmp_path / "out")
+    result = audit(explainer, images, sampling=Sampling(sentences=10), limits=Limits(images=2))
+    files = result.save(tmp_path / "out")
     assert [f.name for f in files] == ["findings.json", "words.csv", "images.jsonl", "report.html"]
     told = json.loads(files[0].read_text())
     assert told["images"] == 24
-    assert told["settings"]["sentences"] == 10
-    assert read_images(tmp_path / "out") == audit.images
+    assert told["settings"]["sampling"]["sentences"] == 10
+    assert read_images(tmp_path / "out") == result.images
     assert files[3].read_text().startswith("<!doctype html>")
 
 
@@ -198,8 +202,10 @@ def test_a_head_that_is_not_linear_is_audited_too(setting):
     lm = tiny_lm()
     translator, card = tiny_translator(odd, lm)
     translator.to_prefix.weight.data *= 100
-    audit = audit_images(images, Explainer(odd, lm, translator, card), sentences=10, limits=Limits(images=2))
-    assert len(audit.images) == 24
+    result = audit(
+        Explainer(odd, lm=lm, translator=(translator, card)), images, sampling=Sampling(sentences=10), limits=Limits(images=2)
+    )
+    assert len(result.images) == 24
 
 
 def test_files_of_one_name_are_told_apart(tmp_path):
@@ -210,22 +216,25 @@ def test_files_of_one_name_are_told_apart(tmp_path):
 def test_nothing_to_compare_is_an_error_and_no_clean_bill(setting):
     images, explainer = setting
     one = images.take([i for i, label in enumerate(images.labels) if label == "red"])
-    with pytest.raises(LabelError, match=r"There is nothing to compare: 12 images of 1 labels are predicted"):
-        audit_images(one, explainer, sentences=10)
+    with pytest.raises(LabelError, match=r"There is nothing to compare: the 12 images have 1 labels and"):
+        audit(explainer, one, sampling=Sampling(sentences=10))
 
 
 def test_classes_of_one_name_are_refused(setting):
     images, explainer = setting
-    explainer.classifier = type(explainer.classifier)(**{**vars(explainer.classifier), "labels": ("red", "green", "red")})
-    with pytest.raises(LabelError, match="'tiny' has several classes predicted 'red', wanted a name of its own for each"):
-        audit_images(images, explainer, sentences=10)
+    explainer.models = dataclasses.replace(
+        explainer.models,
+        classifier=type(explainer.classifier)(**{**vars(explainer.classifier), "labels": ("red", "green", "red")}),
+    )
+    with pytest.raises(LabelError, match="'tiny' has several classes called 'red', wanted a name of its own for each"):
+        audit(explainer, images, sampling=Sampling(sentences=10))
 
 
 def test_the_rate_matrix_keeps_words_that_enough_images_say():
     def said(**rates: float) -> Sampled:
         return Sampled(Counter(), WordRates({w: WordRate(1, r, 0.0, 1.0) for w, r in rates.items()}, 10))
 
-    vocabulary, rates = rate_matrix([said(dog=0.5, cat=0.05), said(dog=0.1, cat=0.9), said(cat=0.2)], least=2)
+    vocabulary, rates = rate_matrix([said(dog=0.5, cat=0.05), said(dog=0.1, cat=0.9), said(cat=0.2)], min_images=2)
     assert vocabulary == ("cat", "dog")
     assert rates.tolist() == [pytest.approx(row) for row in ([0.05, 0.5], [0.9, 0.1], [0.2, 0.0])]
     assert float(rates[2, 1]) == 0
@@ -233,33 +242,33 @@ def test_the_rate_matrix_keeps_words_that_enough_images_say():
 
 def test_audits_of_overlapping_images_take_gradients_at_the_same_ones(tmp_path):
     classifier, lm = tiny_classifier(), tiny_lm()
-    explainer = Explainer(classifier, lm, *tiny_translator(classifier, lm))
+    explainer = Explainer(classifier, lm=lm, translator=tiny_translator(classifier, lm))
     sampled = [Sampled(Counter({f"{word} dog": 1 for word in "abcdefgh"}), WordRates({}, 8))] * 60
     z = torch.randn(60, 6, generator=torch.Generator().manual_seed(0))
     observed = Observations(
         LabelledImages([], []), [f"{i}.png" for i in range(60)], torch.zeros(60, dtype=torch.long), z, sampled, {}, tmp_path
     )
-    some = some_of(range(60), observed, seed=0, most=8)
-    found = gradients_at(some, observed, explainer, seed=0)
+    some = draw_images(range(60), observed, seed=0, limit=8)
+    found = gradients_at(some, observed, explainer.models, seed=0)
     assert (len(some), len(found)) == (8, 8)
     assert some == sorted(some)
-    fewer = some_of(range(0, 60, 2), observed, seed=0, most=8)
+    fewer = draw_images(range(0, 60, 2), observed, seed=0, limit=8)
     assert {row for row in some if row % 2 == 0} < set(fewer)
-    assert some_of(range(60), observed, seed=1, most=8) != some
+    assert draw_images(range(60), observed, seed=1, limit=8) != some
 
 
 def test_the_images_that_tell_most_about_words():
     # What each word has in all: 0.55 and 0.1; shares added up: 0.45, 0.55, 0.9, 0.09.
     tells = np.array([[0.25, 0], [0.25, 0.01], [0, 0.09], [0.05, 0]])
-    assert most_telling(tells, 2).tolist() == [1, 2]
-    assert most_telling(tells, 9).tolist() == [0, 1, 2, 3]
-    assert most_telling(np.zeros((3, 2)), 2).tolist() == [0, 1]
+    assert most_informative(tells, 2).tolist() == [1, 2]
+    assert most_informative(tells, 9).tolist() == [0, 1, 2, 3]
+    assert most_informative(np.zeros((3, 2)), 2).tolist() == [0, 1]
 
 
 def test_images_weigh_by_what_they_tell_of_a_word(tmp_path, monkeypatch):
     """Cosines 1, 0 and -1 at rates 0.5, 0.2 and 1: the third, all of whose sentences have the word, says nothing."""
     classifier, lm = tiny_classifier(), tiny_lm()
-    explainer = Explainer(classifier, lm, *tiny_translator(classifier, lm))
+    explainer = Explainer(classifier, lm=lm, translator=tiny_translator(classifier, lm))
     logits = np.zeros((3, len(classifier.labels)))
     logits[:, 0] = 1
     rates = np.array([[0.5], [0.2], [1.0]])
@@ -267,10 +276,10 @@ def test_images_weigh_by_what_they_tell_of_a_word(tmp_path, monkeypatch):
     towards = logit_gradients(classifier.head, torch.zeros(1, 6), 0)[0]
     aside = torch.linalg.svd(towards[None]).Vh[1]
     found = [{"ball": towards}, {"ball": aside}, {"ball": -towards}]
-    monkeypatch.setattr(audits, "gradients_at", lambda *_args, **_options: found)
+    monkeypatch.setattr("wordsight.audits.use.gradients_at", lambda *_args, **_options: found)
     observed = Observations(
         LabelledImages([], []), ["a", "b", "c"], torch.zeros(3, dtype=torch.long), torch.zeros(3, 6), [], {}, tmp_path
     )
-    (used,) = Uses(explainer, observed, evidence, seed=0)(0, [0])
+    (used,) = Uses(explainer.models, observed, evidence, seed=0)(0, [0])
     assert used is not None
     assert used.value == pytest.approx(0.25 / (0.25 + 0.16), abs=1e-5)

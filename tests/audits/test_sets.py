@@ -82,7 +82,7 @@ def test_a_name_that_no_image_has():
 
 
 def test_a_set_against_all_others_by_hand():
-    found = compare(IMAGES, "class=duck", least=2)
+    found = compare(IMAGES, "class=duck", min_images=2)
     assert (found.here, found.elsewhere) == ("class=duck", "all others")
     assert (found.images_here, found.images_elsewhere) == (4, 3)
     words = {one.word: one for one in found.words}
@@ -98,7 +98,7 @@ def test_a_set_against_all_others_by_hand():
 
 
 def test_a_set_against_another():
-    found = compare(IMAGES, "wrong,class=duck", "right,class=duck", least=2)
+    found = compare(IMAGES, "wrong,class=duck", "right,class=duck", min_images=2)
     assert (found.images_here, found.images_elsewhere) == (2, 2)
     (water,) = found.words
     assert (water.here, water.elsewhere) == (pytest.approx(0.3), pytest.approx(0.8))
@@ -130,7 +130,7 @@ def test_sets_that_cannot_be_compared():
         compare(IMAGES)
     silent = [replace(one, words={"water": 0.09}) for one in IMAGES]
     with pytest.raises(
-        LabelError, match=r"^There is nothing to compare: no word is said in one sentence of ten about 3 of the 7"
+        LabelError, match=r"^There is nothing to compare: no word has a rate of 0.1 or more in 3 of the 7 images"
     ):
         compare(silent, "class=duck")
 
@@ -139,17 +139,17 @@ def test_before_and_after():
     # After: predicted right throughout, water said half as often; one image is new, one is gone.
     after = [replace(one, predicted=one.label, words={w: r / 2 for w, r in one.words.items()}) for one in IMAGES[1:]]
     after.append(image(9, "duck", "duck", "pond", water=1.0))
-    found = compare(after, before=IMAGES, least=2)
+    found = compare(after, before=IMAGES, min_images=2)
     assert (found.here, found.elsewhere) == ("all, after", "the same images, before")
     assert (found.images_here, found.images_elsewhere) == (6, 6)
     water = next(one for one in found.words if one.word == "water")
     assert (water.here, water.elsewhere) == (pytest.approx(0.15), pytest.approx(0.3))
     # The second audit says which images are right; their words before are those of the same images, wrong or right.
-    found = compare(after, "right,class=duck", before=IMAGES, least=2)
+    found = compare(after, "right,class=duck", before=IMAGES, min_images=2)
     assert (found.images_here, found.images_elsewhere) == (3, 3)
     assert found.words[0].elsewhere == pytest.approx((0.7 + 0.2 + 0.4) / 3)
     # Elsewhere is looked up in the first audit, where 2 and 3 are wrong; the same images may be here, too.
-    found = compare(after, "class=duck", "class=duck,wrong", before=IMAGES, least=2)
+    found = compare(after, "class=duck", "class=duck,wrong", before=IMAGES, min_images=2)
     assert (found.here, found.elsewhere) == ("class=duck, after", "class=duck,wrong, before")
     assert (found.images_here, found.images_elsewhere) == (3, 2)
     assert next(one for one in found.words if one.word == "water").elsewhere == pytest.approx(0.3)

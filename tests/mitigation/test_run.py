@@ -1,7 +1,9 @@
 """From a finding to a better head, on tiny models whose words are given."""
 
+import dataclasses
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,6 @@ from PIL import Image
 from torch import nn
 
 from doubles import prepare, tiny_classifier, tiny_lm, tiny_translator
-from wordsight import mending
 from wordsight.audits.observations import Observations
 from wordsight.classifiers.head import Head, load_head, with_head
 from wordsight.classifiers.modules import classifier as make_classifier
@@ -19,7 +20,8 @@ from wordsight.explain import Explainer
 from wordsight.features.heads import fit_head
 from wordsight.images.labelled import LabelledImages
 from wordsight.mitigation.reweight import reweighing, reweight
-from wordsight.mitigation.run import Target, mitigate, read_finding, to_json
+from wordsight.mitigation.run import mitigate
+from wordsight.mitigation.target import Target, as_target, read_target
 from wordsight.sentences.estimates import WordRate, WordRates
 from wordsight.sentences.sampler import Sampled
 
@@ -39,12 +41,12 @@ def said_of(images: int = 1500, agree: float = 0.9, *, groups: bool = False, spl
         for has in word.tolist()
     ]
     images_ = LabelledImages(
-        [],
+        [Path(f"{i}.png") for i in range(images)],
         [classifier.labels[int(c)] for c in label],
         ["ball" if has else "none" for has in word.tolist()] if groups else None,
         ["test" if i % 3 == 0 else "train" for i in range(images)] if splits else None,
     )
-    return Explainer(classifier, lm, *tiny_translator(classifier, lm)), images_, label, z, sampled
+    return Explainer(classifier, lm=lm, translator=tiny_translator(classifier, lm)), images_, label, z, sampled
 
 
 def names_of(label: torch.Tensor) -> list[str]:
@@ -54,9 +56,12 @@ def names_of(label: torch.Tensor) -> list[str]:
 def mitigation(tmp_path, monkeypatch, *, method: str = "reweight", word: str = "ball", **options):
     explainer, images, label, z, sampled = said_of(**options)
     monkeypatch.setattr(
-        mending, "say", lambda *_args, **_options: Observations(images, names_of(label), label, z, sampled, {}, tmp_path)
+        "wordsight.mitigation.run.observe",
+        lambda *_args, **_options: Observations(images, names_of(label), label, z, sampled, {}, tmp_path),
     )
-    return mitigate(images, explainer, Target("dog", word), tmp_path / "head.safetensors", method=method), explainer
+    result = mitigate(explainer, images, Target("dog", word), method=method)
+    result.save(tmp_path / "head.safetensors")
+    return result, explainer
 
 
 def test_reweighting_makes_the_worst_group_better_without_group_labels(tmp_path, monkeypatch):
@@ -80,7 +85,7 @@ def test_retrained_images_weigh_by_their_rates(tmp_path, monkeypatch):
         weighed.append(importance)
         return reweight(z, label, importance, classifier, **options)
 
-    monkeypatch.setattr(mending, "reweight", retrained)
+    monkeypatch.setattr("wordsight.mitigation.run.reweight", retrained)
     mitigation(tmp_path, monkeypatch, splits=True)
     explainer, images, label, _, sampled = said_of(splits=True)
     train = torch.tensor([split == "train" for split in images.splits])
@@ -115,7 +120,7 @@ def test_projecting_takes_out_what_the_words_gradient_says(tmp_path, monkeypatch
 
 def test_a_retrained_head_can_be_projected_too(tmp_path, monkeypatch):
     direction = torch.tensor([1.0, 2.0, 0.0, 0.0, 0.0, 0.0])
-    monkeypatch.setattr(mending, "word_direction", lambda *_args, **_options: direction)
+    monkeypatch.setattr("wordsight.mitigation.run.word_direction", lambda *_args, **_options: direction)
     mitigation(tmp_path, monkeypatch)
     plain = load_head(tmp_path / "head.safetensors")
     result, _ = mitigation(tmp_path, monkeypatch, method="reweight+project")
@@ -139,16 +144,15 @@ def test_masking_hides_the_words_region_in_training_images_and_retrains(tmp_path
     label, lm = torch.arange(40) % 2, tiny_lm()
     _, _, _, _, sampled = said_of(40)
     images = LabelledImages(paths, ["dog" if i % 2 else "cat" for i in range(40)])
-    explainer = Explainer(classifier, lm, *tiny_translator(classifier, lm))
+    explainer = Explainer(classifier, lm=lm, translator=tiny_translator(classifier, lm))
     monkeypatch.setattr(
-        mending,
-        "say",
+        "wordsight.mitigation.run.observe",
         lambda *_args, **_options: Observations(images, names_of(label), label, z, sampled, {}, tmp_path / "store"),
     )
     upper = np.repeat([[1.0], [0.0]], 4, axis=0).repeat(8, axis=1)
-    monkeypatch.setattr(mending, "locate", lambda *_args: upper)
-    mitigate(images, explainer, Target("dog", "ball"), tmp_path / "better.safetensors", method="mask")
-    masked = list((tmp_path / "better-masked").glob("*.png"))
+    monkeypatch.setattr("wordsight.mitigation.run.locate", lambda *_args: upper)
+    result = mitigate(explainer, images, Target("dog", "ball"), method="mask")
+    masked = list(result.masked.glob("*.png"))
     say_it = [i for i, one in enumerate(sampled) if one.rates.words["ball"].rate > 0.5]
     assert 0 < len(masked) < len(say_it)  # those that are held out are left as they are
     rows = [int(path.name.split("-")[0]) for path in masked]
@@ -163,7 +167,7 @@ def test_not_better_is_said(tmp_path, monkeypatch):
     """Images in which the word says nothing about the class: there is nothing to mitigate."""
     result, _ = mitigation(tmp_path, monkeypatch, agree=0.5, method="project")
     assert result.better == (result.after.worst > result.before.worst)
-    assert json.loads(to_json(result, tmp_path / "h"))["better"] == result.better
+    assert json.loads(result.to_json(head=tmp_path / "h"))["better"] == result.better
 
 
 @pytest.mark.parametrize(
@@ -174,10 +178,10 @@ def test_not_better_is_said(tmp_path, monkeypatch):
             WordsightError,
             "Unknown method 'wish'; wanted one of reweight, mask, project, reweight\\+project",
         ),
-        ({"word": "cow"}, WordsightError, "0 of 1500 images say 'cow'; wanted some that do and some that do not"),
+        ({"word": "cow"}, WordsightError, "0 of 1500 images have 'cow'; wanted some that do and some that do not"),
     ],
 )
-def test_what_cannot_be_mended_is_refused(tmp_path, monkeypatch, options, error, message):
+def test_what_cannot_be_mitigated_is_refused(tmp_path, monkeypatch, options, error, message):
     with pytest.raises(error, match=message):
         mitigation(tmp_path, monkeypatch, **options)
 
@@ -185,40 +189,66 @@ def test_what_cannot_be_mended_is_refused(tmp_path, monkeypatch, options, error,
 def test_an_unknown_class_and_odd_splits_are_refused(tmp_path, monkeypatch):
     explainer, images, label, z, sampled = said_of()
     monkeypatch.setattr(
-        mending, "say", lambda *_args, **_options: Observations(odd, names_of(label), label, z, sampled, {}, tmp_path)
+        "wordsight.mitigation.run.observe",
+        lambda *_args, **_options: Observations(odd, names_of(label), label, z, sampled, {}, tmp_path),
     )
     with pytest.raises(LabelError, match="'cow' is none of the classifier's 2 classes"):
-        mitigate(images, explainer, Target("cow", "ball"), tmp_path / "h.safetensors")
-    odd = LabelledImages([], images.labels, None, ["one"] * len(images.labels))
+        mitigate(explainer, images, Target("cow", "ball"))
+    odd = LabelledImages(images.paths, images.labels, None, ["one"] * len(images.labels))
     with pytest.raises(LabelError, match="The data has the splits one; wanted train, and test or val"):
-        mitigate(images, explainer, Target("dog", "ball"), tmp_path / "h.safetensors")
+        mitigate(explainer, images, Target("dog", "ball"))
 
 
 def test_a_head_is_not_retrained_without_images_of_a_class(tmp_path, monkeypatch):
     explainer, images, label, z, sampled = said_of()
     classifier = explainer.classifier
     wider = Head(torch.randn(3, 6), torch.zeros(3), ("cat", "dog", "cow"), classifier.name, classifier.fingerprint)
-    explainer.classifier = with_head(classifier, wider)
+    explainer.models = dataclasses.replace(explainer.models, classifier=with_head(classifier, wider))
     monkeypatch.setattr(
-        mending, "say", lambda *_args, **_options: Observations(images, names_of(label), label, z, sampled, {}, tmp_path)
+        "wordsight.mitigation.run.observe",
+        lambda *_args, **_options: Observations(images, names_of(label), label, z, sampled, {}, tmp_path),
     )
     with pytest.raises(LabelError, match=r"1 of the classifier's 3 classes have no image to train on \(first: 'cow'\)"):
-        mitigate(images, explainer, Target("dog", "ball"), tmp_path / "h.safetensors")
-    assert mitigate(images, explainer, Target("dog", "ball"), tmp_path / "h.safetensors", method="project").method == "project"
+        mitigate(explainer, images, Target("dog", "ball"))
+    assert mitigate(explainer, images, Target("dog", "ball"), method="project").method == "project"
 
 
-def test_suspects_are_read_from_findings(tmp_path):
+def test_targets_are_read_from_findings(tmp_path):
     file = tmp_path / "findings.json"
     file.write_text(json.dumps({"findings": [{"label": "dog", "word": "ball"}, {"label": "cat", "word": "sofa"}]}))
-    assert read_finding(str(file)) == Target("dog", "ball")
-    assert read_finding(str(file), "cat") == Target("cat", "sofa")
-    assert read_finding("water", "duck") == Target("duck", "water")
-    with pytest.raises(WordsightError, match="holds no finding of class 'cow', so there is nothing to mitigate"):
-        read_finding(str(file), "cow")
+    assert read_target(str(file)) == Target("dog", "ball")
+    assert read_target(str(file), "cat") == Target("cat", "sofa")
+    assert read_target("water", "duck") == Target("duck", "water")
+    with pytest.raises(WordsightError, match="has no finding of class 'cow': there is nothing to mitigate"):
+        read_target(str(file), "cow")
     with pytest.raises(WordsightError, match="The word 'water' came without a class"):
-        read_finding("water")
+        read_target("water")
     file.write_text("[]")
     with pytest.raises(WordsightError, match="cannot be read as findings"):
-        read_finding(str(file))
+        read_target(str(file))
     with pytest.raises(WordsightError, match=r"none.json cannot be read as findings \(FileNotFoundError"):
-        read_finding(str(tmp_path / "none.json"))
+        read_target(str(tmp_path / "none.json"))
+
+
+def test_a_finding_of_an_audit_or_a_pair_is_a_target():
+    from reporting import about, class_word
+    from wordsight.audits.findings import Finding
+
+    finding = Finding(class_word("duck", "water", "harmful", 0.6), about(0.3))
+    assert as_target(finding) == as_target(("duck", "water")) == as_target(Target("duck", "water")) == Target("duck", "water")
+    with pytest.raises(WordsightError, match="'water' is no finding. Give one of audit.findings, or a class and a word"):
+        as_target("water")
+
+
+def test_a_mitigation_shows_itself(tmp_path, monkeypatch):
+    result, _ = mitigation(tmp_path, monkeypatch)
+    table = result.to_dataframe()
+    assert list(table["group"][:4]) == [
+        "cat, without 'ball'", "cat, with 'ball'", "dog, without 'ball'", "dog, with 'ball'",
+    ]  # fmt: skip
+    assert list(table["group"][4:]) == ["average", "reweighted", "worst"]
+    assert table["change"].tolist() == pytest.approx((table["after"] - table["before"]).tolist())
+    assert result.plot().axes
+    assert "the worst group is better" in result._repr_html_()
+    entry = json.loads(result.to_json(head="h.safetensors"))
+    assert (entry["head"], entry["before"]["worst"]) == ("h.safetensors", result.before.worst)

@@ -34,11 +34,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     folder = tmp_path_factory.mktemp("reports")
     audit = an_audit(folder)
     report = folder / "report.html"
-    report.write_text(render_report(audit, heat_maps=heat_maps(audit), mitigation=[a_mitigation(audit)]), encoding="utf-8")
+    report.write_text(render_report(audit, heat_maps=heat_maps(audit), mitigations=[a_mitigation(audit)]), encoding="utf-8")
     bad = an_audit(folder, duck=HOSTILE, water=HOSTILE + "w", name=HOSTILE)
     hostile = folder / "hostile.html"
     hostile.write_text(
-        render_report(bad, heat_maps=heat_maps(bad), mitigation=[a_mitigation(bad)], title=HOSTILE), encoding="utf-8"
+        render_report(bad, heat_maps=heat_maps(bad), mitigations=[a_mitigation(bad)], title=HOSTILE), encoding="utf-8"
     )
     return SimpleNamespace(report=report, hostile=hostile)
 
@@ -170,7 +170,7 @@ def test_charts_are_drawn_and_described(page):
     assert sides.locator("g[aria-label=dot] circle").count() == 3
     page.locator("#sides-class").select_option(index=1)
     assert "“water”" in (sides.locator("[role=img]").get_attribute("aria-label") or "")
-    mitigation = page.locator("[data-chart=mitigation] [role=img]").get_attribute("aria-label") or ""
+    mitigation = page.locator("[data-chart=mitigations] [role=img]").get_attribute("aria-label") or ""
     assert "Worst group accuracy 40% before, 80% after" in mitigation
 
 

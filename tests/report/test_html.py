@@ -119,7 +119,7 @@ def test_a_class_decided_at_one_place_is_said(audit):
     page = Page(html)
     assert "Whatever the words say: the heat maps of duck lie at one place of the pictures" in page.words
     assert (
-        "The heat maps of 16 images predicted duck agree with each other: mean correlation 0.52 (95% interval 0.41 to 0.63), in "
+        "The heat maps of 16 images predicted as duck agree with each other: mean correlation 0.52 (95% interval 0.41 to 0.63), in "
         "other classes \N{MINUS SIGN}0.10 to \N{MINUS SIGN}0.10." in page.words
     )
     assert html.count('<rect x="1" y="12" width="1" height="1" opacity="1.0"/>') == 1
@@ -144,7 +144,7 @@ def test_a_class_that_words_do_not_explain_is_said(audit):
     assert "explain less" not in Page(render_report(audit)).words
     little = [Explained("duck", Estimate(0.2, 0.1, 0.3), False)]
     page = Page(render_report(dataclasses.replace(audit, explained=little)))
-    assert "The words explain only 20% of the differences in the score of the middle class" in page.words
+    assert "The words explain only 20% of the differences in the logit of the median class" in page.words
 
 
 def test_settings_and_versions(audit):
@@ -155,12 +155,12 @@ def test_settings_and_versions(audit):
 
 
 def test_before_and_after(audit):
-    page = Page(render_report(audit, mitigation=[a_mitigation(audit)]))
+    page = Page(render_report(audit, mitigations=[a_mitigation(audit)]))
     assert "The worst group improved." in page.words
     assert "Accuracy of the worst group 40.0% 80.0% +40" in page.words
     assert "Severity of the finding, points 30 (20 to 40) not measured" in page.words
     assert "duck, without “water” (6 images) 40.0% 80.0% +40" in page.words
-    assert page.data["mitigation"] == [
+    assert page.data["mitigations"] == [
         {
             "before": {"average": 0.75, "reweighted": 0.7, "worst": 0.4},
             "after": {"average": 0.8, "reweighted": 0.8, "worst": 0.8},
@@ -179,8 +179,8 @@ def test_right_against_wrong(audit):
 def test_hostile_text_stays_text(tmp_path):
     audit = an_audit(tmp_path, duck=HOSTILE, water=HOSTILE + "w", name=HOSTILE)
     audit = Audit(audit.classes, audit.images, audit.words, audit.findings, {HOSTILE: HOSTILE}, {HOSTILE: HOSTILE})
-    html = render_report(audit, heat_maps=heat_maps(audit), mitigation=[a_mitigation(audit)], title=HOSTILE)
-    plain = Page(render_report(an_audit(tmp_path), mitigation=[a_mitigation(an_audit(tmp_path))]))
+    html = render_report(audit, heat_maps=heat_maps(audit), mitigations=[a_mitigation(audit)], title=HOSTILE)
+    plain = Page(render_report(an_audit(tmp_path), mitigations=[a_mitigation(an_audit(tmp_path))]))
     page = Page(html)
     assert "alert(1)</script>" not in html
     assert "<img" not in html
@@ -225,7 +225,7 @@ def test_a_picture_that_cannot_be_read_is_named(audit):
 
 
 def test_at_most_so_many_pictures_the_examples_first(audit):
-    names = [image.image for image in chosen_images(audit, most=14)]
+    names = [image.image for image in chosen_images(audit, limit=14)]
     assert {n for some in audit.examples(audit.findings[0]).values() for n in some} <= set(names)
     assert len(names) == 14
     assert "16.png" in names  # a hen: every class is shown
@@ -270,7 +270,7 @@ def test_no_words_of_a_cloud_touch(audit):
 
 def test_of_very_many_words_the_strongest_of_each_class_are_shown(audit):
     assert shown_words(audit) == audit.words
-    assert [word.word for word in shown_words(audit, most=3)] == ["water", "grass"]  # one of each class
+    assert [word.word for word in shown_words(audit, limit=3)] == ["water", "grass"]  # one of each class
 
 
 def test_numbers_as_text():

@@ -8,13 +8,13 @@ from wordsight.sentences.consensus import _ngrams, bleu, consensus
 
 def test_the_sentence_that_shares_most_with_the_others_comes_first():
     said = ["A dog runs.", "A dog runs fast.", "A brown dog runs.", "Two men eat."]
-    assert consensus(Counter(said), most=4)[0] == "A dog runs."
-    assert consensus(Counter(said), most=4)[-1] == "Two men eat."
+    assert consensus(Counter(said), limit=4)[0] == "A dog runs."
+    assert consensus(Counter(said), limit=4)[-1] == "Two men eat."
 
 
 def test_frequency_counts_and_ties_fall_to_the_alphabet():
-    assert consensus(Counter(["b", "b", "a"]), most=2) == ["b", "a"]
-    assert consensus(Counter("ba"), most=2) == ["a", "b"]
+    assert consensus(Counter(["b", "b", "a"]), limit=2) == ["b", "a"]
+    assert consensus(Counter("ba"), limit=2) == ["a", "b"]
 
 
 def test_empty_sentences_are_left_out():
@@ -36,4 +36,4 @@ def test_bleu_by_hand():
 
 def test_thousands_of_sentences_are_compared_by_their_best_candidates():
     said = Counter({f"a dog number{i} runs": 1 for i in range(3000)}) + Counter({"a dog runs": 2, "two men eat": 5})
-    assert consensus(said, most=1) == ["a dog runs"]
+    assert consensus(said, limit=1) == ["a dog runs"]

@@ -1,6 +1,7 @@
 """Word rates of every mode, against a language model small enough to enumerate."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -42,7 +43,7 @@ def runs(lm, prefix, mode: str, *, sentences: int, times: int, conditional: bool
     """Each word's rate, interval included, in ``times`` runs with seeds of their own."""
     sampling = Sampling(max_tokens=5, mode=mode, temperature=temperature)
     many = prefix.expand(times, -1, -1)
-    found = sample(lm, many, sentences=sentences, sampling=sampling, seeds=range(times), conditional=conditional)
+    found = sample(lm, many, replace(sampling, sentences=sentences), seeds=range(times), conditional=conditional)
     return [one.rates.words for one in found]
 
 
@@ -114,7 +115,7 @@ def test_a_word_complete_after_one_token_is_known_exactly(lm, prefix):
     """With one token to say, the first distribution is all there is: the rate is exact whatever was drawn."""
     sampling = Sampling(max_tokens=1)
     exact = {lm.decode([list(s)])[0]: p for s, p in enumerate_sentences(lm, prefix, sampling).items()}
-    (found,) = sample(lm, prefix, sentences=40, sampling=sampling, seeds=[0])
+    (found,) = sample(lm, prefix, replace(sampling, sentences=40), seeds=[0])
     for word in ("dog", "cat", "red"):
         assert found.rates.words[word].rate == pytest.approx(exact[word], abs=1e-6)
 
@@ -131,7 +132,7 @@ def test_a_fragment_that_goes_on_gets_no_noise(lm, prefix, truth):
 
 def test_words_that_no_sentence_says_are_reported_if_they_may_well_have_been(lm, prefix, truth):
     """With two sentences most words go unsaid; their rates are known from the distributions that were met."""
-    found = sample(lm, prefix.expand(50, -1, -1), sentences=2, sampling=Sampling(max_tokens=5), seeds=range(50))
+    found = sample(lm, prefix.expand(50, -1, -1), Sampling(sentences=2, max_tokens=5), seeds=range(50))
     unsaid = [(word, rate.rate) for one in found for word, rate in one.rates.words.items() if rate.count == 0]
     assert {"dog", "cat", "red"} <= {word for word, _ in unsaid}
     # "redfish" and "redfishing" are in no dictionary: they may be beginnings of longer words.

@@ -1,6 +1,7 @@
 """From prefixes to sentences and rates."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -26,25 +27,25 @@ def prefix(lm):
 @pytest.mark.parametrize("mode", ["exact", "stratified"])
 def test_an_image_s_sentences_do_not_depend_on_memory_or_neighbours(lm, prefix, mode):
     sampling = Sampling(mode=mode)
-    whole = sample(lm, prefix, sentences=30, sampling=sampling, seeds=[7, 8])
-    small = sample(lm, prefix, sentences=30, sampling=sampling, seeds=[7, 8], memory=1)
+    whole = sample(lm, prefix, replace(sampling, sentences=30), seeds=[7, 8])
+    small = sample(lm, prefix, replace(sampling, sentences=30), seeds=[7, 8], memory=1)
     assert [s.sentences for s in small] == [s.sentences for s in whole]
-    assert sample(lm, prefix[1:], sentences=30, sampling=sampling, seeds=[8])[0].sentences == whole[1].sentences
-    assert sample(lm, prefix, sentences=30, sampling=sampling, seeds=[9, 8])[0].sentences != whole[0].sentences
+    assert sample(lm, prefix[1:], replace(sampling, sentences=30), seeds=[8])[0].sentences == whole[1].sentences
+    assert sample(lm, prefix, replace(sampling, sentences=30), seeds=[9, 8])[0].sentences != whole[0].sentences
 
 
 def test_counts_are_those_of_the_sentences(lm, prefix):
-    (found, _) = sample(lm, prefix, sentences=200, seeds=[1, 2])
+    (found, _) = sample(lm, prefix, Sampling(sentences=200), seeds=[1, 2])
     assert found.sentences.total() == found.rates.sentences == 200
     expected = Counter(word for s in found.sentences.elements() for word in content_words(s))
     assert {w: r.count for w, r in found.rates.words.items() if r.count} == expected
-    plain = sample(lm, prefix, sentences=200, seeds=[1, 2], conditional=False)[0].rates.words
+    plain = sample(lm, prefix, Sampling(sentences=200), seeds=[1, 2], conditional=False)[0].rates.words
     assert {w: r.rate for w, r in plain.items()} == pytest.approx({w: n / 200 for w, n in expected.items()})
 
 
 def test_precision_draws_until_every_interval_is_narrow_enough(lm, prefix):
-    loose = sample(lm, prefix, sentences=40, seeds=[1, 2])
-    tight = sample(lm, prefix, sentences=40, seeds=[1, 2], precision=0.01)
+    loose = sample(lm, prefix, Sampling(sentences=40), seeds=[1, 2])
+    tight = sample(lm, prefix, Sampling(sentences=40, precision=0.01), seeds=[1, 2])
     for before, after in zip(loose, tight, strict=True):
         width = {w: (r.high - r.low) / 2 for w, r in after.rates.words.items() if r.count}
         assert max(width.values()) <= 0.01
@@ -52,29 +53,29 @@ def test_precision_draws_until_every_interval_is_narrow_enough(lm, prefix):
 
 
 def test_precision_that_is_reached_draws_no_more(lm, prefix):
-    assert sample(lm, prefix, sentences=400, seeds=[1, 2], precision=0.4)[0].rates.sentences == 400
+    assert sample(lm, prefix, Sampling(sentences=400, precision=0.4), seeds=[1, 2])[0].rates.sentences == 400
 
 
 def test_precision_stops_at_the_most_sentences(lm, prefix, monkeypatch):
-    monkeypatch.setattr(sampler, "MOST_SENTENCES", 300)
-    found = sample(lm, prefix, sentences=40, seeds=[1, 2], precision=1e-6)
+    monkeypatch.setattr(sampler, "MAX_SENTENCES", 300)
+    found = sample(lm, prefix, Sampling(sentences=40, precision=1e-06), seeds=[1, 2])
     assert [one.rates.sentences for one in found] == [300, 300]
 
 
 @pytest.mark.parametrize("precision", [0.0, 1.0, -0.1])
 def test_precision_out_of_range_is_refused(lm, prefix, precision):
     with pytest.raises(ValueError, match=rf"precision is {precision}, wanted a number between 0 and 1"):
-        sample(lm, prefix, sentences=10, seeds=[0, 1], precision=precision)
+        sample(lm, prefix, Sampling(sentences=10, precision=precision), seeds=[0, 1])
 
 
 def test_no_sentences_are_refused(lm, prefix):
     with pytest.raises(ValueError, match="sentences is 0, wanted at least 1"):
-        sample(lm, prefix, sentences=0, seeds=[0, 1])
+        sample(lm, prefix, Sampling(sentences=0), seeds=[0, 1])
 
 
 def test_progress_reaches_every_sentence(lm, prefix):
     seen: list[tuple[int, int]] = []
-    sample(lm, prefix, sentences=30, seeds=[0, 1], on_sentences=lambda done, total: seen.append((done, total)))
+    sample(lm, prefix, Sampling(sentences=30), seeds=[0, 1], on_sentences=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (60, 60)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 

@@ -20,7 +20,7 @@ def prefixes(images: int = 5) -> torch.Tensor:
 
 def test_stored_sentences_are_the_sampled_ones(lm, tmp_path, monkeypatch):
     done: list[tuple[int, int]] = []
-    options = {"sentences": 20, "seeds": [1, 2, 3, 4, 5]}
+    options = {"sampling": Sampling(sentences=20), "seeds": [1, 2, 3, 4, 5]}
     stored = sample_stored(lm, prefixes(), tmp_path, **options, part=2, on_images=lambda d, t: done.append((d, t)))
     sampled = sample(lm, prefixes(), **options)
     assert [one.sentences for one in stored] == [one.sentences for one in sampled]
@@ -35,7 +35,7 @@ def test_stored_sentences_are_the_sampled_ones(lm, tmp_path, monkeypatch):
 
 
 def test_an_interrupted_call_goes_on(lm, tmp_path, monkeypatch):
-    options = {"sentences": 10, "seeds": [1, 2, 3, 4, 5], "part": 2}
+    options = {"sampling": Sampling(sentences=10), "seeds": [1, 2, 3, 4, 5], "part": 2}
 
     def stop(done: int, total: int) -> None:
         if done == 4:
@@ -45,9 +45,9 @@ def test_an_interrupted_call_goes_on(lm, tmp_path, monkeypatch):
         sample_stored(lm, prefixes(), tmp_path, **options, on_images=stop)
     asked: list[int] = []
 
-    def counted(lm, prefix, **rest):
+    def counted(lm, prefix, *sampling, **rest):
         asked.append(len(prefix))
-        return sample(lm, prefix, **rest)
+        return sample(lm, prefix, *sampling, **rest)
 
     monkeypatch.setattr("wordsight.sentences.store.sample", counted)
     sample_stored(lm, prefixes(), tmp_path, **options)
@@ -55,33 +55,39 @@ def test_an_interrupted_call_goes_on(lm, tmp_path, monkeypatch):
 
 
 def test_other_images_do_not_matter(lm, tmp_path, monkeypatch):
-    stored = sample_stored(lm, prefixes(), tmp_path, sentences=10, seeds=[1, 2, 3, 4, 5])
+    stored = sample_stored(lm, prefixes(), tmp_path, Sampling(sentences=10), seeds=[1, 2, 3, 4, 5])
     asked: list[list[int]] = []
 
-    def counted(lm, prefix, **rest):
+    def counted(lm, prefix, *sampling, **rest):
         asked.append(rest["seeds"])
-        return sample(lm, prefix, **rest)
+        return sample(lm, prefix, *sampling, **rest)
 
     monkeypatch.setattr("wordsight.sentences.store.sample", counted)
     more = torch.cat([prefixes(1) + 1, prefixes()[[4, 2]]])
-    found = sample_stored(lm, more, tmp_path, sentences=10, seeds=[9, 5, 3])
+    found = sample_stored(lm, more, tmp_path, Sampling(sentences=10), seeds=[9, 5, 3])
     assert found[1:] == [stored[4], stored[2]]
-    assert found[0] == sample(lm, prefixes(1) + 1, sentences=10, seeds=[9])[0]
+    assert found[0] == sample(lm, prefixes(1) + 1, Sampling(sentences=10), seeds=[9])[0]
     assert asked == [[9]]
 
 
 @pytest.mark.parametrize(
-    "change", [{"sentences": 11}, {"seeds": [2]}, {"sampling": Sampling(top_p=0.5)}, {"prefix": prefixes(1) + 1}]
+    "change",
+    [
+        {"sampling": Sampling(sentences=11)},
+        {"seeds": [2]},
+        {"sampling": Sampling(sentences=10, top_p=0.5)},
+        {"prefix": prefixes(1) + 1},
+    ],
 )
 def test_other_settings_are_sampled_anew(lm, tmp_path, change):
-    usual = {"prefix": prefixes(1), "store": tmp_path, "sentences": 10, "seeds": [1]}
+    usual = {"prefix": prefixes(1), "store": tmp_path, "sampling": Sampling(sentences=10), "seeds": [1]}
     sample_stored(lm, **usual)
     sample_stored(lm, **(usual | change))
     assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_damaged_file_is_made_anew(lm, tmp_path, caplog):
-    options = {"sentences": 10, "seeds": [1]}
+    options = {"sampling": Sampling(sentences=10), "seeds": [1]}
     first = sample_stored(lm, prefixes(1), tmp_path, **options)
     (file,) = tmp_path.iterdir()
     for text in ("", "[1]", '{"said": 3}'):

@@ -50,11 +50,11 @@ def test_foreign_files(tmp_path):
 def test_another_classifier_or_language_model_is_refused():
     classifier, lm = tiny_classifier(), tiny_lm()
     pair = tiny_translator(classifier, lm)
-    Explainer(classifier, lm, *pair)
+    Explainer(classifier, lm=lm, translator=pair)
     other = tiny_classifier(seed=1)
     with pytest.raises(TranslatorError, match=r"made for the classifier 'tiny' \(6 features, weights \w+\), but came with"):
-        Explainer(other, lm, *pair)
+        Explainer(other, lm=lm, translator=pair)
     with pytest.raises(TranslatorError, match=r"came with 'tiny' \(5 features"):
-        Explainer(tiny_classifier(features=5), lm, *pair)
+        Explainer(tiny_classifier(features=5), lm=lm, translator=pair)
     with pytest.raises(TranslatorError, match=r"made for the language model 'tiny-lm' \(hidden size 16, weights"):
-        Explainer(classifier, tiny_lm(seed=1), *pair)
+        Explainer(classifier, lm=tiny_lm(seed=1), translator=pair)

@@ -5,7 +5,7 @@ import torch
 
 from doubles import tiny_lm
 from wordsight.errors import FeatureError, TranslatorError
-from wordsight.translator import training
+from wordsight.translator import optimisation as training
 from wordsight.translator.mlp import Translator
 from wordsight.translator.optimisation import Captioned, Settings, train
 from wordsight.translator.packing import caption_loss, pack
@@ -88,7 +88,7 @@ def test_the_result_is_the_running_mean_of_the_weights(lm, monkeypatch):
     monkeypatch.setattr(training, "_step", step)
     made = translator(lm)
     monkeypatch.setattr(training, "dev_loss", lambda *_args, **_options: -float(len(seen)))  # the last is the best
-    settings = Settings(epochs=1, batch=3, evaluations_an_epoch=1, memory=0.2)
+    settings = Settings(epochs=1, batch=3, evaluations=1, averaging=0.2)
     train(made, lm, examples(0, 9), examples(1), settings=settings)
     assert len(seen) == 3
     # 0; 2/11 * 0 + 9/11 * 1, since 2/11 < 0.2; 0.2 * 9/11 + 0.8 * 2, since 3/12 > 0.2
@@ -102,7 +102,7 @@ def test_only_the_translator_learns(lm):
         assert torch.equal(value, before[name])
 
 
-def test_an_interrupted_training_ends_as_an_uninterrupted_one(lm, tmp_path):
+def test_an_interrupted_training_ends_as_an_uninterrupted_one(lm, tmp_path, monkeypatch):
     settings = Settings(epochs=3, batch=5)
     whole = translator(lm)
     history = train(whole, lm, examples(), examples(1), settings=settings)
@@ -115,10 +115,11 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(lm, tmp_path):
             raise PowerCutError
 
     checkpoint = tmp_path / "run.checkpoint"
+    monkeypatch.setattr(training, "SAVE_EVERY", 0)
     with pytest.raises(PowerCutError):
         train(
             translator(lm), lm, examples(), examples(1),
-            settings=settings, checkpoint=checkpoint, save_every=0.0, on_progress=cut,
+            settings=settings, checkpoint=checkpoint, on_progress=cut,
         )  # fmt: skip
     again = translator(lm)
     torch.manual_seed(123)  # whatever ran in between
@@ -147,7 +148,7 @@ def test_a_checkpoint_of_another_training_is_refused(lm, tmp_path):
 
 def test_early_stop_after_losses_that_no_longer_fall(lm):
     made = translator(lm)
-    settings = Settings(epochs=30, batch=4, learning_rate=0.0, evaluations_an_epoch=2, patience=3)
+    settings = Settings(epochs=30, batch=4, learning_rate=0.0, evaluations=2, patience=3)
     history = train(made, lm, examples(), examples(1), settings=settings)
     assert len(history) < 60
 

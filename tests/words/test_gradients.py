@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from doubles import tiny_classifier, tiny_lm, tiny_translator
-from wordsight.words.gradients import cosines, logit_gradients, sentence_gradients, sentence_gradients_stored, word_gradients
+from wordsight.features.maps import logit_gradients
+from wordsight.words.gradients import cosines, sentence_gradients, sentence_gradients_stored, word_gradients
 
 SENTENCES = ["a dog runs", "a cat sleeps .", "red ball"]
 

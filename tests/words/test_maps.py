@@ -1,5 +1,8 @@
 """Heat maps of words and classes, on tiny models."""
 
+import dataclasses
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +14,9 @@ from wordsight.classifiers.modules import classifier as make_classifier
 from wordsight.errors import ModelError, WordsightError
 from wordsight.explain import Explainer
 from wordsight.features.maps import HeatMap, class_map
-from wordsight.words.maps import word_maps
+from wordsight.sentences.estimates import WordRate, WordRates
+from wordsight.sentences.sampler import Sampled
+from wordsight.sentences.sampling import Sampling
 
 
 class Net(nn.Module):
@@ -25,35 +30,52 @@ class Net(nn.Module):
 
 
 @pytest.fixture
-def explainer() -> Explainer:
+def explainer(cache) -> Explainer:
     torch.manual_seed(1)
     net = Net()
     classifier = make_classifier(net, head=net.head, transform=prepare, labels=["red", "green", "blue"], name="net")
     lm = tiny_lm()
-    return Explainer(classifier, lm, *tiny_translator(classifier, lm))
+    return Explainer(classifier, lm=lm, translator=tiny_translator(classifier, lm))
 
 
-def test_words_and_classes_have_maps(explainer):
-    picture = Image.effect_mandelbrot((40, 30), (-2.1, -1.1, 0.7, 1.3), 40).convert("RGB")
-    maps = word_maps(explainer, picture, ["dog", "cat"], sentences=100)
-    assert [m.about for m in maps] == ["dog", "cat"]
-    for one in [*maps, class_map(explainer.classifier, picture, "green")]:
-        assert one.values.min() >= 0
-        assert one.values.max() in (0, pytest.approx(1))
+IMAGE = Image.effect_mandelbrot((40, 30), (-2.1, -1.1, 0.7, 1.3), 40).convert("RGB")
+
+
+def test_words_and_classes_have_maps_from_the_explanations_own_sentences(explainer, monkeypatch):
+    (result,) = explainer.explain(IMAGE, Sampling(sentences=100))
+    monkeypatch.setattr("wordsight.explain.sample", None)  # nothing is sampled again
+    maps = [explainer.word_map(result, word) for word in ("dog", "cat")]
+    assert [found.about for found in maps] == ["dog", "cat"]
+    of_class = [explainer.class_map(result, "green"), explainer.class_map(result)]
+    assert [found.about for found in of_class] == ["green", result.prediction[0].label]
+    for found in maps + of_class:
+        assert found.values.min() >= 0
+        assert found.values.max() in (0, pytest.approx(1))
+        assert found.plot().axes
 
 
 def test_the_same_seed_gives_the_same_map(explainer):
-    picture = Image.new("RGB", (20, 20), "red")
-    first, second = (word_maps(explainer, picture, ["dog"], sentences=60, seed=3)[0] for _ in range(2))
-    np.testing.assert_array_equal(first.values, second.values)
+    first, second = (
+        explainer.word_map(explainer.explain(IMAGE, Sampling(sentences=60, seed=3))[0], "dog").values for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
 
 
-def test_words_that_are_not_said_and_unknown_classes_are_refused(explainer):
-    picture = Image.new("RGB", (20, 20), "red")
+def test_words_in_no_sentence_and_unknown_classes_are_refused(explainer):
+    (result,) = explainer.explain(IMAGE, Sampling(sentences=50))
     with pytest.raises(WordsightError, match="'cow' is in none of 50 sentences, wanted some with it and some without"):
-        word_maps(explainer, picture, ["cow"], sentences=50)
+        explainer.word_map(result, "cow")
+    rates = WordRates({**result.sampled.rates.words, "owl": WordRate(0, 0.013, 0.0, 0.05)}, 50)
+    expected = dataclasses.replace(result, sampled=Sampled(result.sampled.sentences, rates))
+    with pytest.raises(
+        WordsightError, match=r"'owl' is expected in 1.3% of the sentences, but none of the 50 .* has it. Sample"
+    ):
+        explainer.word_map(expected, "owl")
+    everywhere = dataclasses.replace(result, sampled=Sampled(Counter({"a dog": 9}), result.sampled.rates))
+    with pytest.raises(WordsightError, match="'dog' is in all of 50 sentences"):
+        explainer.word_map(everywhere, "dog")
     with pytest.raises(WordsightError, match="'cow' is none of the 3 classes of 'net'"):
-        class_map(explainer.classifier, picture, "cow")
+        explainer.class_map(result, "cow")
 
 
 def test_a_classifier_that_cannot_be_located_in_is_refused(explainer):

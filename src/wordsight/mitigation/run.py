@@ -45,7 +45,7 @@ def check_method(method: str) -> None:
 def mitigate(
     explainer: Explainer,
     data: object,
-    finding: Finding | Target | tuple[str, str],
+    finding: Finding | tuple[str, str] | Target,
     *,
     method: str = "reweight+project",
     held_out: float = 0.3,

@@ -16,7 +16,7 @@ class Target:
     word: str
 
 
-def as_target(finding: Finding | Target | tuple[str, str]) -> Target:
+def as_target(finding: object) -> Target:
     """A finding of an audit, or (class, word), as a target. Raises WordsightError for anything else."""
     if isinstance(finding, Target):
         return finding
@@ -50,7 +50,5 @@ def read_target(finding: str, label: str | None = None) -> Target:
     targets = [target for target in targets if label in (None, target.label)]
     if not targets:
         of = f" of class '{label}'" if label else ""
-        raise WordsightError(
-            f"{finding} holds no finding{of}, so there is nothing to mitigate. Give a word with --label CLASS."
-        )
+        raise WordsightError(f"{finding} has no finding{of}: there is nothing to mitigate. Give a word with --label CLASS.")
     return targets[0]

@@ -106,6 +106,10 @@ class Progress:
         return f"training (loss {self.loss:.3f}{dev})"
 
 
+#: Seconds between two checkpoints.
+SAVE_EVERY = 180.0
+
+
 def train(
     translator: Translator,
     lm: LanguageModel,
@@ -115,7 +119,6 @@ def train(
     settings: Settings,
     origin: str = "",
     checkpoint: Path | None = None,
-    save_every: float = 180,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> list[float]:
     """Train ``translator`` in place and leave it with the weights of the lowest dev loss. Returns the dev losses.
@@ -168,7 +171,7 @@ def train(
                         best = {k: v.clone() for k, v in averaged.state_dict().items()}
                 left = (time.monotonic() - started) / (step - first) * (steps - step)
                 on_progress(Progress(step, steps, running, history[-1] if history else None, left))
-                if checkpoint is not None and time.monotonic() - saved > save_every:
+                if checkpoint is not None and time.monotonic() - saved > SAVE_EVERY:
                     _save(checkpoint, translator, mean, optimiser, identity, step, history, best)
                     saved = time.monotonic()
                 if _should_stop(history, settings.patience):
