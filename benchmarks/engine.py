@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def prefixes() -> torch.Tensor:
     explainer = Explainer()
     pictures = [Image.fromarray(load()) for load in PHOTOGRAPHS]
     with torch.inference_mode():
-        return explainer.translator(extract(explainer.classifier, pictures).views.mean(1))
+        return explainer.models.translator(extract(explainer.classifier, pictures).views.mean(1))
 
 
 def generate(lm: LanguageModel, prefix: torch.Tensor, sentences: int) -> torch.Tensor:
@@ -198,7 +199,7 @@ def tokens_evaluated(lm: LanguageModel, prefix: torch.Tensor, sentences: int) ->
 
     uniform = torch.rand(sentences, EXACT.max_tokens, generator=torch.Generator().manual_seed(0))
     image = torch.zeros(sentences, dtype=torch.long)
-    elapsed = seconds(lambda: grow(lm, prefix[None], image, uniform, EXACT, most=1024, on_step=count))
+    elapsed = seconds(lambda: grow(lm, prefix[None], image, uniform, EXACT, max_nodes=1024, on_step=count))
     return evaluated, elapsed
 
 

@@ -21,7 +21,8 @@ from PIL import Image
 from skimage import data
 from sklearn.datasets import load_sample_image
 
-from wordsight.explain import SENTENCES, Explainer
+from wordsight.explain import Explainer
+from wordsight.sentences.sampling import Sampling
 
 
 def process(photograph: Path, environment: dict[str, str]) -> tuple[float, float]:
@@ -52,17 +53,17 @@ def main() -> None:
         cold = [process(photograph, {}) for _ in range(options.runs)]
     explainer = Explainer()
     loaders = (data.chelsea, data.coffee, data.rocket, data.astronaut, lambda: load_sample_image("china.jpg"))
-    pictures = [Image.fromarray(load()) for load in loaders]
-    explainer.explain(pictures[0])
+    images = [Image.fromarray(load()) for load in loaders]
+    explainer.explain(images[0])
     warm = []
-    for picture in pictures:
+    for image in images:
         started = time.perf_counter()
-        explainer.explain(picture)
+        explainer.explain(image)
         warm.append(time.perf_counter() - started)
     figures = {
         "machine": f"{os.cpu_count()} cores, {platform.machine()}",
-        "language_model_dtype": str(explainer.lm.dtype),
-        "sentences": SENTENCES,
+        "language_model_dtype": str(explainer.models.lm.dtype),
+        "sentences": Sampling().sentences,
         "first_seconds": round(first[0], 1),
         "cold_seconds": round(statistics.median(s for s, _ in cold), 1),
         "warm_seconds": round(statistics.median(warm), 1),

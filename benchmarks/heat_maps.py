@@ -25,7 +25,7 @@ from wordsight.explain import Explainer, Explanation
 from wordsight.features.maps import HeatMap, class_map
 from wordsight.images.files import read_image
 from wordsight.language.content import lemma
-from wordsight.words.maps import word_maps
+from wordsight.sentences.sampling import Sampling
 
 SIDE = 448
 CORNERS = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5))
@@ -44,14 +44,14 @@ def inside(found: HeatMap, corner: tuple[float, float]) -> float:
     return found.share_inside(*corner, corner[0] + 0.5, corner[1] + 0.5)
 
 
-def map_of(explainer: Explainer, picture: Image.Image, observed: Explanation, nouns: set[str]) -> HeatMap | None:
+def map_of(explainer: Explainer, observed: Explanation, nouns: set[str]) -> HeatMap | None:
     """The map of the most frequent of some words, if one of the twenty most frequent is one of them and has a gradient."""
     word = next((word for word in observed.top(20) if word in nouns), None)
     if word is None:
         return None
     try:
-        return word_maps(explainer, picture, [word], sentences=64)[0]
-    except WordsightError as error:  # said in all or none of the sentences that are sampled here
+        return explainer.word_map(observed, word)
+    except WordsightError as error:  # in all or none of its sentences
         tqdm.write(f"no map: {error}")
         return None
 
@@ -80,8 +80,8 @@ def main() -> None:
         picture.paste(square(object_path, SIDE // 2), (round(corner[0] * SIDE), round(corner[1] * SIDE)))
         (observed,) = explainer.explain(picture, Sampling(sentences=64))
         nouns = {number: {lemma(noun) for noun in imagenet_classes()[number].nouns} for number in (c, other)}
-        of_object = map_of(explainer, picture, observed, nouns[c] - nouns[other])
-        of_back = map_of(explainer, picture, observed, nouns[other] - nouns[c])
+        of_object = map_of(explainer, observed, nouns[c] - nouns[other])
+        of_back = map_of(explainer, observed, nouns[other] - nouns[c])
         if of_object is not None:
             objects.append(inside(of_object, corner))
             grad_cam.append(inside(class_map(explainer.classifier, picture, explainer.classifier.labels[c]), corner))
@@ -91,7 +91,7 @@ def main() -> None:
             paired.append(objects[-1] - behind[-1])
     told = {
         "machine": f"{platform.machine()}, 2 threads",
-        "translator": explainer.fingerprint[:12],
+        "translator": explainer.models.fingerprint[:12],
         "composites": options.composites,
         "area_share": 0.25,
         "mass_inside_word_of_the_object": summary(objects),

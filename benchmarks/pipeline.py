@@ -50,7 +50,7 @@ def our_features(folder: Path, _: Path) -> float:
     from wordsight.classifiers.timm_models import from_timm_model
     from wordsight.features.extraction import extract
 
-    classifier = from_timm_model(timm_starter(), name="starter", crops=(None,), labels=None, device="cpu")
+    classifier = from_timm_model(timm_starter(), name="starter", crops=(None,))
     paths = sorted(folder.glob("*.jpg"))[:IMAGES]
     started = time.perf_counter()
     assert len(extract(classifier, paths).kept) == len(paths)
@@ -59,9 +59,8 @@ def our_features(folder: Path, _: Path) -> float:
 
 def timm_starter():
     """The starter's network as timm gives it."""
-    from wordsight.starter import fetch_member
-
     from wordsight.classifiers.starter import _LITE0
+    from wordsight.fetch import fetch_member
     from wordsight.runtime import declare_torchvision_operators
 
     declare_torchvision_operators()
@@ -111,7 +110,7 @@ def our_training(_: Path, captions: Path) -> float:
     data = Captioned(torch.randn(len(tokens), 2, 1280), tokens)
     dev = Captioned(data.views[:1], tokens[:1])
     started = time.perf_counter()
-    train(Translator(1280, lm.hidden), lm, data, dev, settings=Settings(epochs=1, batch=BATCH, evaluations_an_epoch=1))
+    train(Translator(1280, lm.hidden), lm, data, dev, settings=Settings(epochs=1, batch=BATCH, evaluations=1))
     return sum(map(len, tokens)) / (time.perf_counter() - started)
 
 

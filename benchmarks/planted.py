@@ -23,7 +23,7 @@ import torch
 from PIL import Image, ImageDraw, ImageOps
 
 from wordsight.audits.explained import Explained, explained
-from wordsight.audits.focus import Focus
+from wordsight.audits.focus import Focus, focus_of
 from wordsight.audits.observations import rate_matrix
 from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.head import Head
@@ -32,6 +32,7 @@ from wordsight.features.extraction import open_rgb
 from wordsight.features.heads import fit_head
 from wordsight.features.maps import locate
 from wordsight.sentences.sampler import Sampled
+from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.store import sample_stored
 from wordsight.storage import cache_folder
 from wordsight.tensors import Features
@@ -76,10 +77,10 @@ class Photographs:
         number = torch.arange(len(z)).repeat_interleave(torch.tensor([len(own) for own in trained]))
         return fit_head(torch.cat(trained), number, labels, self.classifier)
 
-    def focus_of(self, head: Head, pictures: Sequence[Sequence[Image.Image]], labels: tuple[str, ...]) -> list[Focus]:
+    def focus(self, head: Head, pictures: Sequence[Sequence[Image.Image]], labels: tuple[str, ...]) -> list[Focus]:
         """Whether the heat maps of each class agree, on the photographs that are not for training."""
         direction = head.weight - head.weight.mean(0)
-        return places(
+        return focus_of(
             {
                 label: np.stack([locate(self.classifier, p, direction[c], square=True, side=14) for p in pictures[c][0::2]])
                 for c, label in enumerate(labels)
@@ -87,14 +88,14 @@ class Photographs:
         )
 
     @cached_property
-    def said(self) -> list[list[Sampled]]:
+    def sampled(self) -> list[list[Sampled]]:
         """Sentences about the photographs of each class that are not for training."""
         return [self.describe(own[0::2]) for own in self.z]
 
     def describe(self, z: Features) -> list[Sampled]:
         store = cache_folder() / "sentences"
         return sample_stored(
-            self.explainer.lm, self.explainer.prefix(z), store, Sampling(sentences=SENTENCES), seeds=range(len(z))
+            self.explainer.models.lm, self.explainer.models.prefix(z), store, Sampling(sentences=SENTENCES), seeds=range(len(z))
         )
 
     def planted_everywhere(self, kind: str, plant: Plant | None, planted: int | None) -> dict[str, Any]:
@@ -113,8 +114,8 @@ class Photographs:
         }
         if planted is not None:
             predicted = head.logits(self.z[planted][0::2]).argmax(1)
-            record["called_so_without_it"] = float((predicted == planted).float().mean())
-        observed = [one for c, own in enumerate(z) for one in (self.describe(own[0::2]) if c == planted else self.said[c])]
+            record["predicted_so_without_it"] = float((predicted == planted).float().mean())
+        observed = [one for c, own in enumerate(z) for one in (self.describe(own[0::2]) if c == planted else self.sampled[c])]
         words = self.explained(head, z, observed, self.labels)
         return record | {"explained": shares(words), "words_explain_little": [one.label for one in words if one.remarkable]}
 
@@ -124,7 +125,7 @@ class Photographs:
         """How much of each class's score the words explain."""
         logits = head.logits(torch.cat([own[0::2] for own in z])).double().numpy()
         logits -= logits.mean(1, keepdims=True)
-        _, rates = rate_matrix(observed, least=5)
+        _, rates = rate_matrix(observed, min_images=5)
         return explained(rates, logits, labels, np.bincount(logits.argmax(1), minlength=len(labels)))
 
     def stamped_apart(self, planted: int) -> dict[str, Any]:
@@ -132,7 +133,7 @@ class Photographs:
         pictures = [stamp(picture) for picture in self.further[planted]]
         z, labels = [*self.z, features(self.classifier, pictures)], (*self.labels, "stamped")
         head = self.head(z, labels)
-        words = self.explained(head, z, [*chain(*self.observed), *self.describe(z[-1][0::2])], labels)
+        words = self.explained(head, z, [*chain(*self.sampled), *self.describe(z[-1][0::2])], labels)
         found = self.focus(head, [*self.clean, pictures], labels)
         predicted = head.logits(z[-1][0::2]).argmax(1)
         return {
@@ -169,7 +170,7 @@ def main() -> None:
         print(apart[-1], flush=True)
     told = {
         "machine": f"{platform.machine()}, 2 threads",
-        "translator": explainer.fingerprint[:12],
+        "translator": explainer.models.fingerprint[:12],
         "images_a_class": options.images,
         "noticed": {
             kind: [sum(r["in"] in r["remarkable"] for r in some), len(some)]

@@ -24,6 +24,7 @@ from wordsight.classifiers.imagenet import imagenet_classes
 from wordsight.explain import Explainer, Explanation
 from wordsight.features.extraction import extract_stored
 from wordsight.language.content import lemma
+from wordsight.sentences.sampling import Sampling
 from wordsight.storage import cache_folder
 from wordsight.translator.captions import read_captions
 from wordsight.words.scores import jaccard
@@ -103,7 +104,7 @@ def main() -> None:
     z = extract_stored(explainer.classifier, everything, store).views.mean(1).numpy()
     own = extract_stored(explainer.classifier, sample, store).views.mean(1)
     predicted = explainer.classifier.probabilities(own).argmax(1).tolist()
-    runs = Path("runs") / f"quality-{explainer.fingerprint[:12]}-{options.sentences}"
+    runs = Path("runs") / f"quality-{explainer.models.fingerprint[:12]}-{options.sentences}"
     runs.mkdir(parents=True, exist_ok=True)
     np.savez(runs / "features.npz", image=np.array(train + dev), features=z)
     (runs / "dev.txt").write_text("\n".join(dev))
@@ -114,7 +115,7 @@ def main() -> None:
     (runs / "dev.jsonl").write_text("\n".join(json.dumps(e) for e in near.values()))
     figures = {
         "machine": f"{platform.machine()}, {platform.processor() or 'unknown CPU'}, 2 threads",
-        "translator": explainer.fingerprint[:12],
+        "translator": explainer.models.fingerprint[:12],
         "sentences": options.sentences,
         "photographs": len(dev),
         "word_quality": scorer(shared, runs / "dev.jsonl", flickr / "captions.csv")

@@ -19,6 +19,7 @@ from wordsight.images.labelled import LabelledImages
 from wordsight.language.content import content_words
 from wordsight.mitigation.run import word_direction
 from wordsight.sentences.sampler import image_seed
+from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.store import sample_stored
 from wordsight.storage import cache_folder
 
@@ -32,15 +33,15 @@ class Words:
             self.vocabulary, self.rates, self.directions = cheap_words(of, name)
         else:
             sampled = sample_stored(
-                explainer.lm,
-                explainer.prefix(of.z[needed]),
+                explainer.models.lm,
+                explainer.models.prefix(of.z[needed]),
                 cache_folder() / "sentences",
                 Sampling(sentences=sentences),
                 seeds=[image_seed(0, of.files[row].name) for row in needed],
                 on_images=lambda done, total: print(f"\rsentences {done}/{total}", end="", flush=True),
             )
             self.sampled = dict(zip(needed.tolist(), sampled, strict=True))
-            self.vocabulary, rates = rate_matrix(sampled, least=10)
+            self.vocabulary, rates = rate_matrix(sampled, min_images=10)
             self.rates = np.zeros((len(of.files), len(self.vocabulary)))
             self.rates[needed] = rates
 
@@ -62,24 +63,27 @@ class Words:
                 return [Estimate(value, value - 1e-3, value + 1e-3) for value in cosine.tolist()]
 
             return used
-        own, observed = self._said(head, here, label)
-        return Uses(own, observed, evidence, seed=0)
+        own, observed = self._observed(head, here, label)
+        return Uses(own.models, observed, evidence, seed=0)
 
     def direction(
         self, head: Head, word: str, here: np.ndarray, label: torch.Tensor, present: torch.Tensor
     ) -> torch.Tensor | None:
-        """Where the features go if the word is said more, by images that say it; None if that cannot be known."""
+        """Where the features go if the word is more frequent, by images that have it; None if that cannot be known."""
         if self.name in ("ridge", "knn"):
             return self.directions[:, self.vocabulary.index(word)]
         try:
-            return word_direction(*self._said(head, here, label), word, present.nonzero()[:, 0].tolist(), seed=0)
+            own, observed = self._observed(head, here, label)
+            return word_direction(own.models, observed, word, present.nonzero()[:, 0].tolist(), seed=0)
         except WordsightError:
             return None
 
-    def _said(self, head: Head, here: np.ndarray, label: torch.Tensor) -> tuple[Explainer, Observations]:
+    def _observed(self, head: Head, here: np.ndarray, label: torch.Tensor) -> tuple[Explainer, Observations]:
         explainer = self.explainer
         own = Explainer(
-            with_head(explainer.classifier, head), lm=explainer.lm, translator=(explainer.translator, explainer.card)
+            with_head(explainer.classifier, head),
+            lm=explainer.models.lm,
+            translator=(explainer.models.translator, explainer.models.card),
         )
         paths = [self.of.files[i] for i in here]
         images = LabelledImages(paths, [head.labels[int(c)] for c in label])

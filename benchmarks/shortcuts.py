@@ -11,7 +11,7 @@ Sources of words: "sentences" are wordsight's; "ridge" and "knn" are what needs 
 features to words, captions of the 60 nearest features; both cross-fitted, so that no image's own captions are used).
 "keywords" is a baseline after Bias-to-Text (Kim et al. 2024), which has a captioner's words ranked by CLIP: here they are words
 of wordsight's sentences, ranked by how much more often a class's images that are predicted wrong say them than those predicted right.
-Heads are mitigation with the planted word. Audits are made of balanced images, of images as biased as the training, and of balanced
+Heads are mitigated with the planted word. Audits are made of balanced images, of images as biased as the training, and of balanced
 ones that had no part in making the translator.
 """
 
@@ -29,9 +29,9 @@ from sklearn.metrics import roc_auc_score
 from shortcut_data import AGREEMENTS, Photographs, Split, groups, labels_of, photographs, split
 from shortcut_tasks import TASKS, WORDS, Task, names
 from shortcut_words import Words
-from study import row
 from wordsight.audits.findings import VERDICTS, ClassWord, Evidence, Finding, Limits, findings, presence_level
 from wordsight.audits.kinds import class_itself
+from wordsight.audits.result import word_columns
 from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.head import Head, with_head
 from wordsight.explain import Explainer
@@ -97,9 +97,9 @@ def main() -> None:
     of = photographs(options.shared, explainer)
     trained = [t for task in TASKS for seed in range(options.seeds) for t in train_heads(task, seed, of, explainer)]
     audited = [t for t in trained if t.to_audit]
-    needed = [rows for t in audited for rows in t.parts.audited() + (t.parts.train if t.to_mend else [])]
+    needed = [rows for t in audited for rows in t.parts.audited() + (t.parts.train if t.to_mitigate else [])]
     sources = [Words(name, of, explainer, options.sentences, np.unique(np.concatenate(needed))) for name in names_of_sources]
-    told: dict = {"machine": f"{platform.machine()}, 2 threads", "translator": explainer.fingerprint[:12]}
+    told: dict = {"machine": f"{platform.machine()}, 2 threads", "translator": explainer.models.fingerprint[:12]}
     told |= {"sentences": options.sentences, "seeds": options.seeds}
     for number, one in enumerate(audited, start=1):
         for source in sources:
@@ -134,7 +134,7 @@ class Trained:
         return self.record["agreement"] == WITHOUT or (self.record["agreement"] in WITH and self.record["harmful"])
 
     @property
-    def to_mend(self) -> bool:
+    def to_mitigate(self) -> bool:
         """Whether it is bad enough."""
         return self.record["harmful"] and self.record["agreement"] == max(WITH)
 
@@ -173,7 +173,7 @@ def judged(source: Words, of: Trained, explainer: Explainer, limits: Limits) -> 
             # What wrong images of a class have is the other class's attribute: either may be named for either class.
             keywords[kind] = against_truth(words, dict.fromkeys((task.a, task.b), planted(task)), largest)
     word = next((w for w in sorted(names(task.x), key=lambda w: w != task.x) if w in source.vocabulary), task.x)
-    mitigation = mend_with(source, head, word, parts.train, explainer) if of.to_mend else {}
+    mitigation = mend_with(source, head, word, parts.train, explainer) if of.to_mitigate else {}
     own["mitigation"] = {method: accuracies(better, source.of.z, parts.test) for method, better in mitigation.items()}
     return {source.name: own} | ({"keywords": keywords} if keywords else {})
 
@@ -192,7 +192,7 @@ def steps(table: list[ClassWord], task: Task) -> list[dict]:
     """How far each word that names what was planted came, and on what figures."""
     named = named_for(task)
     return [
-        {"label": one.label, "strength": round(one.strength, 2), **row(one)}
+        {"label": one.label, "strength": round(one.strength, 2), **word_columns(one)}
         for one in table
         if one.word in named.get(one.label, ())
     ]

@@ -20,7 +20,7 @@ from starter_data import lines, write_captions_of
 from wordsight.models import load_models
 from wordsight.translator.checkpoint import load_translator, save_translator
 from wordsight.translator.optimisation import Settings
-from wordsight.translator.training import CaptionSource, Shape, train_translator
+from wordsight.translator.training import CaptionSource, train_translator
 
 TERMS = (
     "Flickr8k train (Hodosh, Young and Hockenmaier 2013; 6,000 photographs, research and education only), class names as "
@@ -37,7 +37,8 @@ def save_mean(one: Path, other: Path, out: Path) -> None:
 
 
 def main(shared: Path, out: Path) -> None:
-    classifier, lm = load_models()
+    models = load_models()
+    classifier, lm = models.classifier, models.lm
     flickr8k, captions = shared / "flickr8k", out.parent / "flickr8k.csv"
     dev = lines(flickr8k / "dev.txt")[:200]
     captions.parent.mkdir(parents=True, exist_ok=True)
@@ -45,14 +46,14 @@ def main(shared: Path, out: Path) -> None:
     sources = [CaptionSource(captions, flickr8k / "images")]
     first, second, third, fourth, mean = (out.with_name(f"stage-{number}.safetensors") for number in range(1, 6))
     stages = (
-        (first, {"class_draws": 2, "settings": Settings(epochs=5, memory=0)}),
+        (first, {"settings": Settings(class_draws=2, epochs=5, averaging=0)}),
         # Stronger regularisation from the best of the first stage: by then photographs' words are learned by heart.
         (
             second,
             {
-                "class_draws": 1,
-                "settings": Settings(epochs=2, learning_rate=3.5e-4, noise=0.5, memory=0, seed=1),
-                "shape": Shape(dropout=0.5),
+                "settings": Settings(
+                    class_draws=1, epochs=2, learning_rate=3.5e-4, noise=0.5, averaging=0, seed=1, dropout=0.5
+                ),
                 "start": first,
             },
         ),
@@ -60,9 +61,9 @@ def main(shared: Path, out: Path) -> None:
         (
             third,
             {
-                "class_draws": 2,
-                "settings": Settings(epochs=5, learning_rate=8e-4, noise=0.5, memory=0.997, seed=2, patience=99),
-                "shape": Shape(dropout=0.6),
+                "settings": Settings(
+                    class_draws=2, epochs=5, learning_rate=8e-4, noise=0.5, averaging=0.997, seed=2, patience=99, dropout=0.6
+                ),
                 "start": second,
             },
         ),
@@ -70,14 +71,14 @@ def main(shared: Path, out: Path) -> None:
         (
             fourth,
             {
-                "class_draws": 2,
-                "settings": Settings(epochs=2, learning_rate=8e-4, noise=0.5, memory=0.99, seed=3, patience=99),
-                "shape": Shape(dropout=0.6),
+                "settings": Settings(
+                    class_draws=2, epochs=2, learning_rate=8e-4, noise=0.5, averaging=0.99, seed=3, patience=99, dropout=0.6
+                ),
                 "start": third,
             },
         ),
         # Nothing is trained: the dev loss of the mean of the last two is taken.
-        (out, {"class_draws": 2, "settings": Settings(epochs=0), "start": mean}),
+        (out, {"settings": Settings(class_draws=2, epochs=0), "start": mean}),
     )
     for target, options in stages:
         if target.exists():
@@ -86,12 +87,16 @@ def main(shared: Path, out: Path) -> None:
             save_mean(third, fourth, mean)
         with tqdm(unit="step") as bar:
 
-            def on_progress(p, bar=bar) -> None:
-                bar.total = p.steps
-                bar.set_postfix_str(f"loss {p.loss:.3f}, dev {p.dev_loss or float('nan'):.3f}")
-                bar.update(p.step - bar.n)
+            def on_progress(stage: str, done: int, total: int, bar=bar) -> None:
+                bar.total = total
+                bar.set_postfix_str(stage)
+                bar.update(done - bar.n)
 
-            trained = train_translator(sources, classifier, lm, target, dev=dev, data=TERMS, on_progress=on_progress, **options)
+            checkpoint = target.with_suffix(".checkpoint")
+            trained = train_translator(
+                sources, classifier, lm, dev=dev, terms=TERMS, checkpoint=checkpoint, on_progress=on_progress, **options
+            )
+            trained.save(target)
         print(trained.dev_losses)
 
 

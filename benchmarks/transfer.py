@@ -75,7 +75,9 @@ def main() -> None:
         extract_stored(classifier, files, store)
     out = runs / "transferred.safetensors"
     started = time.monotonic()
-    found = transfer_translator(starter.translator, starter.card, starter.classifier, new, starter.lm, files, out)
+    models = starter.models
+    found = transfer_translator((models.translator, models.card), starter.classifier, new, files)
+    found.save(out)
     told["transfer"] = {"seconds_with_stored_features": round(time.monotonic() - started, 1), "r2": round(found.r2, 4)}
 
     captions = runs / "captions.csv"
@@ -86,7 +88,7 @@ def main() -> None:
     told |= {"photographs": len(measured), "sentences": options.sentences}
 
     def measure(name: str, explainer: Explainer) -> None:
-        words = runs / f"{name}-{explainer.fingerprint[:12]}-{options.sentences}-{len(measured)}.jsonl"
+        words = runs / f"{name}-{explainer.models.fingerprint[:12]}-{options.sentences}-{len(measured)}.jsonl"
         explain_all(explainer, paths, options.sentences, words)
         told.setdefault(name, {})["words"] = scorer(options.shared, words, flickr / "captions.csv")["words"]
         options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +96,7 @@ def main() -> None:
         print(json.dumps({name: told[name]}), flush=True)
 
     measure("starter", starter)
-    measure("transfer", Explainer(new, lm=starter.lm, translator=load_translator(out)))
+    measure("transfer", Explainer(new, lm=models.lm, translator=load_translator(out)))
     plans = {
         "trained": {"settings": Settings(epochs=options.epochs)},
         "fine_tuned": {"start": out, "settings": Settings(epochs=1, learning_rate=3.5e-4)},
@@ -104,15 +106,19 @@ def main() -> None:
         if not target.exists():
             with tqdm(unit="step", desc=name) as bar:
 
-                def on_progress(p, bar=bar) -> None:
-                    bar.total = p.steps
-                    bar.update(p.step - bar.n)
+                def on_progress(stage: str, done: int, total: int, bar=bar) -> None:
+                    bar.total = total
+                    bar.update(done - bar.n)
 
                 started = time.monotonic()
-                train_translator(source, new, starter.lm, target, dev=chosen_by, on_progress=on_progress, **plan)
+                checkpoint = target.with_suffix(".checkpoint")
+                trained = train_translator(
+                    source, new, models.lm, dev=chosen_by, checkpoint=checkpoint, on_progress=on_progress, **plan
+                )
+                trained.save(target)
                 (runs / f"{name}.seconds").write_text(str(round(time.monotonic() - started)))
         told[name] = {"seconds": int((runs / f"{name}.seconds").read_text()), "epochs": plan["settings"].epochs}
-        measure(name, Explainer(new, lm=starter.lm, translator=load_translator(target)))
+        measure(name, Explainer(new, lm=models.lm, translator=load_translator(target)))
 
 
 if __name__ == "__main__":

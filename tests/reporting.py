@@ -44,7 +44,7 @@ def class_word(
 
 
 def an_audit(folder: Path, *, duck: str = "duck", water: str = "water", name: str = "") -> Audit:
-    """Sixteen ducks, of which six are predicted hens, and eight hens; pictures are written into the folder."""
+    """Sixteen ducks, of which six are predicted hens, and eight hens; images are written into the folder."""
     images = []
     for i in range(24):
         is_duck = i < 16
@@ -66,7 +66,7 @@ def an_audit(folder: Path, *, duck: str = "duck", water: str = "water", name: st
 
 
 def heat_maps(audit: Audit) -> dict[tuple[str, str], np.ndarray]:
-    """One a picture, of the finding's word."""
+    """One an image, of the finding's word."""
     return {(image.image, audit.words[0].word): np.eye(7) for image in audit.images}
 
 

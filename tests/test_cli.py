@@ -257,7 +257,7 @@ def test_a_head_for_classes_of_one_s_own_and_explaining_with_it(setting):
 
 
 def labelled(folder: Path) -> Path:
-    """Pictures in two colours, some of each under the wrong name."""
+    """Images in two colours, some of each under the wrong name."""
     for i in range(24):
         shade = 255 - 7 * i
         colour = ((shade, 0, 40), (0, shade, 40))[(i + (i % 5 == 0)) % 2]
@@ -343,7 +343,7 @@ def test_where_needs_a_folder_and_names_words_without_a_map(setting):
     blind = wordsight(setting, "explain", "photographs/a.png", "--where", "cow", "--out", "maps", *models)
     assert blind.returncode == 2
     assert "'cow' is in none of 20 sentences" in blind.stderr
-    assert "has no layer whose output still has places" in blind.stderr
+    assert "has no layer with a spatial feature map" in blind.stderr
     assert (setting / "maps" / "a.words.png").exists()
 
 

@@ -78,7 +78,7 @@ def test_too_few_images_and_another_language_model_are_refused(starter, images):
     _, lm, _ = starter
     with pytest.raises(FeatureError, match="3 of 3 images have features of both classifiers, wanted at least 10"):
         own_translator(tiny_classifier(seed=1), lm, [images / f"{i:02}.png" for i in range(3)])
-    with pytest.raises(TranslatorError, match="There is no translator for the language model 'tiny-lm'.* Train one with"):
+    with pytest.raises(TranslatorError, match=r"There is no translator for the language model 'tiny-lm'.* Train one with"):
         own_translator(tiny_classifier(), tiny_lm(seed=1))
 
 

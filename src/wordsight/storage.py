@@ -43,14 +43,14 @@ def store_each(
     and written as it comes, so that an interrupted call goes on.
     """
     found = [read_stored(file, read) for file in files]
-    missing = [i for i, one in enumerate(found) if one is None]
+    missing = [i for i, value in enumerate(found) if value is None]
     for start in range(0, len(missing), at_once):
         numbers = missing[start : start + at_once]
         on_done(len(files) - len(missing) + start, len(files))
-        for i, one in zip(numbers, make(numbers), strict=True):
-            found[i] = one
+        for i, value in zip(numbers, make(numbers), strict=True):
+            found[i] = value
             with replacing(files[i]) as partial:
-                write(partial, one)
+                write(partial, value)
     on_done(len(files), len(files))
     return cast("list[Kept]", found)
 

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 Pixels: TypeAlias = Float[Tensor, "images views 3 height width"]
-"""Normalised pictures, ready for a classifier; a view is one crop of the picture."""
+"""Normalised images, ready for a classifier; a view is one crop of the image."""
 
 Features: TypeAlias = Float[Tensor, "images features"]
 """Penultimate, pooled features of a classifier (method symbol z)."""

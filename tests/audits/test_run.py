@@ -25,16 +25,16 @@ from wordsight.classifiers.modules import classifier as make_classifier
 from wordsight.errors import LabelError
 from wordsight.explain import Explainer
 from wordsight.features.heads import fit_head
+from wordsight.features.maps import logit_gradients
 from wordsight.images.labelled import LabelledImages
 from wordsight.sentences.estimates import WordRate, WordRates
 from wordsight.sentences.sampler import Sampled
 from wordsight.sentences.sampling import Sampling
-from wordsight.features.maps import logit_gradients
 
 
 @pytest.fixture
 def setting(tmp_path, cache):
-    """Twelve pictures of each of two colours that a tiny classifier has as classes, and one that is no picture."""
+    """Twelve images of each of two colours that a tiny classifier has as classes, and one that is no image."""
     classifier, lm = tiny_classifier(), tiny_lm()
     paths, labels = [], []
     for i in range(24):
@@ -43,7 +43,7 @@ def setting(tmp_path, cache):
         Image.new("RGB", (16, 16), (shade, 0, 40) if i % 2 else (0, shade, 40)).save(path)
         paths.append(path)
         labels.append("red" if i % 2 else "green")
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     z = torch.stack([classifier.features_of(prepare(Image.open(path))[None])[0, 0] for path in paths])
     # Trained on noisy features, so that some images are predicted wrong.
     noisy = z + 0.3 * z.std(0) * torch.randn(z.shape, generator=torch.Generator().manual_seed(0))

@@ -105,10 +105,10 @@ def test_a_set_against_another():
 
 
 def test_a_small_set_may_show_fewer_images_of_a_word():
-    """Both of two images say it: no five can."""
+    """Both of two images have it: no five can."""
     images = [*IMAGES, image(7, "ox", "ox", horn=0.5), image(8, "ox", "ox", horn=0.6)]
     assert "horn" in {one.word for one in compare(images, "class=ox").words}
-    assert {one.word for one in compare(images, "class=duck").words} == {"water"}  # five images say it
+    assert {one.word for one in compare(images, "class=duck").words} == {"water"}  # five images have it
     assert compare(images, "class=ox").words[0].word == "horn"
 
 

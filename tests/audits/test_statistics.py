@@ -137,9 +137,9 @@ def test_strata_that_say_nothing_count_nothing():
 
 
 def test_difference_needs_enough_images_on_either_side():
-    assert difference([(1, 1)], [(0, 99)], least=5) is None
-    assert difference([(1, 5)], [(0, 99)], least=5) is not None
-    assert difference([(1, 3), (1, 3)], [(0, 4), (0, 4)], least=6) is not None
+    assert difference([(1, 1)], [(0, 99)], min_images=5) is None
+    assert difference([(1, 5)], [(0, 99)], min_images=5) is not None
+    assert difference([(1, 3), (1, 3)], [(0, 4), (0, 4)], min_images=6) is not None
 
 
 def test_difference_without_a_side_says_nothing():

@@ -23,7 +23,7 @@ def photographs(tmp_path: Path) -> list[Path]:
     paths = []
     for i in range(5):
         image = Image.new("RGB", (16, 12), (40 * i, 100, 255 - 40 * i))
-        image.paste((255, 255, 255), (0, 0, 4, 12))  # the left edge tells a picture from its mirror image
+        image.paste((255, 255, 255), (0, 0, 4, 12))  # the left edge tells an image from its mirror image
         image.save(tmp_path / f"{i}.png")
         paths.append(tmp_path / f"{i}.png")
     return paths

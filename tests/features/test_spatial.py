@@ -80,7 +80,7 @@ def test_channels_last_maps_are_turned_round():
 
 def test_a_classifier_without_places_is_refused():
     classifier = tiny_classifier()
-    with pytest.raises(ModelError, match="'tiny' has no layer whose output still has places, so words cannot be located"):
+    with pytest.raises(ModelError, match="'tiny' has no layer with a spatial feature map, so words cannot be located"):
         classifier.locate(torch.rand(1, 3, 8, 8), torch.randn(1, 6))
 
 
@@ -114,7 +114,7 @@ def test_boxes_of_several_views():
 def test_maps_are_laid_on_the_picture():
     left = on_image([torch.ones(2, 2)], [Box(0, 0, 0.5, 1)], side=4)
     np.testing.assert_allclose(left, [[1, 1, 0, 0]] * 4)
-    # Two views of the whole picture: their mean, scaled to a largest value of 1.
+    # Two views of the whole image: their mean, scaled to a largest value of 1.
     both = on_image([torch.full((2, 2), 3.0), torch.full((2, 2), 1.0)], [Box(0, 0, 1, 1)] * 2, side=2)
     np.testing.assert_allclose(both, np.ones((2, 2)))
     nothing = on_image([torch.zeros(2, 2)], [Box(0, 0, 1, 1)], side=2)

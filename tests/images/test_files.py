@@ -1,4 +1,4 @@
-"""Pictures of every kind are made here, read back, and compared pixel by pixel."""
+"""Images of every kind are made here, read back, and compared pixel by pixel."""
 
 import concurrent.futures
 import io
@@ -34,7 +34,7 @@ def touched(*paths: Path) -> None:
 
 
 def pixels(path: Path) -> list[list[int]]:
-    """Of a picture one pixel high."""
+    """Of an image one pixel high."""
     image = read_image(path)
     assert image.mode == "RGB"
     return np.asarray(image)[0].tolist()
@@ -355,7 +355,7 @@ def test_folder(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
 def test_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.jpg")
-    with pytest.raises(ImageError, match=r"a.jpg' is a pipe or device. An image file was wanted: save the picture"):
+    with pytest.raises(ImageError, match=r"a.jpg' is a pipe or device. An image file was wanted: save the image"):
         read_image(tmp_path / "a.jpg")
 
 
@@ -433,12 +433,12 @@ def test_the_limit_is_ours_not_pillows(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_eps_is_refused_without_running_it(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.eps", noise(8, 8))
-    with pytest.raises(ImageError, match=r"a.eps' is an EPS drawing. A picture made of pixels was wanted: convert it to PNG"):
+    with pytest.raises(ImageError, match=r"a.eps' is an EPS drawing. An image made of pixels was wanted: convert it to PNG"):
         read_image(path)
 
 
 def test_pictures_in_memory_that_cannot_be_converted(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=r"A picture of 0 x 5 pixels came. At least 1 x 1 was wanted"):
+    with pytest.raises(ImageError, match=r"An image of 0 x 5 pixels came. At least 1 x 1 was wanted"):
         to_rgb(Image.new("RGB", (0, 5)))
     data = io.BytesIO()
     noise().save(data, "PNG")

@@ -20,13 +20,13 @@ def _quiet(cache):
     datasets.disable_progress_bars()
 
 
-def picture(colour, kind="PNG"):
+def image(colour, kind="PNG"):
     written = io.BytesIO()
     Image.new("RGB", (4, 4), colour).save(written, kind)
     return written.getvalue()
 
 
-RED, BLUE, PHOTO = picture("red"), picture("blue"), picture("green", "JPEG")
+RED, BLUE, PHOTO = image("red"), image("blue"), image("green", "JPEG")
 
 
 def embedded(*contents):

@@ -8,14 +8,14 @@ from wordsight.errors import LabelError
 from wordsight.images.labelled import read_labelled
 
 
-def picture(path):
+def image(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (4, 4)).save(path)
     return path
 
 
 def test_a_folder_a_class(tmp_path):
-    paths = [picture(tmp_path / name) for name in ("cat/b.png", "cat/a.png", "dog/c.png")]
+    paths = [image(tmp_path / name) for name in ("cat/b.png", "cat/a.png", "dog/c.png")]
     found = read_labelled(tmp_path)
     assert found.paths == [paths[1], paths[0], paths[2]]
     assert found.labels == ["cat", "cat", "dog"]
@@ -24,7 +24,7 @@ def test_a_folder_a_class(tmp_path):
 
 def test_folders_called_train_and_val_are_splits(tmp_path):
     for name in ("train/cat/a.png", "train/dog/b.png", "val/cat/c.png"):
-        picture(tmp_path / name)
+        image(tmp_path / name)
     found = read_labelled(tmp_path)
     assert found.splits == ["train", "train", "val"]
     assert found.split("val").labels == read_labelled(tmp_path, split="val").labels == ["cat"]

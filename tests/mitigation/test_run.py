@@ -133,7 +133,7 @@ def test_a_retrained_head_can_be_projected_too(tmp_path, monkeypatch):
 
 
 def test_masking_hides_the_words_region_in_training_images_and_retrains(tmp_path, monkeypatch):
-    """The pictures are real here, and so is a classifier that sees places."""
+    """The images are real here, and so is a classifier that sees places."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 2))
     classifier = make_classifier(net, head=net[4], transform=prepare, labels=["cat", "dog"], name="net")
@@ -236,7 +236,7 @@ def test_a_finding_of_an_audit_or_a_pair_is_a_target():
 
     finding = Finding(class_word("duck", "water", "harmful", 0.6), about(0.3))
     assert as_target(finding) == as_target(("duck", "water")) == as_target(Target("duck", "water")) == Target("duck", "water")
-    with pytest.raises(WordsightError, match="'water' is no finding. Give one of audit.findings, or a class and a word"):
+    with pytest.raises(WordsightError, match=r"'water' is no finding\. Give one of audit.findings, or a class and a word"):
         as_target("water")
 
 

@@ -18,7 +18,7 @@ from wordsight.audits.statistics import Estimate
 from wordsight.report.data import chosen_images, script_json, shown_words
 from wordsight.report.html import LIBRARIES, render_report
 from wordsight.report.page import percent, points
-from wordsight.report.pictures import CLOUD, cloud, heat_map, thumbnails
+from wordsight.report.pieces import CLOUD, cloud, heat_map, thumbnails
 
 
 class Page(HTMLParser):
@@ -117,13 +117,13 @@ def test_a_class_decided_at_one_place_is_said(audit):
     ]
     html = render_report(dataclasses.replace(audit, focus=places))
     page = Page(html)
-    assert "Whatever the words say: the heat maps of duck lie at one place of the pictures" in page.words
+    assert "Whatever the words say: the heat maps of duck lie at one position of the images" in page.words
     assert (
         "The heat maps of 16 images predicted as duck agree with each other: mean correlation 0.52 (95% interval 0.41 to 0.63), in "
         "other classes \N{MINUS SIGN}0.10 to \N{MINUS SIGN}0.10." in page.words
     )
     assert html.count('<rect x="1" y="12" width="1" height="1" opacity="1.0"/>') == 1
-    assert re.search(r"duck 16 62% 2 1 water 0\.30 \N{EN DASH} few images, looks at one place", page.words)
+    assert re.search(r"duck 16 62% 2 1 water 0\.30 \N{EN DASH} few images, looks at one position", page.words)
     assert "at one place" not in Page(render_report(audit)).words
 
 
@@ -229,13 +229,13 @@ def test_at_most_so_many_pictures_the_examples_first(audit):
     assert {n for some in audit.examples(audit.findings[0]).values() for n in some} <= set(names)
     assert len(names) == 14
     assert "16.png" in names  # a hen: every class is shown
-    words = Page(render_report(audit, pictures=14)).words
+    words = Page(render_report(audit, max_images=14)).words
     assert "14 of them are shown here" in words
     assert "24 images were described" in words
 
 
 def test_thumbnails_of_what_is_no_picture(tmp_path):
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     assert thumbnails([tmp_path / "broken.png", tmp_path / "missing.png", Path("null\0byte")]) == [None] * 3
 
 

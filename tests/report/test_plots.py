@@ -1,4 +1,4 @@
-"""Pictures: the right bars, whiskers and labels; hostile text; no words; writing is all or nothing."""
+"""Images: the right bars, whiskers and labels; hostile text; no words; writing is all or nothing."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def score(word: str, rate: float, *, lift: float | None = 0.5) -> WordScore:
 
 
 WORDS = [score("dog", 0.2, lift=-1.5), score("cat", 0.8, lift=3.0), score("bed", 0.5, lift=0.0)]
-PHOTOGRAPH = Image.fromarray(np.arange(60 * 90 * 3, dtype=np.uint32).reshape(60, 90, 3).astype(np.uint8))
+IMAGE = Image.fromarray(np.arange(60 * 90 * 3, dtype=np.uint32).reshape(60, 90, 3).astype(np.uint8))
 
 
 def pixels(figure: Figure) -> np.ndarray:
@@ -97,7 +97,7 @@ def test_without_words_the_pictures_say_so() -> None:
     for figure in (bar_chart([], title="t"), word_cloud([], title="t"), word_cloud([score("cat", 0.0)], title="t")):
         assert "no words" in texts(figure)
         assert pixels(figure).any()
-    assert texts(explanation_figure(PHOTOGRAPH, [], title="t", sentences=[])).count("no words") == 2
+    assert texts(explanation_figure(IMAGE, [], title="t", sentences=[])).count("no words") == 2
 
 
 def test_hostile_titles_and_words_are_shown_as_they_are() -> None:
@@ -105,7 +105,7 @@ def test_hostile_titles_and_words_are_shown_as_they_are() -> None:
     for figure in (
         bar_chart(words, title=HOSTILE),
         word_cloud(words, title=HOSTILE),
-        explanation_figure(PHOTOGRAPH, words, title=HOSTILE, sentences=[HOSTILE, "a\x00b\x1b\n\nc", "\ud800"]),
+        explanation_figure(IMAGE, words, title=HOSTILE, sentences=[HOSTILE, "a\x00b\x1b\n\nc", "\ud800"]),
     ):
         assert pixels(figure).any()  # drawing is where mathtext would fail, and a missing glyph warn
         assert SHOWN in texts(figure)
@@ -123,14 +123,14 @@ def test_no_text_turns_into_mathematics() -> None:
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "1", "CMYK"])
 def test_a_photograph_of_any_mode(mode: str) -> None:
-    figure = explanation_figure(PHOTOGRAPH.convert(mode), WORDS, title="t", sentences=[])
+    figure = explanation_figure(IMAGE.convert(mode), WORDS, title="t", sentences=[])
     assert pixels(figure).shape == (620, 1500, 4)
 
 
 def test_the_explanation_shows_three_sentences_twelve_bars_and_nothing_overlaps() -> None:
     words = [score(f"word{i:02}" + "x" * i, i / 40, lift=i - 15.0) for i in range(1, 31)]
     said = ["short", "a long sentence " * 60, "w" * 1000, "a fourth one"]
-    figure = explanation_figure(PHOTOGRAPH, words, title="a long title " * 60, sentences=said)
+    figure = explanation_figure(IMAGE, words, title="a long title " * 60, sentences=said)
     assert pixels(figure).shape == (620, 1500, 4)
     _photograph, chart, _scale, cloud = figure.axes
     assert len(bars(chart)) == 12
@@ -148,7 +148,7 @@ def test_the_explanation_shows_three_sentences_twelve_bars_and_nothing_overlaps(
 def test_a_word_has_one_colour_in_bars_and_cloud() -> None:
     # The strongest lift is on a word that only the cloud has room for: it sets the scale of both.
     words = [score(f"word{i:02}", 0.9 - i / 50, lift=1.0) for i in range(12)] + [score("rare", 0.01, lift=8.0)]
-    figure = explanation_figure(PHOTOGRAPH, words, title="", sentences=[])
+    figure = explanation_figure(IMAGE, words, title="", sentences=[])
     assert figure.axes[2].get_ylim() == pytest.approx((-8, 8))
 
 
@@ -159,18 +159,18 @@ def test_the_image_given_is_left_as_it_was() -> None:
 
 
 def test_save_writes_a_png_and_makes_the_folders(tmp_path: Path) -> None:
-    path = tmp_path / "a" / "b" / "picture.png"
+    path = tmp_path / "a" / "b" / "image.png"
     save(bar_chart(WORDS, title="t"), path)
     save(word_cloud(WORDS, title="t"), str(path.with_name("cloud.png")))
-    with Image.open(path) as picture:
-        assert picture.format == "PNG"
-        assert picture.size[0] == 800
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        assert image.size[0] == 800
     assert path.stat().st_size > 5000
-    assert sorted(p.name for p in path.parent.iterdir()) == ["cloud.png", "picture.png"]
+    assert sorted(p.name for p in path.parent.iterdir()) == ["cloud.png", "image.png"]
 
 
 def test_a_failing_save_keeps_the_old_file_and_leaves_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "picture.png"
+    path = tmp_path / "image.png"
     path.write_bytes(b"old")
 
     def half_written(_figure: Figure, target: Path, **_: object) -> None:
@@ -181,10 +181,10 @@ def test_a_failing_save_keeps_the_old_file_and_leaves_nothing_else(tmp_path: Pat
     with pytest.raises(OSError, match="No space left on device"):
         save(bar_chart(WORDS, title="t"), path)
     assert path.read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir()] == ["picture.png"]
+    assert [p.name for p in tmp_path.iterdir()] == ["image.png"]
 
 
 def test_pyplot_and_its_global_state_stay_out_of_it() -> None:
     before = plt.get_fignums()
-    explanation_figure(PHOTOGRAPH, WORDS, title="t", sentences=[])
+    explanation_figure(IMAGE, WORDS, title="t", sentences=[])
     assert plt.get_fignums() == before

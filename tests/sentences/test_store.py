@@ -90,7 +90,7 @@ def test_a_damaged_file_is_made_anew(lm, tmp_path, caplog):
     options = {"sampling": Sampling(sentences=10), "seeds": [1]}
     first = sample_stored(lm, prefixes(1), tmp_path, **options)
     (file,) = tmp_path.iterdir()
-    for text in ("", "[1]", '{"said": 3}'):
+    for text in ("", "[1]", '{"counts": 3}'):
         file.write_text(text)
         assert sample_stored(lm, prefixes(1), tmp_path, **options) == first
     assert "is damaged" in caplog.text

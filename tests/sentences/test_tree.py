@@ -9,7 +9,7 @@ from scipy.stats import chisquare, norm
 
 from doubles import tiny_lm
 from wordsight.sentences import tree
-from wordsight.sentences.cache import places_for
+from wordsight.sentences.cache import rows_for
 from wordsight.sentences.plain import enumerate_sentences, next_distribution, sample_one
 from wordsight.sentences.sampler import cut_at_end
 from wordsight.sentences.sampling import Sampling
@@ -136,8 +136,8 @@ def test_memory_limits_do_not_change_the_sentences(lm, prefix, most, first_steps
     monkeypatch.setattr(tree, "FIRST_STEPS", first_steps)
     image = torch.arange(200) % 2
     uniform = torch.rand(200, 6, generator=torch.Generator().manual_seed(3))
-    whole = grow(lm, prefix, image, uniform, Sampling(max_tokens=6), most=10_000)
-    assert torch.equal(grow(lm, prefix, image, uniform, Sampling(max_tokens=6), most=most), whole)
+    whole = grow(lm, prefix, image, uniform, Sampling(max_tokens=6), max_nodes=10_000)
+    assert torch.equal(grow(lm, prefix, image, uniform, Sampling(max_tokens=6), max_nodes=most), whole)
 
 
 def test_kept_positions_stay_within_what_is_allowed(lm, prefix, monkeypatch):
@@ -159,7 +159,7 @@ def test_kept_positions_stay_within_what_is_allowed(lm, prefix, monkeypatch):
     for name in ("new_cache", "copied"):
         monkeypatch.setattr(tree, name, watched(getattr(tree, name)))
     uniform = torch.rand(300, 6, generator=torch.Generator().manual_seed(3))
-    grow(lm, prefix[:1], torch.zeros(300, dtype=torch.long), uniform, Sampling(max_tokens=6), most=8)
+    grow(lm, prefix[:1], torch.zeros(300, dtype=torch.long), uniform, Sampling(max_tokens=6), max_nodes=8)
     assert 0 < peak[0] <= 2 * 8 * (prefix.shape[1] + 2)
 
 
@@ -184,7 +184,7 @@ def test_a_step_names_every_draw_once_with_its_node_s_distribution(lm, prefix):
 
 def test_ended_sentences_are_reported_once(lm, prefix):
     ended: list[int] = []
-    grow(lm, prefix, torch.arange(50) % 2, torch.rand(50, 5), Sampling(max_tokens=5), most=8, on_ended=ended.append)
+    grow(lm, prefix, torch.arange(50) % 2, torch.rand(50, 5), Sampling(max_tokens=5), max_nodes=8, on_ended=ended.append)
     assert sum(ended) == 50
 
 
@@ -213,6 +213,6 @@ def test_systematic_numbers_are_evenly_spaced_in_each_node_and_stratum():
 
 
 def test_rows_stay_where_their_parent_was():
-    assert places_for(torch.tensor([0, 0, 2, 2])).tolist() == [0, 1, 2, 3]
-    assert places_for(torch.tensor([1, 3])).tolist() == [1, 0]
-    assert places_for(torch.tensor([5, 5, 6])).tolist() == [0, 1, 2]
+    assert rows_for(torch.tensor([0, 0, 2, 2])).tolist() == [0, 1, 2, 3]
+    assert rows_for(torch.tensor([1, 3])).tolist() == [1, 0]
+    assert rows_for(torch.tensor([5, 5, 6])).tolist() == [0, 1, 2]

@@ -21,7 +21,7 @@ from wordsight.translator.training import CaptionSource, _add_classes, train_tra
 
 @pytest.fixture
 def source(tmp_path, cache):
-    """Red pictures are dogs, blue ones cats."""
+    """Red images are dogs, blue ones cats."""
     (tmp_path / "images").mkdir()
     rows = ["image,caption"]
     for i in range(40):
@@ -72,7 +72,7 @@ def test_images_named_as_held_out(source, tmp_path):
 
 def test_captions_without_image_and_unreadable_images_are_named(source, tmp_path):
     (tmp_path / "images" / "5.png").unlink()
-    (tmp_path / "images" / "6.png").write_bytes(b"no picture")
+    (tmp_path / "images" / "6.png").write_bytes(b"no image")
     trained = quick(source, tmp_path / "t.safetensors", settings=Settings(epochs=1))
     assert set(trained.failures) == {"5.png", "6.png"}
     assert "no image" in trained.failures["5.png"]

@@ -16,7 +16,7 @@ from wordsight.translator.transfer import transfer_translator
 
 @pytest.fixture
 def images(tmp_path, cache):
-    """Pictures of one colour each."""
+    """Images of one colour each."""
     colours = torch.randint(0, 256, (60, 3), generator=torch.Generator().manual_seed(0)).tolist()
     for i, colour in enumerate(colours):
         Image.new("RGB", (9, 9), tuple(colour)).save(tmp_path / f"{i:02}.png")

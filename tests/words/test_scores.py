@@ -96,7 +96,7 @@ def test_lift_by_hand() -> None:
     assert found.z == pytest.approx(2.264447, abs=1e-5)
 
 
-# Never said by the reference: y1 = 9 of 50, y2 = 0 of 44, default strength 100: share = 9.5/95 = 0.1, a = 10, b = 90.
+# Never said by the baseline: y1 = 9 of 50, y2 = 0 of 44, default strength 100: share = 9.5/95 = 0.1, a = 10, b = 90.
 # log_odds = log(19/131) - log(10/134) = -1.930758 + 2.595255 = 0.664496
 # variance = 1/19 + 1/131 + 1/10 + 1/134 = 0.052632 + 0.007634 + 0.1 + 0.007463 = 0.167728; z = 0.664496/0.409546 = 1.622520
 def test_lift_of_a_word_the_reference_never_says_by_hand() -> None:
@@ -129,7 +129,7 @@ def test_lift_is_finite_at_the_ends_and_leaves_out_words_never_said() -> None:
 
 def test_lift_refuses_an_empty_reference_and_an_impossible_prior() -> None:
     here = WordCounts({"cat": 1}, 2)
-    with pytest.raises(ValueError, match=r"The reference has no sentences; sample some from the mean feature first\."):
+    with pytest.raises(ValueError, match=r"The baseline has no sentences; sample some from the mean feature first\."):
         lift(here, WordCounts({}, 0))
     with pytest.raises(ValueError, match=r"A prior strength of 0\.0; it has to be above 0"):
         lift(here, here, prior_strength=0.0)
@@ -159,9 +159,9 @@ def test_expected_counts() -> None:
 
 
 def test_the_table_carries_the_lift() -> None:
-    here, reference = rates(50, cat=9, dog=1), WordCounts({"dog": 3}, 44)
-    lifts = lift(here.expected_counts(), reference)
-    for row in word_table(here, reference):
+    here, baseline = rates(50, cat=9, dog=1), WordCounts({"dog": 3}, 44)
+    lifts = lift(here.expected_counts(), baseline)
+    for row in word_table(here, baseline):
         assert (row.lift, row.lift_z) == (lifts[row.word].log_odds, lifts[row.word].z)
 
 

@@ -89,7 +89,7 @@ def _estimates(x: Float[np.ndarray, "images words"], y: Float[np.ndarray, "image
     there are many words for the images: its intervals covered 72 to 93% in a simulation, these 88 to 99%.)
     """
     share, group = _shares(x, y), np.arange(len(x)) % GROUPS
-    without = np.stack([_shares(x[group != one], y[group != one]) for one in range(GROUPS)])
+    without = np.stack([_shares(x[group != number], y[group != number]) for number in range(GROUPS)])
     error = np.sqrt((GROUPS - 1) / GROUPS * ((without - without.mean(0)) ** 2).sum(0))
     reach = float(stdtrit(GROUPS - 1, 0.975)) * error
     return [Estimate.around(v, r, low=-np.inf, high=1.0) for v, r in zip(share, reach, strict=True)]

@@ -1,4 +1,4 @@
-"""Words of labelled images and a classifier's decisions -> what each class's decisions hang on.
+"""Words of labelled images and a classifier's decisions -> what each class's decisions depend on.
 
 For class c and word w, in this order:
 
@@ -10,7 +10,7 @@ For class c and word w, in this order:
    mistaken for c with it.
 
 The test of the third step ranks scores and rates, because errors are few; its size is counted in errors. The classes' own words
-are held fixed in it: a clear picture of a dog has a higher score and says "brown" and "running" more often than a poor one, and
+are held fixed in it: a clear image of a dog has a higher score and says "brown" and "running" more often than a poor one, and
 that is no shortcut.
 """
 
@@ -52,7 +52,7 @@ class Evidence:
         return self.rates >= presence_level(self.rates)
 
 
-#: A word that is said less often than this is not present in an image.
+#: A word that is less frequent than this is not present in an image.
 MIN_LEVEL = 0.1
 
 
@@ -130,7 +130,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Finding:
-    """A word that a class's decisions hang on, to their harm.
+    """A word that a class's decisions depend on, to their harm.
 
     ``groups``: the class's images with and without the word, then the other images (right: not predicted this class).
     """
@@ -164,7 +164,7 @@ def class_words(
     classes = _classes_to_judge(evidence, limits.images)
     if not classes or not len(words):
         return []
-    own = np.array([[is_own(word, some) for word in evidence.vocabulary] for some in own_words])
+    own = np.array([[is_own(word, own_of_class) for word in evidence.vocabulary] for own_of_class in own_words])
     naming = own | np.array([is_own(word, apart) for word in evidence.vocabulary])
     measured = _measured(evidence, words, classes, naming)
     of_class = naming[np.ix_(classes, words)]
@@ -172,12 +172,12 @@ def class_words(
     encoded = _discovered(np.stack([m.p_encoded for m in measured]), ~of_class, limits.false_discovery)
     asked = [row.nonzero()[0].tolist() for row in encoded | of_class]
     used = [
-        dict(zip(some, used_of(m.c, [int(words[i]) for i in some]), strict=True))
-        for m, some in zip(measured, asked, strict=True)
+        dict(zip(columns, used_of(m.c, [int(words[i]) for i in columns]), strict=True))
+        for m, columns in zip(measured, asked, strict=True)
     ]
     changes = [
-        {i: gaps(present[:, words[i]], predicted == m.c, evidence.label, m.c, least=limits.images) for i in some}
-        for m, some in zip(measured, asked, strict=True)
+        {i: gaps(present[:, words[i]], predicted == m.c, evidence.label, m.c, min_images=limits.images) for i in columns}
+        for m, columns in zip(measured, asked, strict=True)
     ]
     risen = _discovered(np.stack([norm.sf(m.strength) for m in measured]), encoded, limits.false_discovery)
 
@@ -231,11 +231,11 @@ class _Measured:
     strength: Float[np.ndarray, " words"]
 
 
-def _classes_to_judge(evidence: Evidence, least: int) -> list[int]:
+def _classes_to_judge(evidence: Evidence, min_images: int) -> list[int]:
     """Classes that enough images are predicted and enough are not, and that have images of their own among others."""
     count = len(evidence.label)
-    predicted, own = (np.bincount(some, minlength=len(evidence.classes)) for some in (evidence.predicted, evidence.label))
-    judged = (np.minimum(predicted, count - predicted) >= least) & (own > 0) & (own < count)
+    predicted, own = (np.bincount(classes, minlength=len(evidence.classes)) for classes in (evidence.predicted, evidence.label))
+    judged = (np.minimum(predicted, count - predicted) >= min_images) & (own > 0) & (own < count)
     return judged.nonzero()[0].tolist()
 
 
@@ -247,9 +247,9 @@ def _clarity(evidence: Evidence, naming: Bool[np.ndarray, "classes words"]) -> F
     """
     clear = np.zeros((len(evidence.rates), len(naming)))
     for c, words in enumerate(naming):
-        here, some = evidence.label == c, words.nonzero()[0]
-        if len(some) and here.any() and not here.all():
-            typical = some[separation(evidence.rates[:, some], here)[0] >= TYPICAL]
+        here, own = evidence.label == c, words.nonzero()[0]
+        if len(own) and here.any() and not here.all():
+            typical = own[separation(evidence.rates[:, own], here)[0] >= TYPICAL]
             clear[:, c] = evidence.rates[:, typical].sum(1)
     return clear
 
@@ -277,8 +277,8 @@ def _measured(
     for c in classes:
         score, strata = margins[:, c], ({c}, everyone - {c})
         area, error = separation(rates, predicted == c)
-        within = _together([associations(score, some) for some in strata])
-        beyond = [associations(score, some, given=partial(_held, clear, c)) for some in strata]
+        within = _together([associations(score, members) for members in strata])
+        beyond = [associations(score, members, given=partial(_held, clear, c)) for members in strata]
         p_encoded = _encoded(rates, predicted == c, within)
         found.append(_Measured(c, area, error, p_encoded, (beyond[0][0], beyond[1][0]), _together(beyond)))
     return found
@@ -289,7 +289,7 @@ def _encoded(
 ) -> Float[np.ndarray, " words"]:
     """The smaller p of two tests, doubled: enriched in the images ``here``, or rising with the score within true classes.
 
-    Where another class has the word by nature, only the second can tell that this one goes by it.
+    Where another class has the word by nature, only the second can tell that this one uses it.
     """
     enriched = mannwhitneyu(rates[here], rates[~here], axis=0, alternative="greater", method="asymptotic").pvalue
     return np.minimum(1, 2 * np.minimum(enriched, norm.sf(within)))
@@ -340,21 +340,21 @@ def gaps(
     label: Int[np.ndarray, " images"],
     c: int,
     *,
-    least: int = 1,
+    min_images: int = 1,
 ) -> tuple[Estimate | None, Estimate | None]:
     """What a word changes for class ``c``: its images *missed* (without the word less with it), others *mistaken* for it (with
     the word less without it, within true classes). ``predicted`` says which images are predicted c. None where a side has
-    fewer than ``least`` images.
+    fewer than ``min_images`` images.
     """
 
     def shares(wrong: Bool[np.ndarray, " images"], rows: Sequence[Bool[np.ndarray, " images"]]) -> list[tuple[int, int]]:
         return [(int(wrong[r].sum()), int(r.sum())) for r in rows]
 
     own = label == c
-    others = [label == one for one in np.unique(label) if one != c]
-    missed = difference(shares(~predicted, [own & ~present]), shares(~predicted, [own & present]), least=least)
+    others = [label == other for other in np.unique(label) if other != c]
+    missed = difference(shares(~predicted, [own & ~present]), shares(~predicted, [own & present]), min_images=min_images)
     with_, without = (shares(predicted, [o & has for o in others]) for has in (present, ~present))
-    mistaken = difference(with_, without, least=least)
+    mistaken = difference(with_, without, min_images=min_images)
     return missed, mistaken
 
 

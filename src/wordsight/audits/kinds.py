@@ -51,9 +51,9 @@ def _forms(name: str) -> list[str]:
 
 @cache
 def _imagenet() -> dict[str, ClassName]:
-    times = Counter(one.name for one in imagenet_classes())
-    named = {plain(one.name): one for one in imagenet_classes() if times[one.name] == 1}
-    return named | {one.synset: one for one in imagenet_classes()}
+    times = Counter(entry.name for entry in imagenet_classes())
+    named = {plain(entry.name): entry for entry in imagenet_classes() if times[entry.name] == 1}
+    return named | {entry.synset: entry for entry in imagenet_classes()}
 
 
 class _Nouns:

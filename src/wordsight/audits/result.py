@@ -49,7 +49,7 @@ class AuditedImage:
 class Audit:
     """What an audit found: ``words`` of every class, ``findings`` (the worst first), the images, and what it was made with.
 
-    ``heat_maps``: by image and word, where in the picture's middle square the word comes from, in [0, 1]. ``focus``: whether
+    ``heat_maps``: by image and word, where in the image's middle square the word comes from, in [0, 1]. ``focus``: whether
     the classifier looks at the same position in all images predicted as a class. ``explained``: how much of each class's logit
     the words explain.
     """
@@ -73,7 +73,7 @@ class Audit:
         """One row a class and word: rate, lift, encoded, used, missed, mistaken and severity with intervals, verdict."""
         import pandas
 
-        return pandas.DataFrame([_flat(word) for word in self.words])
+        return pandas.DataFrame([word_columns(word) for word in self.words])
 
     def to_json(self) -> str:
         """The findings and what they rest on."""
@@ -82,13 +82,13 @@ class Audit:
                 "accuracy": round(self.accuracy, 4),
                 "images": len(self.images),
                 "findings": [
-                    {**_flat(f.about), "groups": [asdict(g) for g in f.groups], "examples": self.examples(f)}
+                    {**word_columns(f.about), "groups": [asdict(g) for g in f.groups], "examples": self.examples(f)}
                     for f in self.findings
                 ],
                 "focus": [_focus(focus) for focus in self.focus],
                 "explained": [
-                    {"label": one.label, "remarkable": one.remarkable} | estimate_columns("share", one.share)
-                    for one in self.explained
+                    {"label": explained.label, "remarkable": explained.remarkable} | estimate_columns("share", explained.share)
+                    for explained in self.explained
                 ],
                 "failures": self.failures,
                 "settings": self.settings,
@@ -130,8 +130,8 @@ class Audit:
         return {kind: [i.image for i in images] for kind, images in self.example_images(finding, limit=limit).items()}
 
     def example_images(self, finding: Finding, *, limit: int = 6) -> dict[str, list[AuditedImage]]:
-        """Images that show a finding: the class's that say the word and are right, its images that are missed, and others that
-        say it and are mistaken for the class; those that say the word most (missed: least) first.
+        """Images that show a finding: the class's that have the word and are right, its images that are missed, and others that
+        say it and are mistaken for the class; those that have the word most (missed: least) first.
         """
         label, word = finding.about.label, finding.about.word
 
@@ -149,7 +149,8 @@ class Audit:
         }
 
 
-def _flat(word: ClassWord) -> dict[str, object]:
+def word_columns(word: ClassWord) -> dict[str, object]:
+    """A class's word as columns of a table: verdict, counts, and every estimate with its interval."""
     flat: dict[str, object] = {"label": word.label, "word": word.word, "verdict": word.verdict, "images_with": word.images_with}
     flat |= {"lift": round(word.lift, 4), "strength": round(word.strength, 4)}
     for name in ("rate", "encoded", "used", "missed", "mistaken", "severity"):

@@ -59,11 +59,11 @@ class Comparison:
 
         return pandas.DataFrame(
             [
-                {"word": one.word, "here": round(one.here, 4), "elsewhere": round(one.elsewhere, 4)}
-                | estimate_columns("difference", one.difference)
-                | estimate_columns("separation", one.separation)
-                | {"q": float(f"{one.q:.4g}")}  # digits, not places: a small q is no zero
-                for one in self.words
+                {"word": word.word, "here": round(word.here, 4), "elsewhere": round(word.elsewhere, 4)}
+                | estimate_columns("difference", word.difference)
+                | estimate_columns("separation", word.separation)
+                | {"q": float(f"{word.q:.4g}")}  # digits, not places: a small q is no zero
+                for word in self.words
             ]
         )
 
@@ -150,7 +150,7 @@ def _check_known(kind: str, name: str, known: set[str]) -> None:
     if not known:  # only groups may lack
         raise LabelError(f"'{kind}={name}' came, but the audit's images have no {kind}. Audit a table with the column {kind}.")
     near = difflib.get_close_matches(name, sorted(known), n=_SHOWN, cutoff=0.0)
-    shown = ", ".join(f"'{one}'" for one in near) + (", ..." if len(known) > _SHOWN else "")
+    shown = ", ".join(f"'{value}'" for value in near) + (", ..." if len(known) > _SHOWN else "")
     raise LabelError(f"No image is {kind}={name}; in this audit {kind} is one of {shown}. {_WANTED}")
 
 
@@ -175,12 +175,12 @@ def _of_two(images: Sequence[AuditedImage], before: Sequence[AuditedImage], here
     """The images here and elsewhere of two audits, as far as both have them, and what to call them."""
     common = {image.image for image in images} & {image.image for image in before}
     if len(common) < 2:
-        such = " and ".join(f"'{some[0].image}'" for some in (before, images) if some)
+        such = " and ".join(f"'{side[0].image}'" for side in (before, images) if side)
         raise LabelError(
             f"The audits have {len(common)} image names in common, wanted at least two; {len(before)} and {len(images)} images "
             f"came, such as {such or 'none'}. Audit the same images twice."
         )
-    after, before = ([image for image in some if image.image in common] for some in (images, before))
+    after, before = ([image for image in side if image.image in common] for side in (images, before))
     first = after if here is None else _taken(after, select(after, here))
     if elsewhere is None:
         names = {image.image for image in first}

@@ -71,12 +71,12 @@ class Associations:
     def __init__(self, rates: Float[np.ndarray, "images words"], stratum: Int[np.ndarray, " images"]) -> None:
         self._words = rates.shape[1]
         self._strata = {}
-        for one in np.unique(stratum):
-            rows = np.flatnonzero(stratum == one)
+        for number in np.unique(stratum):
+            rows = np.flatnonzero(stratum == number)
             if len(rows) > 2:
                 ranks = _centred_ranks(rates[rows])
                 length = np.sqrt((ranks**2).sum(0))
-                self._strata[int(one)] = rows, np.divide(ranks, length, out=np.zeros_like(ranks), where=length > 0)
+                self._strata[int(number)] = rows, np.divide(ranks, length, out=np.zeros_like(ranks), where=length > 0)
 
     def __call__(
         self,
@@ -99,11 +99,11 @@ class Associations:
         and what is left of that passes for an association of two words that both go along with ``given``.)
         """
         total, freedom = np.zeros(self._words), np.zeros(self._words)
-        for one in self._strata.keys() if strata is None else self._strata.keys() & set(strata):
-            rows, ranks = self._strata[one]
+        for number in self._strata.keys() if strata is None else self._strata.keys() & set(strata):
+            rows, ranks = self._strata[number]
             own, left = _centred_ranks(score[rows]), len(rows) - 1
             if given is not None:
-                known = _centred_ranks(given(one)[rows])
+                known = _centred_ranks(given(number)[rows])
                 weights, _, rank, _ = np.linalg.lstsq(known, own, rcond=None)
                 # A score that the others explain exactly leaves rounding errors, not ranks.
                 own, left = np.where(np.abs(rest := own - known @ weights) > 1e-9 * len(rows), rest, 0.0), left - int(rank)
@@ -119,16 +119,16 @@ def _centred_ranks(values: Float[np.ndarray, "images *others"]) -> Float[np.ndar
     return ranks - ranks.mean(0)
 
 
-def difference(with_: Sequence[tuple[int, int]], without: Sequence[tuple[int, int]], *, least: int = 1) -> Estimate | None:
+def difference(with_: Sequence[tuple[int, int]], without: Sequence[tuple[int, int]], *, min_images: int = 1) -> Estimate | None:
     """The difference of two shares, ``with_`` less ``without``, over strata that pair up; each is (hits, images).
 
     Each stratum's difference is weighed as Mantel & Haenszel (1959) do, by n1 n0 / (n1 + n0); strata that lack one side say
     nothing. The interval is Newcombe's (1998, method 10) for one stratum and the same square-and-add rule over several: the
-    distances of each share from its Wilson limits, weighed, squared and added. None if either side has fewer than ``least``
+    distances of each share from its Wilson limits, weighed, squared and added. None if either side has fewer than ``min_images``
     images in strata that have both.
     """
     pairs = [(a, b) for a, b in zip(with_, without, strict=True) if a[1] and b[1]]
-    if min(sum(a[1] for a, _ in pairs), sum(b[1] for _, b in pairs)) < max(1, least):
+    if min(sum(a[1] for a, _ in pairs), sum(b[1] for _, b in pairs)) < max(1, min_images):
         return None
     weights = [a[1] * b[1] / (a[1] + b[1]) for a, b in pairs]
     value = below = above = 0.0

@@ -66,7 +66,7 @@ def draw_images(rows: Sequence[int], observed: Observations, *, seed: int, limit
 def gradients_at(
     rows: Sequence[int], observed: Observations, models: Models, *, seed: int
 ) -> list[dict[str, Float[Tensor, " features"]]]:
-    """grad_z log rate(w) of the words said about each of these images, by ``GRADIENT_SENTENCES`` of its sentences.
+    """grad_z log rate(w) of the words in sentences of each of these images, by ``GRADIENT_SENTENCES`` of its sentences.
 
     They are the same sentences of an image in every audit, so that stored gradients serve again.
     """

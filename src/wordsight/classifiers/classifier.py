@@ -13,7 +13,7 @@ from wordsight.errors import FeatureError
 from wordsight.tensors import Features, Pixels
 
 Prepare = Callable[[Image.Image], Float[Tensor, "views 3 height width"]]
-"""An RGB picture -> its normalised views (crops); the features of the views are averaged for an explanation."""
+"""An RGB image -> its normalised views (crops); the features of the views are averaged for an explanation."""
 
 
 @dataclass(frozen=True)

@@ -26,13 +26,13 @@ def coarse(classifier: Classifier, of: Mapping[int, str], labels: tuple[str, ...
     """
     names = (*labels, OTHER)
     members = [[i for i in range(len(classifier.labels)) if of.get(i, OTHER) == name] for name in names]
-    names = tuple(name for name, some in zip(names, members, strict=True) if some)
-    rows = [torch.tensor(some, device=classifier.device) for some in members if some]
+    names = tuple(name for name, numbers in zip(names, members, strict=True) if numbers)
+    rows = [torch.tensor(numbers, device=classifier.device) for numbers in members if numbers]
     fine = classifier.head
 
     def head(z: Tensor) -> Tensor:
         logits = fine(z)
-        return torch.stack([logits[:, some].amax(1) for some in rows], dim=1)
+        return torch.stack([logits[:, numbers].amax(1) for numbers in rows], dim=1)
 
     return replace(classifier, head=head, labels=names, head_weight=None)
 
@@ -60,5 +60,5 @@ def fitting(classifier: Classifier, labels: Sequence[str], class_map: Path | Non
     """
     if len(classifier.labels) != len(imagenet_classes()) or not set(labels) <= set(NINE):
         return classifier
-    by_wordnet = {i: one.nine for i, one in enumerate(imagenet_classes()) if one.nine}
+    by_wordnet = {i: entry.nine for i, entry in enumerate(imagenet_classes()) if entry.nine}
     return coarse(classifier, read_class_map(class_map) if class_map is not None else by_wordnet, NINE)

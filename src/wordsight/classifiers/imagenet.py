@@ -50,8 +50,8 @@ def label_numbers(labels: Sequence[str], known: Sequence[str]) -> torch.Tensor:
     """
     number = {name: i for i, name in enumerate(known)}
     if len(known) == len(imagenet_classes()):
-        number |= {one.synset: i for i, one in enumerate(imagenet_classes())}
-        number |= {one.name: i for i, one in enumerate(imagenet_classes()) if one.name not in number}
+        number |= {entry.synset: i for i, entry in enumerate(imagenet_classes())}
+        number |= {entry.name: i for i, entry in enumerate(imagenet_classes()) if entry.name not in number}
     missing = sorted(set(labels) - number.keys())
     if missing:
         shown = ", ".join(repr(name) for name in missing[:5]) + (", ..." if len(missing) > 5 else "")

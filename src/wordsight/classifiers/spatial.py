@@ -1,6 +1,6 @@
-"""Where in the picture a direction of the features comes from: Grad-CAM for any direction (Selvaraju et al. 2017).
+"""Where in the image a direction of the features comes from: Grad-CAM for any direction (Selvaraju et al. 2017).
 
-The gradient of ``direction . z`` at the last spatial feature map is averaged over places, the map's channels are summed with
+The gradient of ``direction . z`` at the last spatial feature map is averaged over positions, the map's channels are summed with
 these weights, and what is negative is cut off. For a class the direction is the gradient of its logit; for a word, that of the
 logarithm of its rate.
 """
@@ -31,7 +31,7 @@ def locator(module: nn.Module, head: nn.Module, name: str) -> Locate:
                 known[:] = [layer]
                 return found
         raise ModelError(
-            f"'{name}' has no layer whose output still has places, so words cannot be located. Wanted feature maps (n, "
+            f"'{name}' has no layer with a spatial feature map, so words cannot be located. Wanted feature maps (n, "
             "channels, rows, columns) or patch tokens (n, tokens, channels) that the features depend on."
         )
 
@@ -39,11 +39,11 @@ def locator(module: nn.Module, head: nn.Module, name: str) -> Locate:
 
 
 def _spatial_layers(module: nn.Module, pixels: Tensor) -> list[nn.Module]:
-    """The modules whose output has places, the last to run first."""
+    """The modules whose output is a spatial feature map, the last to run first."""
     seen: list[nn.Module] = []
 
     def note(layer: nn.Module, _inputs: Any, output: Any) -> None:
-        if isinstance(output, Tensor) and _places(output) is not None:
+        if isinstance(output, Tensor) and _feature_map(output) is not None:
             seen.append(layer)
 
     with ExitStack() as stack, torch.inference_mode():
@@ -55,15 +55,15 @@ def _spatial_layers(module: nn.Module, pixels: Tensor) -> list[nn.Module]:
 
 
 def _activation_map(module: nn.Module, head: nn.Module, layer: nn.Module, pixels: Tensor, direction: Tensor) -> Tensor | None:
-    """The map at one layer; None if the features do not depend on its places."""
-    kept: dict[str, Tensor] = {}
+    """The map at one layer; None if the features do not depend on it."""
+    captured: dict[str, Tensor] = {}
 
     def cut(_layer: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
-        kept["map"] = output.detach().requires_grad_()
-        return kept["map"].clone()  # what follows may change it in place
+        captured["map"] = output.detach().requires_grad_()
+        return captured["map"].clone()  # what follows may change it in place
 
     def keep(_head: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        kept["z"] = inputs[0].flatten(1)
+        captured["z"] = inputs[0].flatten(1)
 
     with torch.enable_grad():
         hooks = [layer.register_forward_hook(cut), head.register_forward_pre_hook(keep)]
@@ -72,10 +72,10 @@ def _activation_map(module: nn.Module, head: nn.Module, layer: nn.Module, pixels
         finally:
             for hook in hooks:
                 hook.remove()
-        if not kept["z"].requires_grad:
+        if not captured["z"].requires_grad:
             return None
-        (gradient,) = torch.autograd.grad(kept["z"], kept["map"], grad_outputs=direction.to(kept["z"].dtype))
-    values, gradients = _places(kept["map"].detach()), _places(gradient)
+        (gradient,) = torch.autograd.grad(captured["z"], captured["map"], grad_outputs=direction.to(captured["z"].dtype))
+    values, gradients = _feature_map(captured["map"].detach()), _feature_map(gradient)
     assert values is not None
     assert gradients is not None
     if not bool(gradients.any()):  # a class token's own path: its last layer does not look at the patches
@@ -84,8 +84,8 @@ def _activation_map(module: nn.Module, head: nn.Module, layer: nn.Module, pixels
     return (weight * values).sum(1).clamp(min=0).float().cpu()
 
 
-def _places(output: Tensor) -> Float[Tensor, "n channels rows columns"] | None:
-    """A layer's output as a map with places, or None if it has none."""
+def _feature_map(output: Tensor) -> Float[Tensor, "n channels rows columns"] | None:
+    """A layer's output as a spatial feature map, or None if it is none."""
     if output.ndim == 4:
         if output.shape[1] == output.shape[2] != output.shape[3]:  # channels last, as Swin has them
             output = output.permute(0, 3, 1, 2)

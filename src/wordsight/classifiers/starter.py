@@ -19,7 +19,7 @@ _LITE0 = Wheel(
 )
 
 
-#: Shares of the resized picture that the starter sees: the usual centre crop (256 px resize, 224 px crop), and all of its short
+#: Shares of the resized image that the starter sees: the usual centre crop (256 px resize, 224 px crop), and all of its short
 #: side. Their features are averaged: on 500 ImageNet photographs top-1 is 0.876, for the centre crop alone 0.850.
 CROPS = (0.875, 1.0)
 

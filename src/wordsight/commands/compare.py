@@ -54,10 +54,10 @@ def _as_text(found: "Comparison", top: int) -> str:
     ]
     if words:
         lines.append(f"  {'word':<16}{'here':>7}{'elsewhere':>11}{'difference':>12}  {'95% interval':<20}{'q':>8}")
-    for one in words[:top]:
-        gap = one.difference
+    for word in words[:top]:
+        gap = word.difference
         lines.append(
-            f"  {one.word:<16}{one.here:>7.1%}{one.elsewhere:>11.1%}{gap.value:>+12.1%}  "
-            f"{f'{gap.low:+.1%} to {gap.high:+.1%}':<20}{one.q:>8.2g}"
+            f"  {word.word:<16}{word.here:>7.1%}{word.elsewhere:>11.1%}{gap.value:>+12.1%}  "
+            f"{f'{gap.low:+.1%} to {gap.high:+.1%}':<20}{word.q:>8.2g}"
         )
     return "\n".join(lines)

@@ -40,14 +40,14 @@ def fit_head(
     x = z.double()
     mean, spread = x.mean(0), x.std(0, correction=0) + 1e-3
     x = (x - mean) / spread
-    each = torch.ones(len(x), dtype=torch.float64) if importance is None else importance.double()
+    weights = torch.ones(len(x), dtype=torch.float64) if importance is None else importance.double()
     weight = torch.zeros(len(labels), x.shape[1], dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(len(labels), dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([weight, bias], max_iter=300, history_size=20, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimiser.zero_grad()
-        value = (nn.functional.cross_entropy(x @ weight.T + bias, label, reduction="none") * each).sum()
+        value = (nn.functional.cross_entropy(x @ weight.T + bias, label, reduction="none") * weights).sum()
         value = (value + penalty / 2 * weight.square().sum()) / len(x)
         value.backward()
         return value

@@ -76,11 +76,11 @@ def on_image(
     """
     total, views = np.zeros((side, side)), np.zeros((side, side))
     centre = (np.arange(side) + 0.5) / side
-    for one, box in zip(maps, boxes, strict=True):
+    for heat, box in zip(maps, boxes, strict=True):
         x, y = np.meshgrid((centre - box.left) / (box.right - box.left), (centre - box.top) / (box.bottom - box.top))
         inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)
         grid = torch.from_numpy(np.stack([2 * x - 1, 2 * y - 1], axis=-1)).float()[None]
-        drawn = nn.functional.grid_sample(one[None, None], grid, align_corners=False, padding_mode="border")[0, 0].numpy()
+        drawn = nn.functional.grid_sample(heat[None, None], grid, align_corners=False, padding_mode="border")[0, 0].numpy()
         total += np.where(inside, drawn, 0)
         views += inside
     mean = total / np.maximum(views, 1)

@@ -72,10 +72,10 @@ class FeatureStore:
         wanted = sorted(digests)
         try:
             for start in range(0, len(wanted), _ROWS):
-                some = wanted[start : start + _ROWS]
-                marks = ",".join("?" * len(some))
+                batch = wanted[start : start + _ROWS]
+                marks = ",".join("?" * len(batch))
                 query = f"SELECT digest, views, data FROM features WHERE digest IN ({marks})"
-                for digest, views, data in self._connection.execute(query, some):
+                for digest, views, data in self._connection.execute(query, batch):
                     found[digest] = torch.from_numpy(np.frombuffer(data, dtype=np.float32).reshape(views, -1).copy())
         except (sqlite3.DatabaseError, ValueError) as error:
             logger.warning("%s is damaged (%s): what it holds is extracted again", self._file, error)

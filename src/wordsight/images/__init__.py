@@ -1,1 +1,1 @@
-"""Pictures from files, folders, glob patterns and memory, all as 8-bit RGB."""
+"""Images from files, folders, glob patterns and memory, all as 8-bit RGB."""

@@ -27,25 +27,25 @@ EXTENSIONS = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif"
 _16_TO_8_BITS = ((np.arange(1 << 16) + 128) // 257).astype(np.uint8)
 
 
-def find_images(places: Sequence[str | Path]) -> list[Path]:
-    """The image files in ``places``, in the order of the places, each once.
+def find_images(sources: Sequence[str | Path]) -> list[Path]:
+    """The image files in ``sources``, in the order of the sources, each once.
 
-    A place is an image file (taken whatever its extension), a folder (its image files by extension, those in its folders
+    A source is an image file (taken whatever its extension), a folder (its image files by extension, those in its folders
     too, sorted, hidden ones ignored), or a glob pattern, in which ``**`` stands for any folders (its files by extension, all
     of them if the pattern ends with an extension, like ``scans/*.jp2``).
 
-    Raises ImageError for a place that matches nothing.
+    Raises ImageError for a source that matches nothing.
     """
-    if isinstance(places, str | Path):  # a str is a sequence of str, too: taken as such it would be a place a letter
-        places = [places]
+    if isinstance(sources, str | Path):  # a str is a sequence of str, too: taken as such it would be a source for each letter
+        sources = [sources]
     found: dict[str, Path] = {}
-    for path in (path for place in places for path in _in_place(str(place))):
+    for path in (path for source in sources for path in _in_source(str(source))):
         found.setdefault(os.path.abspath(path), path)
     return list(found.values())
 
 
 def read_image(path: str | Path) -> Image.Image:
-    """The picture in a file as 8-bit RGB, upright, on white where it is transparent; of an animation the first frame.
+    """The image in a file as 8-bit RGB, upright, on white where it is transparent; of an animation the first frame.
 
     See ``to_rgb`` for the conversion. Raises ImageError, which names the file, if it is missing, a folder, empty, not an
     image, damaged, or has more than ``MAX_PIXELS`` pixels.
@@ -75,13 +75,13 @@ def read_image(path: str | Path) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """A picture of any Pillow mode as 8-bit RGB, a new image without EXIF; ``image`` keeps its mode and size.
+    """An image of any Pillow mode as 8-bit RGB, a new image without EXIF; ``image`` keeps its mode and size.
 
     EXIF rotation is applied; transparency, of whatever kind, is composed over white. 16-bit grey is scaled to 8 bits. For
     32-bit integers and floats the range is taken from the values: 0 to 1 (floats only), 0 to 255 or 0 to 65535, else from the
     smallest value (black) to the largest (white); values that are not finite become black.
 
-    Raises ImageError if the picture has no pixels or cannot be converted.
+    Raises ImageError if the image has no pixels or cannot be converted.
     """
     try:
         with _quiet_pillow():
@@ -90,31 +90,31 @@ def to_rgb(image: Image.Image) -> Image.Image:
         raise
     except Exception as cause:  # the image may be a file's, not decoded yet: see read_image
         raise ImageError(
-            f"A picture in memory (mode {image.mode}, {image.width} x {image.height} pixels) cannot be converted to RGB "
-            f"({_reason(cause)}). An intact picture was wanted: check it with image.load(), or leave it out."
+            f"An image in memory (mode {image.mode}, {image.width} x {image.height} pixels) cannot be converted to RGB "
+            f"({_reason(cause)}). An intact image was wanted: check it with image.load(), or leave it out."
         ) from cause
 
 
-def _in_place(place: str) -> list[Path]:
-    if os.path.isfile(place):
-        return [Path(place)]
-    if os.path.isdir(place):
-        if found := _in_folder(place):
+def _in_source(source: str) -> list[Path]:
+    if os.path.isfile(source):
+        return [Path(source)]
+    if os.path.isdir(source):
+        if found := _in_folder(source):
             return found
         raise ImageError(
-            f"The folder {place!r} has no images. Files ending in {' '.join(sorted(EXTENSIONS))} were wanted, hidden ones "
+            f"The folder {source!r} has no images. Files ending in {' '.join(sorted(EXTENSIONS))} were wanted, hidden ones "
             "not counted: name another folder, or name the files themselves if they end otherwise."
         )
     searched = f"(it is searched from {str(Path.cwd())!r})"
-    if not glob.has_magic(place):
+    if not glob.has_magic(source):
         raise ImageError(
-            f"{place!r} does not exist. An image file, a folder or a glob pattern was wanted: check the spelling {searched}."
-            + _suggestion(place)
+            f"{source!r} does not exist. An image file, a folder or a glob pattern was wanted: check the spelling {searched}."
+            + _suggestion(source)
         )
-    if found := _in_pattern(place):
+    if found := _in_pattern(source):
         return found
     raise ImageError(
-        f"The pattern {place!r} matches no images. An image file, a folder or a glob pattern of files was wanted: check the "
+        f"The pattern {source!r} matches no images. An image file, a folder or a glob pattern of files was wanted: check the "
         f"spelling {searched}; 'folder/**/*.jpg' reaches folders in folders."
     )
 
@@ -152,12 +152,12 @@ def _is_image_name(name: str) -> bool:
     return Path(name).suffix.lower() in EXTENSIONS
 
 
-def _suggestion(place: str) -> str:
+def _suggestion(source: str) -> str:
     try:
-        near = difflib.get_close_matches(Path(place).name, [path.name for path in Path(place).parent.iterdir()], n=1)
+        near = difflib.get_close_matches(Path(source).name, [path.name for path in Path(source).parent.iterdir()], n=1)
     except (OSError, ValueError):
         return ""
-    return f" Did you mean {str(Path(place).with_name(near[0]))!r}?" if near else ""
+    return f" Did you mean {str(Path(source).with_name(near[0]))!r}?" if near else ""
 
 
 def _check_file(path: str | Path, name: str) -> None:
@@ -167,7 +167,7 @@ def _check_file(path: str | Path, name: str) -> None:
         where = "" if Path(path).is_absolute() else f" (it is searched from {str(Path.cwd())!r})"
         raise ImageError(f"{name} does not exist{where}. An image file was wanted: check the spelling.{_suggestion(str(path))}")
     if not os.path.isfile(path):  # opening a pipe would wait for ever
-        raise ImageError(f"{name} is a pipe or device. An image file was wanted: save the picture to a file first.")
+        raise ImageError(f"{name} is a pipe or device. An image file was wanted: save the image to a file first.")
     if Path(path).stat().st_size == 0:
         raise ImageError(f"{name} is empty (0 bytes). An image was wanted: copy or download it again, or leave it out.")
 
@@ -176,13 +176,13 @@ def _check_header(image: Image.Image, name: str) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(_too_large(name, f"{image.width} x {image.height} pixels"))
     if image.format == "EPS":  # decoding it would run Ghostscript, that is, a program that came in the file
-        raise ImageError(f"{name} is an EPS drawing. A picture made of pixels was wanted: convert it to PNG.")
+        raise ImageError(f"{name} is an EPS drawing. An image made of pixels was wanted: convert it to PNG.")
 
 
 def _too_large(name: str, size: str) -> str:
     return (
         f"{name} claims to have {size}. At most {MAX_PIXELS:,} were wanted, because such a file can fill the memory: scale the "
-        "picture down, or leave it out."
+        "image down, or leave it out."
     )
 
 
@@ -197,7 +197,7 @@ def _reason(cause: Exception) -> str:
 
 def _rgb(image: Image.Image) -> Image.Image:
     if 0 in image.size:
-        raise ImageError(f"A picture of {image.width} x {image.height} pixels came. At least 1 x 1 was wanted: leave it out.")
+        raise ImageError(f"An image of {image.width} x {image.height} pixels came. At least 1 x 1 was wanted: leave it out.")
     image.load()  # before the EXIF is read: TIFF files are turned upright, and their EXIF changed, while they load
     image = _upright(image)
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
@@ -206,7 +206,7 @@ def _rgb(image: Image.Image) -> Image.Image:
         rgb = _over_white(image)
     else:
         rgb = image.convert("RGB")
-    rgb.info = {}  # EXIF left behind would turn the picture a second time
+    rgb.info = {}  # EXIF left behind would turn the image a second time
     return rgb
 
 
@@ -235,7 +235,7 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 
 def _grey_to_8_bits(image: Image.Image) -> Image.Image:
-    """Mode L of a 16-bit, 32-bit integer or float picture; Pillow's own conversion would clip at 255."""
+    """Mode L of a 16-bit, 32-bit integer or float image; Pillow's own conversion would clip at 255."""
     values = np.asarray(image)
     if image.mode.startswith("I;16"):
         grey = _16_TO_8_BITS[values]
@@ -251,7 +251,7 @@ def _grey_to_8_bits(image: Image.Image) -> Image.Image:
 
 def _range(image: Image.Image, low: float, high: float) -> tuple[float, float]:
     """The values that become black and white, never the same."""
-    if image.mode == "I" and image.format in ("PPM", "PNG"):  # these are 16-bit files, however dark the picture
+    if image.mode == "I" and image.format in ("PPM", "PNG"):  # these are 16-bit files, however dark the image
         return 0.0, 65535.0
     if low < 0 or high > 65535:
         return low, high if high > low else low + 1
@@ -267,7 +267,7 @@ _filters = warnings.catch_warnings()
 
 @contextlib.contextmanager
 def _quiet_pillow() -> Iterator[None]:
-    """No warnings from Pillow: whatever is wrong with a file ends in a picture or in an ImageError.
+    """No warnings from Pillow: whatever is wrong with a file ends in an image or in an ImageError.
 
     The filters belong to the whole process, hence the count: several threads, each saving and restoring them on its own,
     would leave behind what another had saved.

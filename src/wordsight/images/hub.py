@@ -34,21 +34,22 @@ _BEGINNINGS = (
 
 @dataclass(frozen=True)
 class _Part:
-    """A Dataset: alone, or one of a DatasetDict's. ``place`` is what messages call it."""
+    """A Dataset: alone, or one of a DatasetDict's. ``title`` is its name in messages."""
 
     rows: datasets.Dataset
     name: str
     split: str | None
-    place: str
+    title: str
 
 
 def read_dataset(source: object, *, split: str | None = None) -> LabelledImages:
     """Labelled images of a Hugging Face dataset.
 
-    ``source`` is a dataset in memory, a folder that ``save_to_disk`` wrote, or ``hf:owner/name`` or ``hf:owner/name:config`` for
-    one on the Hub. The images are in its one column of type Image, the labels in the column label or else in the only one of type ClassLabel; a
-    column group is read if there is one. The parts of a DatasetDict are the splits. One of which no row is labelled is left out
-    while others are, and one alone is a split only if ``split`` asks for it, since nothing can be held out by it.
+    ``source`` is a dataset in memory, a folder that ``save_to_disk`` wrote, or ``hf:owner/name`` or ``hf:owner/name:config``
+    for one on the Hub. The images are in its one column of type Image, the labels in the column label or else in the only one
+    of type ClassLabel; a column group is read if there is one. The parts of a DatasetDict are the splits. A part without any
+    label is left out if others have some. One part alone is a split only if ``split`` asks for it, since nothing can be held
+    out by it.
 
     The rest of wordsight reads files: images that are bytes in the dataset are written as they are, once, to the cache; with
     ``split`` only that split's. A row without an image gets an empty file, to be named later among those that cannot be read.
@@ -69,7 +70,7 @@ def read_dataset(source: object, *, split: str | None = None) -> LabelledImages:
     if 0 < len(grouped) < len(parts):
         lacking = next(part for part in parts if "group" not in part.rows.column_names)
         raise LabelError(
-            f"{lacking.place} lacks the column group, which other splits have. Add it, or take it out of all: "
+            f"{lacking.title} lacks the column group, which other splits have. Add it, or take it out of all: "
             "dataset.remove_columns('group')."
         )
     groups = {part.name: _values(part, "group") for part in grouped}
@@ -148,12 +149,12 @@ def _image_column(part: _Part) -> str:
     found = [name for name, feature in part.rows.features.items() if isinstance(feature, datasets.Image)]
     if not found:
         raise LabelError(
-            f"{part.place} has no column of type Image; it has: {_described(part)}. Wanted one: if a column holds paths or "
+            f"{part.title} has no column of type Image; it has: {_described(part)}. Wanted one: if a column holds paths or "
             "bytes of images, make it one with dataset.cast_column(column, datasets.Image()) and save that."
         )
     if len(found) > 1:
         raise LabelError(
-            f"{part.place} has {len(found)} columns of type Image, {', '.join(found)}; wanted one. Take the others out with "
+            f"{part.title} has {len(found)} columns of type Image, {', '.join(found)}; wanted one. Take the others out with "
             "dataset.remove_columns(column) and save that."
         )
     return found[0]
@@ -165,7 +166,7 @@ def _label_column(part: _Part) -> str:
     if "label" in features or len(classes) == 1:
         return "label" if "label" in features else classes[0]
     raise LabelError(
-        f"{part.place} has no column label and {len(classes)} of type ClassLabel; it has: {_described(part)}. Wanted label, or "
+        f"{part.title} has no column label and {len(classes)} of type ClassLabel; it has: {_described(part)}. Wanted label, or "
         "one ClassLabel. Name yours so with dataset.rename_column(column, 'label') and save that."
     )
 
@@ -181,7 +182,7 @@ def _values(part: _Part, column: str) -> list[str | None]:
     feature = part.rows.features[column]
     if not isinstance(feature, datasets.ClassLabel | datasets.Value):
         raise LabelError(
-            f"{part.place} has {type(feature).__name__} in its column {column}, wanted one string, number or ClassLabel an "
+            f"{part.title} has {type(feature).__name__} in its column {column}, wanted one string, number or ClassLabel an "
             "image. Make it one with dataset.map and save that."
         )
     values = part.rows.select_columns(column)[:][column]
@@ -195,14 +196,14 @@ def _with_labels(parts: list[_Part], labels: dict[str, list[str | None]]) -> lis
     found = [part for part in parts if any(labels[part.name])]
     for part in parts:
         if found and not any(labels[part.name]):
-            logger.warning("%s has no labels and is left out", part.place)
+            logger.warning("%s has no labels and is left out", part.title)
     return found or parts
 
 
 def _check_complete(part: _Part, column: str, values: list[str | None]) -> None:
     if missing := [i for i, value in enumerate(values) if value is None]:
         raise LabelError(
-            f"{part.place} has rows without {column}, {len(missing)} of {len(values)}; the first is row {missing[0]}, counted "
+            f"{part.title} has rows without {column}, {len(missing)} of {len(values)}; the first is row {missing[0]}, counted "
             "from 0. Fill them in, or take them out with dataset.filter, and save that."
         )
 
@@ -228,7 +229,7 @@ def _files(part: _Part, column: str) -> list[Path]:
             paths.append(file)
     except OSError as error:
         raise LabelError(
-            f"The images of {part.place} cannot be written to {folder} ({_reason(error)}). Make room there, or name another "
+            f"The images of {part.title} cannot be written to {folder} ({_reason(error)}). Make room there, or name another "
             "folder for the cache in WORDSIGHT_CACHE."
         ) from error
     return paths

@@ -8,9 +8,9 @@ from importlib.metadata import version
 
 import simplemma
 
-#: Words that say how a caption is made, not what is in the picture.
+#: Words that say how a caption is made, not what is in the image.
 BOILERPLATE = frozenset(
-    """photo photograph photography picture image background foreground view scene shot closeup close-up caption camera
+    """photo photograph photography image image background foreground view scene shot closeup close-up caption camera
     front side top bottom middle center centre left right part kind type sort""".split()
 )
 
@@ -77,7 +77,7 @@ def is_english(word: str) -> bool:
 
 @cache
 def rules_fingerprint() -> str:
-    """What decides which words a sentence has: the lists above and the dictionary's version. Counts are kept under it."""
+    """What decides which words a sentence has: the lists above and the dictionary's version. Stored counts are keyed by it."""
     rules = (
         sorted(BOILERPLATE),
         sorted(STOP_WORDS),

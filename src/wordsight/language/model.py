@@ -73,7 +73,7 @@ class LanguageModel:
         return torch.tanh(logits / cap) * cap if cap else logits
 
     def to(self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "LanguageModel":
-        """The same model in another precision or place (moved, not copied)."""
+        """The same model in another precision or on another device (moved, not copied)."""
         return LanguageModel(self.name, self.model.to(device=device, dtype=dtype), self.tokenizer, self.fingerprint)
 
 

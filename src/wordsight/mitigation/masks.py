@@ -1,4 +1,4 @@
-"""Hide a part of a picture."""
+"""Hide a part of an image."""
 
 import numpy as np
 from jaxtyping import Float
@@ -9,7 +9,7 @@ LEVEL = 0.5
 
 
 def hide(image: Image.Image, heat: Float[np.ndarray, "rows columns"], *, level: float = LEVEL) -> Image.Image:
-    """The RGB picture with its own mean colour where ``heat`` (over the whole picture, largest value 1) is at least ``level``.
+    """The RGB image with its own mean colour where ``heat`` (over the whole image, largest value 1) is at least ``level``.
 
     The edge is soft, so that the classifier does not learn the mask's outline. An empty map hides nothing.
     """

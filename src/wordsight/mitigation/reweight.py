@@ -15,8 +15,8 @@ from wordsight.tensors import Features
 PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10_000.0)
 
 
-#: How many times as much as its label's middle image an image may weigh: what it takes if 95% of a label have a word.
-HEAVIEST = 20.0
+#: How many times as much as its label's median image an image may weigh: what it takes if 95% of a label have a word.
+MAX_WEIGHT = 20.0
 
 
 def reweight(
@@ -38,8 +38,8 @@ def reweight(
     losses = []
     for penalty in PENALTIES:
         loss = torch.zeros(len(z))
-        for one in range(folds):
-            kept, held = fold != one, fold == one
+        for number in range(folds):
+            kept, held = fold != number, fold == number
             # An image that is all there is of its label stays in: without it the label could not be learned at all.
             kept |= torch.isin(label, label[held]) & ~torch.isin(label, label[kept])
             head = fit_head(z[kept], label[kept], labels, classifier, importance=importance[kept], penalty=penalty)
@@ -58,14 +58,14 @@ def reweighing(
     Kamiran & Calders (2012) weigh an image of label y in group a by P(y) P(a) / P(y, a) = P(y) / P(y | a). Here the group is a
     word's ``rate``, so P(y | rate) comes from a logistic regression: the surer a word is that does not go with its image's
     label, the more the image weighs. Hard groups would be mostly those images of the common kind whose rate errs. No image
-    weighs more than ``HEAVIEST`` times its label's middle one: a wrong label would carry everything else.
+    weighs more than ``MAX_WEIGHT`` times its label's median: a wrong label would carry everything else.
     """
     odds = fit_head(rate[:, None].float(), label, classifier.labels, classifier).logits(rate[:, None].float())
     given = odds.softmax(1).gather(1, label[:, None])[:, 0]
     weights = 1 / given
     for own in (label == c for c in label.unique()):
-        most = HEAVIEST * weights[own].median()
-        weights[own] = weights[own].clamp(max=float(most))
+        heaviest = MAX_WEIGHT * weights[own].median()
+        weights[own] = weights[own].clamp(max=float(heaviest))
         weights[own] /= weights[own].mean()
     return weights
 
@@ -87,8 +87,8 @@ def spread_over(
     """A fold for each image; every label's images, and those of them that weigh most, are spread as evenly as can be."""
     fold = torch.zeros(len(label), dtype=torch.long)
     generator = torch.Generator().manual_seed(seed)
-    for one in label.unique():
-        rows = (label == one).nonzero().flatten()
+    for number in label.unique():
+        rows = (label == number).nonzero().flatten()
         rows = rows[torch.randperm(len(rows), generator=generator)]
         rows = rows[importance[rows].argsort(stable=True)]
         first = int(torch.randint(folds, (1,), generator=generator))
@@ -102,6 +102,6 @@ def hold_out(share: float, group: Int[Tensor, " images"], *, seed: int) -> Bool[
     generator = torch.Generator().manual_seed(seed)
     for g in group.unique():
         rows = (group == g).nonzero().flatten()
-        most = min(len(rows) - 1, round(share * len(rows)))
-        held[rows[torch.randperm(len(rows), generator=generator)[:most]]] = True
+        held_out = min(len(rows) - 1, round(share * len(rows)))
+        held[rows[torch.randperm(len(rows), generator=generator)[:held_out]]] = True
     return held

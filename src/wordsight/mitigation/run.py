@@ -190,7 +190,7 @@ def _score(
 def word_direction(
     models: Models, observed: Observations, word: str, rows: Sequence[int], *, seed: int
 ) -> Float[Tensor, " features"]:
-    """The mean direction of the word's gradient at some of these images, which say it."""
+    """The mean direction of the word's gradient at some of these images, which have it."""
     return _mean_direction(word, gradients_at(draw_images(rows, observed, seed=seed), observed, models, seed=seed))
 
 
@@ -221,7 +221,7 @@ def _masked_features(
 ) -> Features:
     """Features of these images with the word's region hidden; the masked images are written to ``folder``.
 
-    Where all of an image's sentences say the word, or too few, the region is that of the word's mean direction.
+    Where all of an image's sentences have the word, or too few, the region is that of the word's mean direction.
     """
     found = gradients_at(rows, observed, models, seed=seed)
     mean = _mean_direction(word, found)

@@ -1,1 +1,1 @@
-"""Findings and word scores -> pictures and pages."""
+"""Findings and word scores -> images and pages."""

@@ -12,7 +12,7 @@ from wordsight.audits.findings import ClassWord, Finding
 from wordsight.audits.result import Audit, AuditedImage
 from wordsight.audits.statistics import Estimate
 from wordsight.mitigation.result import Accuracies, Mitigation
-from wordsight.report.pictures import heat_of_images, thumbnails
+from wordsight.report.pieces import heat_of_images, thumbnails
 
 #: Heat maps that one report holds at most: about 100 bytes each.
 HEAT_MAPS = 10_000
@@ -34,12 +34,12 @@ def shown_words(audit: Audit, *, limit: int = ROWS) -> list[ClassWord]:
     """The rows of the tables of words: all, or of an audit of hundreds of classes the strongest of each."""
     if len(audit.words) <= limit:
         return audit.words
-    each = max(1, limit // len(shown_classes(audit)))
+    per_class = max(1, limit // len(shown_classes(audit)))
     seen: dict[str, int] = {}
     kept = []
     for word in audit.words:  # the strongest of a class come first
         seen[word.label] = seen.get(word.label, 0) + 1
-        if seen[word.label] <= each or word.verdict == "harmful":
+        if seen[word.label] <= per_class or word.verdict == "harmful":
             kept.append(word)
     return kept
 

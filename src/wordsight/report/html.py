@@ -22,10 +22,10 @@ from wordsight.audits.result import Audit
 from wordsight.mitigation.result import Mitigation
 from wordsight.report import page, provenance
 from wordsight.report.data import chosen_images, page_data, script_json, shown_classes, shown_words
-from wordsight.report.pictures import Cloud, cloud
+from wordsight.report.pieces import Cloud, cloud
 
 #: Images that a report shows at most, so that it stays near 5 MB; its numbers are those of all images.
-PICTURES = 1000
+MAX_IMAGES = 1000
 #: Clouds that a report has at most: 8 kB and a tenth of a second each.
 CLOUDS = 100
 #: The scripts, in the order in which they build on each other.
@@ -39,17 +39,17 @@ def render_report(
     heat_maps: Mapping[tuple[str, str], np.ndarray] = {},
     mitigations: Sequence[Mitigation] = (),
     title: str | None = None,
-    pictures: int = PICTURES,
+    max_images: int = MAX_IMAGES,
 ) -> str:
     """The report as HTML; it is self-contained and opens by double click.
 
-    ``heat_maps`` has, by image (as in ``AuditedImage.image``) and word, where in the picture's middle square the word is seen:
-    (rows, columns) in [0, 1], coarse. ``mitigations`` are mitigations of the audit's findings. At most ``pictures`` images are
+    ``heat_maps`` has, by image (as in ``AuditedImage.image``) and word, where in the image's middle square the word is seen:
+    (rows, columns) in [0, 1], coarse. ``mitigations`` are mitigations of the audit's findings. At most ``max_images`` images are
     shown, the findings' examples first; one that cannot be read any more is shown by its name. What comes from outside
     (labels, words, file names, sentences) is escaped, and the page's content security policy lets no script run but its own
     and nothing be fetched.
     """
-    images = chosen_images(audit, limit=pictures)
+    images = chosen_images(audit, limit=max_images)
     sides = right_against_wrong(audit)
     classes = shown_classes(audit)
     words_of: dict[str, list[ClassWord]] = {label: [] for label in classes}
@@ -77,10 +77,10 @@ def render_report(
         few_images=page.FEW_IMAGES,
         percent=page.percent,
         style=Markup(_text("report.css")),
-        libraries=[Markup(one) for one in libraries],
+        libraries=[Markup(text) for text in libraries],
         script=Markup(script),
         licences=_text("vendor/LICENSES.txt"),
-        hashes=[_hash(one) for one in (*libraries, script)],
+        hashes=[_hash(text) for text in (*libraries, script)],
         data=Markup(script_json(page_data(audit, rows, images, sides, mitigations, heat_maps))),
     )
     # A file name need not be valid Unicode; its odd bytes come as lone surrogates, which UTF-8 cannot write.

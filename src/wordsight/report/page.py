@@ -71,7 +71,7 @@ class ClassLine:
 
 @dataclass(frozen=True)
 class FocusNote:
-    """That a class is decided at one place. ``cells``: column, row and opacity in the mean heat map of ``side`` x ``side``."""
+    """That a class is decided at one position. ``cells``: column, row and opacity in the mean heat map of ``side`` x ``side``."""
 
     text: str
     side: int
@@ -122,8 +122,8 @@ def _interval(estimate: Estimate) -> str:
 def summary(audit: Audit) -> list[str]:
     """What came out, in a few sentences: the findings, or plainly that there are none, and what that means."""
     tried = {word.label for word in audit.words}
-    stuck = [place.label for place in audit.focus if place.remarkable]
-    nameless = [one.label for one in audit.explained if one.remarkable]
+    stuck = [focus.label for focus in audit.focus if focus.remarkable]
+    nameless = [explained.label for explained in audit.explained if explained.remarkable]
     little = little_explained(audit.explained)
     unnamed = [*([_stuck(stuck)] if stuck else []), *([_nameless(nameless)] if nameless else []), *([little] if little else [])]
     if audit.findings:
@@ -140,7 +140,7 @@ def summary(audit: Audit) -> list[str]:
             *unnamed,
         ]
     return [
-        "No word was found that the classifier's decisions hang on to their harm.",
+        "No word was found that the classifier's decisions depend on to their harm.",
         "That means: among the words that the descriptions of these images use often enough, none at once goes along with a "
         "class, is used by its score and clearly tied to errors. It does not mean that there is no shortcut: one that has "
         "no name in everyday captions, that every image of a class shares, or that shows in few of these images would not be "
@@ -233,10 +233,10 @@ def _command(about: ClassWord, settings: Mapping[str, object]) -> str:
 
 def class_lines(audit: Audit) -> list[ClassLine]:
     """How much each class's part of the audit rests on, and whether words explain its decisions at all."""
-    seen = {place.label: place for place in audit.focus}
-    explained = {one.label: one for one in audit.explained}
+    seen = {focus.label: focus for focus in audit.focus}
+    explained = {share.label: share for share in audit.explained}
     limits = audit.settings.get("limits")
-    least = limits.get("used", MIN_USED) if isinstance(limits, Mapping) else MIN_USED
+    min_used = limits.get("used", MIN_USED) if isinstance(limits, Mapping) else MIN_USED
     images_of, words_of = _by_label(audit.images), _by_label(audit.words)
     lines = []
     for label in shown_classes(audit):
@@ -248,11 +248,11 @@ def class_lines(audit: Audit) -> list[ClassLine]:
             remarks.append("few images")
         if not words:
             remarks.append("too few for any word")
-        elif use is None or use < least:
+        elif use is None or use < min_used:
             remarks.append("low word use")
-        place = seen.get(label)
-        if place is not None and place.remarkable:
-            remarks.append("looks at one place")
+        focus = seen.get(label)
+        if focus is not None and focus.remarkable:
+            remarks.append("looks at one position")
         share = explained.get(label)
         if share is not None and share.remarkable:
             remarks.append("words explain little")
@@ -268,7 +268,7 @@ def class_lines(audit: Audit) -> list[ClassLine]:
                 explained=None if share is None else share.share.value,
                 remark=", ".join(remarks),
                 unexplained=_unexplained(share, audit.explained) if share is not None and share.remarkable else "",
-                focus=_focus_note(place, audit.focus) if place is not None and place.remarkable else None,
+                focus=_focus_note(focus, audit.focus) if focus is not None and focus.remarkable else None,
             )
         )
     return lines
@@ -276,7 +276,7 @@ def class_lines(audit: Audit) -> list[ClassLine]:
 
 def _stuck(labels: Sequence[str]) -> str:
     return (
-        f"Whatever the words say: the heat maps of {', '.join(labels)} lie at one place of the pictures more than those of "
+        f"Whatever the words say: the heat maps of {', '.join(labels)} lie at one position of the images more than those of "
         "other classes do, as if there were a stamp. See the section of the class."
     )
 
@@ -288,14 +288,14 @@ def _nameless(labels: Sequence[str]) -> str:
     )
 
 
-def _unexplained(one: Explained, everywhere: Sequence[Explained]) -> str:
-    others = [other.share.value for other in everywhere if other.label != one.label]
-    numbers = (one.share.value, one.share.low, one.share.high, min(others), max(others))
-    share, low, high, least, most = (f"{number:.0%}".replace("-", "\N{MINUS SIGN}") for number in numbers)
+def _unexplained(explained: Explained, everywhere: Sequence[Explained]) -> str:
+    others = [other.share.value for other in everywhere if other.label != explained.label]
+    numbers = (explained.share.value, explained.share.low, explained.share.high, min(others), max(others))
+    share, low, high, minimum, maximum = (f"{number:.0%}".replace("-", "\N{MINUS SIGN}") for number in numbers)
     return (
-        f"The words of the images explain {share} of the differences in {one.label}'s score (95% interval {low} to {high}), in "
-        f"other classes {least} to {most}. So what decides may have no word in captions, such as a stamp or a texture, or the "
-        "class is close to another one that is described in the same words: compare its images with those that it is confused "
+        f"The words of the images explain {share} of the differences in {explained.label}'s score (95% interval {low} to {high}), in "
+        f"other classes {minimum} to {maximum}. So what decides may have no word in captions, such as a stamp or a texture, or the "
+        "class is close to another explained that is described in the same words: compare its images with those that it is confused "
         "with."
     )
 
@@ -303,11 +303,11 @@ def _unexplained(one: Explained, everywhere: Sequence[Explained]) -> str:
 def _focus_note(focus: Focus, everywhere: Sequence[Focus]) -> FocusNote:
     others = [other.agreement.value for other in everywhere if other.label != focus.label]
     numbers = (focus.agreement.value, focus.agreement.low, focus.agreement.high, min(others), max(others))
-    agreement, low, high, least, most = (f"{number:.2f}".replace("-", "\N{MINUS SIGN}") for number in numbers)
+    agreement, low, high, minimum, maximum = (f"{number:.2f}".replace("-", "\N{MINUS SIGN}") for number in numbers)
     rows = focus.heat / focus.heat.max()
     return FocusNote(
         text=f"The heat maps of {focus.images} images predicted as {focus.label} agree with each other: mean correlation "
-        f"{agreement} (95% interval {low} to {high}), in other classes {least} to {most}. So the classifier looks at one "
+        f"{agreement} (95% interval {low} to {high}), in other classes {minimum} to {maximum}. So the classifier looks at one "
         "position of the image more than it does elsewhere. A stamp or a line of text would look like this, and captions "
         "have no word for it; so would objects that are always photographed in the middle: look at the images there.",
         side=len(rows),
@@ -317,8 +317,8 @@ def _focus_note(focus: Focus, everywhere: Sequence[Focus]) -> FocusNote:
 
 def _by_label(labelled: Iterable[Labelled]) -> dict[str, list[Labelled]]:
     found: dict[str, list[Labelled]] = {}
-    for one in labelled:
-        found.setdefault(one.label, []).append(one)
+    for item in labelled:
+        found.setdefault(item.label, []).append(item)
     return found
 
 

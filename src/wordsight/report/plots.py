@@ -1,4 +1,4 @@
-"""Word scores -> pictures: a bar chart, a word cloud, and both beside the photograph. Writing them is separate (``save``)."""
+"""Word scores -> images: a bar chart, a word cloud, and both beside the photograph. Writing them is separate (``save``)."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -56,7 +56,7 @@ def bar_chart(words: Sequence[WordScore], *, title: str, top: int = 20) -> Figur
 
 
 def word_cloud(words: Sequence[WordScore], *, title: str, seed: int = 0, top: int = 60) -> Figure:
-    """The ``top`` most frequent words, larger the higher their rate, coloured by lift; the same seed, the same picture."""
+    """The ``top`` most frequent words, larger the higher their rate, coloured by lift; the same seed, the same image."""
     shown = _most_frequent(words, top)
     figure = new_figure(width=800, height=560)
     put_title(figure, title, lines=2)
@@ -101,7 +101,7 @@ def explanation_figure(
 
 
 def heat_maps(image: Image.Image, panels: Sequence[tuple[str, np.ndarray]], *, title: str) -> Figure:
-    """The picture once for each panel, its heat map (rows, columns) in [0, 1] laid over it, under its name; 3 panels a row."""
+    """The image once for each panel, its heat map (rows, columns) in [0, 1] laid over it, under its name; 3 panels a row."""
     width = 320
     height = max(120, min(480, round(width * image.height / image.width)))
     across, down = min(3, len(panels)), -(-len(panels) // 3)
@@ -115,7 +115,7 @@ def heat_maps(image: Image.Image, panels: Sequence[tuple[str, np.ndarray]], *, t
         axes = axes_at(figure, left, bottom, width, height)
         box = (0, 1, 1, 0)
         axes.imshow(grey, extent=box, aspect="auto", cmap="gray", vmin=0, vmax=255)
-        # Clear where the map is 0, so that the picture stays readable.
+        # Clear where the map is 0, so that the image stays readable.
         axes.imshow(
             values,
             extent=box,
@@ -183,7 +183,7 @@ def _draw_scale(axes: Axes, scale: Normalize, *, orientation: Literal["vertical"
 
 
 def _draw_cloud(axes: Axes, words: Sequence[WordScore], *, scale: Normalize | None, seed: int) -> None:
-    """The words as one picture that fills ``axes``."""
+    """The words as one image that fills ``axes``."""
     said = [w for w in words if w.rate > 0 and _printable(w.word)]
     # One word as wide as the cloud would make all others tiny.
     names = [wrap(w.word, width=200, size=11, lines=1)[0] for w in said]
@@ -237,13 +237,13 @@ def _size(figure: Figure) -> tuple[float, float]:
 
 
 def axes_at(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Axes at a place given in pixels from the figure's lower left corner."""
+    """Axes at a position given in pixels from the figure's lower left corner."""
     across, up = _size(figure)
     return figure.add_axes((left / across, bottom / up, width / across, height / up))
 
 
 def _put(figure: Figure, x: float, y: float, text: str, *, size: int, **style: Any) -> None:
-    """Printable text at a place given in pixels from the figure's lower left corner."""
+    """Printable text at a position given in pixels from the figure's lower left corner."""
     across, up = _size(figure)
     figure.text(x / across, y / up, text, fontsize=size, color=INK, **TEXT, **style)
 

@@ -38,14 +38,14 @@ def settings(audit: Audit) -> list[tuple[str, str]]:
 
 def _flat(value: Mapping[object, object], prefix: str = "") -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
-    for key, one in value.items():
+    for key, item in value.items():
         name = f"{prefix}{key}"
-        if isinstance(one, Mapping):
-            rows += _flat(one, f"{name}.")
-        elif isinstance(one, float):
-            rows.append((name, f"{one:.4g}"))
-        elif isinstance(one, list | tuple):
-            rows.append((name, ", ".join(str(part) for part in one) or "none"))
+        if isinstance(item, Mapping):
+            rows += _flat(item, f"{name}.")
+        elif isinstance(item, float):
+            rows.append((name, f"{item:.4g}"))
+        elif isinstance(item, list | tuple):
+            rows.append((name, ", ".join(str(part) for part in item) or "none"))
         else:
-            rows.append((name, "none" if one is None else str(one)))
+            rows.append((name, "none" if item is None else str(item)))
     return rows

@@ -109,7 +109,7 @@ def bytes_a_position(lm: LanguageModel) -> int:
     return 2 * config.num_hidden_layers * heads * size * lm.dtype.itemsize
 
 
-def places_for(parent: Int[Tensor, " children"]) -> Int[Tensor, " children"]:
+def rows_for(parent: Int[Tensor, " children"]) -> Int[Tensor, " children"]:
     """A row for each child, 0 to children - 1, such that as many as possible are where their parent was and need no copy.
 
     ``parent`` is ascending.

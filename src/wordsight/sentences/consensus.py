@@ -26,8 +26,10 @@ def consensus(sentences: Counter[str], *, limit: int = 3) -> list[str]:
     candidates = sorted(counts, key=lambda s: (-round(near[s], 9), -counts[s], s))[: max(limit, _CANDIDATES)]
     others = list(islice(sorted(counts, key=lambda s: (-counts[s], s)), _OTHERS))
     agreement = {
-        one: sum((counts[o] - (o == one)) * bleu(grams[one], grams[o]) for o in others if counts[o] > (o == one))
-        for one in candidates
+        sentence: sum(
+            (counts[o] - (o == sentence)) * bleu(grams[sentence], grams[o]) for o in others if counts[o] > (o == sentence)
+        )
+        for sentence in candidates
     }
     return sorted(candidates, key=lambda s: (-round(agreement[s], 9), -counts[s], s))[:limit]
 

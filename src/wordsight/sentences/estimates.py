@@ -38,7 +38,7 @@ class WordCounts:
 
 @dataclass(frozen=True)
 class WordRate:
-    """How often one word is said. ``count``: sampled sentences that contain it.
+    """How frequent one word is. ``count``: sampled sentences that contain it.
 
     ``rate``: the estimated share of sentences, in [0, 1], with its 95% interval ``low``..``high``.
     """

@@ -1,4 +1,4 @@
-"""What may be said next: the nucleus of a next-token distribution (Holtzman et al. 2020)."""
+"""The possible next tokens: the nucleus of a next-token distribution (Holtzman et al. 2020)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ _GROUP = 32
 
 
 def most_probable(values: Float[Tensor, "rows tokens"], width: int) -> tuple[Tensor, Tensor]:
-    """The ``width`` largest values of each row, largest first, and their places; like ``topk``, but faster on long rows.
+    """The ``width`` largest values of each row, largest first, and their indices; like ``topk``, but faster on long rows.
 
     The k largest of a row lie in the k groups of neighbours whose maxima are largest, so only those groups are searched.
     """
@@ -69,8 +69,8 @@ def most_probable(values: Float[Tensor, "rows tokens"], width: int) -> tuple[Ten
     ids = (chosen[..., None] * _GROUP + torch.arange(_GROUP, device=values.device)).flatten(1)
     rest = torch.arange(groups * _GROUP, tokens, device=values.device).expand(rows, -1)
     ids = torch.cat([ids, rest], dim=1)
-    best, place = values.gather(1, ids).topk(width, dim=-1)
-    return best, ids.gather(1, place)
+    best, index = values.gather(1, ids).topk(width, dim=-1)
+    return best, ids.gather(1, index)
 
 
 def nucleus(share: Float[Tensor, "rows tokens"], top_p: float) -> Float[Tensor, "rows tokens"]:
@@ -83,14 +83,14 @@ def nucleus(share: Float[Tensor, "rows tokens"], top_p: float) -> Float[Tensor, 
 
 
 def draw(found: Nucleus, row: Int[Tensor, " draws"], uniform: Float[Tensor, " draws"]) -> Int[Tensor, " draws"]:
-    """Tokens from rows of ``found`` (given by their place in it), inverting the cumulative distribution at ``uniform``."""
+    """Tokens from rows of ``found`` (given by their index in it), inverting the cumulative distribution at ``uniform``."""
     last = (found.share > 0).sum(-1) - 1  # rounding must not step past the nucleus
     drawn = [row[:0]]
     some_draws = max(1, _NUMBERS // found.share.shape[1])
-    for some, numbers in zip(row.split(some_draws), uniform.split(some_draws), strict=True):
-        steps = found.share[some].double().cumsum(-1)
-        place = torch.searchsorted(steps, (numbers.double() * steps[:, -1])[:, None], right=True).squeeze(-1)
-        drawn.append(found.ids[some, place.minimum(last[some])])
+    for rows, numbers in zip(row.split(some_draws), uniform.split(some_draws), strict=True):
+        steps = found.share[rows].double().cumsum(-1)
+        index = torch.searchsorted(steps, (numbers.double() * steps[:, -1])[:, None], right=True).squeeze(-1)
+        drawn.append(found.ids[rows, index.minimum(last[rows])])
     return torch.cat(drawn)
 
 

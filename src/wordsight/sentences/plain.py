@@ -38,7 +38,7 @@ def sample_one(lm: LanguageModel, prefix: Prefix, sampling: Sampling, generator:
 
 
 def enumerate_sentences(lm: LanguageModel, prefix: Prefix, sampling: Sampling) -> dict[tuple[int, ...], float]:
-    """Every sentence the sampler can say, with its probability. For language models small enough."""
+    """Every sentence the sampler can produce, with its probability. For language models small enough."""
     ended: dict[tuple[int, ...], float] = {}
     open_: dict[tuple[int, ...], float] = {(): 1.0}
     for _ in range(sampling.max_tokens):

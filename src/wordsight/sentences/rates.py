@@ -33,7 +33,7 @@ from wordsight.sentences.tree import Step
 
 #: Tokens from which fewer picks are expected at a beginning are left to plain counting.
 MIN_PICKS = 0.001
-#: A word that no sentence says is reported from this rate on.
+#: A word that no sentence contains is reported from this rate on.
 MIN_UNSEEN = 0.005
 #: The sums kept for each word: sentences that contain it; expected picks minus picks; picks; picks that became another word.
 _SUMS = ("counted", "surplus", "picked", "lost")
@@ -69,10 +69,10 @@ class Tally:
         lost = goes_on & (before >= 0) & (before != word)
         # Only what was expected is taken off; what becomes of a word's tokens is learned from all of them.
         taken = new & torch.isin(_pair(step.node, step.tokens), expected)
-        one = torch.ones(len(draws), dtype=torch.float64)
-        self._add("surplus", cell[taken], word[taken], -one[taken])
-        self._add("picked", cell[new], word[new], one[new])
-        self._add("lost", cell[lost], before[lost], one[lost])
+        ones = torch.ones(len(draws), dtype=torch.float64)
+        self._add("surplus", cell[taken], word[taken], -ones[taken])
+        self._add("picked", cell[new], word[new], ones[new])
+        self._add("lost", cell[lost], before[lost], ones[lost])
         self._words[draws, began] = word.int()
         self._began[draws], self._run[draws] = began, run.int()
 
@@ -88,8 +88,8 @@ class Tally:
         pairs = []
         for found in step.nuclei:
             expected = found.share * size[found.rows, None]
-            node, place = (expected >= MIN_PICKS).nonzero(as_tuple=True)
-            token, share, node = found.ids[node, place], found.share[node, place].double(), found.rows[node]
+            node, column = (expected >= MIN_PICKS).nonzero(as_tuple=True)
+            token, share, node = found.ids[node, column], found.share[node, column].double(), found.rows[node]
             pairs.append(_pair(node, token))
             draw = any_draw[node]
             _, word, _ = self._lexicon.after(self._run[draw].long(), token)
@@ -106,8 +106,8 @@ class Tally:
 
     def count(self, words: Sequence[Collection[str]], sentence: Int[Tensor, " draws"]) -> None:
         """Take in the finished sentences: the content words of each distinct one, and which one each draw became."""
-        ids = [[self._lexicon.word_id(word) for word in some] for some in words]
-        length = torch.tensor([len(some) for some in ids])[sentence]
+        ids = [[self._lexicon.word_id(word) for word in found] for found in words]
+        length = torch.tensor([len(found) for found in ids])[sentence]
         draw = torch.arange(len(sentence)).repeat_interleave(length)
         word = torch.tensor([i for s in sentence.tolist() for i in ids[s]], dtype=torch.long)
         self._add("counted", self._cell[draw], word, torch.ones(len(word), dtype=torch.float64))

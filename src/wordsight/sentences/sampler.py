@@ -23,7 +23,7 @@ from wordsight.tensors import Prefix
 
 #: Independent parts that an image's sentences are drawn in; their differences say how sure a word's rate is.
 STRATA = 20
-#: Changes when rates are estimated in another way: rates that are kept are kept under it.
+#: Changes when rates are estimated in another way: stored rates are keyed by it.
 ESTIMATOR = 3
 #: Memory for keys and values by default, in bytes.
 MEMORY = MEMORY_MIB << 20
@@ -49,11 +49,11 @@ def sample(
     memory: int = MEMORY,
     on_sentences: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Sampled]:
-    """Sentences for each image's prefix, and how often they say each content word.
+    """Sentences for each image's prefix, and how frequent each content word is in them.
 
     ``seeds`` has one seed an image (``sampling.seed`` is not looked at): an image's draws depend on its own seed alone, not on
     its neighbours in the batch. With ``sampling.precision`` drawing goes on after ``sampling.sentences`` (at least ``STRATA``)
-    until the 95% interval of no word that is said reaches further than this above and below its middle, or ``MAX_SENTENCES``
+    until the 95% interval of no word in a sentence reaches further than this above and below its value, or ``MAX_SENTENCES``
     are drawn. ``conditional``: rates by conditional expectation (see ``rates``) rather than shares of sentences. ``memory``
     bounds the keys and values that are kept at a time, in bytes.
     """
@@ -117,7 +117,7 @@ class _Rounds:
             uniform,
             self.sampling,
             stratum=stratum if self.sampling.mode == "stratified" else None,
-            most=self.max_rows,
+            max_nodes=self.max_rows,
             on_step=self.tally.observe,
             on_ended=self._ended,
         )

@@ -33,8 +33,8 @@ def sample_stored(
     """
     settings = f"{lm.fingerprint} {lm.dtype} {sampling} {rules_fingerprint()} {ESTIMATOR}"
     files = [
-        store / f"{hashlib.sha256(f'{settings} {seed} '.encode() + one.tobytes()).hexdigest()[:32]}.json"
-        for seed, one in zip(seeds, prefix.detach().float().cpu().numpy(), strict=True)
+        store / f"{hashlib.sha256(f'{settings} {seed} '.encode() + image_prefix.tobytes()).hexdigest()[:32]}.json"
+        for seed, image_prefix in zip(seeds, prefix.detach().float().cpu().numpy(), strict=True)
     ]
 
     def make(rows: list[int]) -> list[Sampled]:
@@ -44,13 +44,13 @@ def sample_stored(
     return store_each(files, _read, make, _write, at_once=part, on_done=on_images)
 
 
-def _write(file: Path, one: Sampled) -> None:
-    words = {word: [rate.count, rate.rate, rate.low, rate.high] for word, rate in one.rates.words.items()}
-    kept = {"said": one.sentences, "words": words, "sentences": one.rates.sentences}
+def _write(file: Path, sampled: Sampled) -> None:
+    words = {word: [rate.count, rate.rate, rate.low, rate.high] for word, rate in sampled.rates.words.items()}
+    kept = {"counts": sampled.sentences, "words": words, "sentences": sampled.rates.sentences}
     file.write_text(json.dumps(kept), encoding="utf-8")
 
 
 def _read(file: Path) -> Sampled:
-    one = json.loads(file.read_text(encoding="utf-8"))
-    rates = {word: WordRate(*values) for word, values in one["words"].items()}
-    return Sampled(Counter(one["said"]), WordRates(rates, one["sentences"]))
+    stored = json.loads(file.read_text(encoding="utf-8"))
+    rates = {word: WordRate(*values) for word, values in stored["words"].items()}
+    return Sampled(Counter(stored["counts"]), WordRates(rates, stored["sentences"]))

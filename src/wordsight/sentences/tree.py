@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from wordsight.language.model import LanguageModel
-from wordsight.sentences.cache import copied, new_cache, places_for, undo
+from wordsight.sentences.cache import copied, new_cache, rows_for, undo
 from wordsight.sentences.nucleus import Nucleus, draw, find_nuclei
 from wordsight.sentences.sampling import Sampling
 from wordsight.tensors import Prefix
@@ -75,7 +75,7 @@ def grow(
     sampling: Sampling,
     *,
     stratum: Int[Tensor, " draws"] | None = None,
-    most: int = 512,
+    max_nodes: int = 512,
     on_step: Callable[[Step], None] = lambda _: None,
     on_ended: Callable[[int], None] = lambda _: None,
 ) -> Int[Tensor, "draws steps"]:
@@ -83,7 +83,7 @@ def grow(
 
     ``image``: the row of ``prefix`` that each draw belongs to. ``uniform``: in [0, 1), one number a draw and step. ``stratum``
     makes the draws of one node and stratum share their node's distribution out evenly among themselves (systematic resampling)
-    instead of drawing independently. ``most``: nodes evaluated at once, and half of those whose keys and values are kept
+    instead of drawing independently. ``max_nodes``: nodes evaluated at once, and half of those whose keys and values are kept
     (fewer once sentences outgrow ``first_room``); halved when the GPU's memory does not suffice. ``on_step`` sees every step;
     ``on_ended`` how many sentences were finished.
     Raises TranslatorError if the language model gives logits that are not numbers.
@@ -91,7 +91,7 @@ def grow(
     tokens = torch.full(uniform.shape, lm.end)
     order = image.argsort(stable=True)
     used, node = image[order].unique_consecutive(return_inverse=True)
-    tree = _Tree(lm, prefix[used], uniform, sampling, stratum, most, on_step, on_ended)
+    tree = _Tree(lm, prefix[used], uniform, sampling, stratum, max_nodes, on_step, on_ended)
     start = torch.zeros(len(used), dtype=torch.long)
     pending = [_Frontier(0, None, 0, 0, False, torch.arange(len(used)), start, order, node)]
     while pending:
@@ -111,7 +111,7 @@ class _Tree:
     uniform: Tensor
     sampling: Sampling
     stratum: Tensor | None
-    most: int
+    max_nodes: int
     on_step: Callable[[Step], None]
     on_ended: Callable[[int], None]
 
@@ -123,7 +123,9 @@ class _Tree:
         prefix, steps = self.prefix.shape[1], self.uniform.shape[1]
         first = first_room(prefix, steps)
         room = first if prefix + frontier.number <= first else prefix + steps
-        limit = max(1, (2 * self.most * first - kept) // (2 * room))  # half of what is free: pieces may have to be split again
+        limit = max(
+            1, (2 * self.max_nodes * first - kept) // (2 * room)
+        )  # half of what is free: pieces may have to be split again
         if len(frontier.row) > (frontier.capacity if frontier.whole else limit):
             return _pieces(frontier, limit)
         capacity = max(len(frontier.row), min(len(frontier.draws), limit))
@@ -131,10 +133,10 @@ class _Tree:
         own = frontier if frontier.whole else replace(frontier, capacity=capacity, room=room)
         tried = self._try(own)
         if tried is None:
-            self.most = max(1, min(self.most, len(frontier.row)) // 2)
+            self.max_nodes = max(1, min(self.max_nodes, len(frontier.row)) // 2)
             torch.cuda.empty_cache()
-            logger.warning("the GPU's memory does not suffice; going on with %d beginnings at once", self.most)
-            return _pieces(frontier, self.most)
+            logger.warning("the GPU's memory does not suffice; going on with %d beginnings at once", self.max_nodes)
+            return _pieces(frontier, self.max_nodes)
         step, cache = tried
         tokens[step.draws, step.number] = step.tokens
         self.on_step(step)
@@ -164,7 +166,7 @@ class _Tree:
         row, last = child // _SPREAD, child % _SPREAD
         whole = len(child) <= capacity
         if whole:
-            place = places_for(row)
+            place = rows_for(row)
             node = place[node]
             row, last = torch.empty_like(row).index_copy(0, place, row), torch.empty_like(last).index_copy(0, place, last)
             cache.batch_select_indices(row.to(self.lm.device))
@@ -232,11 +234,11 @@ def systematic(
     return spaced
 
 
-def _pieces(frontier: _Frontier, most: int) -> list[_Frontier]:
-    """Split a frontier in order: no piece has more nodes than ``most``, nor more draws unless one node alone has."""
+def _pieces(frontier: _Frontier, max_nodes: int) -> list[_Frontier]:
+    """Split a frontier in order: no piece has more nodes than ``max_nodes``, nor more draws unless one node alone has."""
     nodes = torch.arange(len(frontier.row))
     ends = torch.searchsorted(frontier.node, nodes, right=True)  # after each node's last draw
-    piece = (ends - 1) // most
+    piece = (ends - 1) // max_nodes
     pieces, first, first_draw = [], 0, 0
     for count in piece.unique_consecutive(return_counts=True)[1].tolist():
         last = first + count

@@ -1,4 +1,4 @@
-"""Breadth without pictures: captions for the 1,000 ImageNet classes, and features of photographs to which a class was added."""
+"""Breadth without images: captions for the 1,000 ImageNet classes, and features of photographs to which a class was added."""
 
 import torch
 from jaxtyping import Float, Int
@@ -39,7 +39,7 @@ def add_classes(
     reach: tuple[float, float] = REACH,
     generator: torch.Generator,
 ) -> Float[Tensor, "classes views features"]:
-    """Features of photographs to which something of each class was added, without a picture of it.
+    """Features of photographs to which something of each class was added, without an image of it.
 
     Class c is added to the photograph ``rows[c]``: the direction of the class's weights in the head, ``reach`` times (uniform
     between the two) as long as a photograph, drawn at random, lies along that of its own ``predicted`` class from the mean
@@ -57,7 +57,7 @@ def add_classes(
             "does, so classes cannot be added to them. Leave --class-draws at 0, or check that the head reads these features."
         )
     drawn = torch.randint(len(length), (len(weight),), generator=generator)
-    least, most = reach
-    far = (least + (most - least) * torch.rand(len(weight), generator=generator)) * length[drawn]
+    shortest, longest = reach
+    far = (shortest + (longest - shortest) * torch.rand(len(weight), generator=generator)) * length[drawn]
     made = views[rows] + (far[:, None] * direction)[:, None]
     return made.clamp(min=0) if bool((views >= 0).all()) else made

@@ -184,7 +184,7 @@ def _fresh(
 
 
 def own_views(views: Views) -> Float[Tensor, "images own features"]:
-    """The pictures' own views, without their mirror images' (which follow them)."""
+    """The images' own views, without their mirror images' (which follow them)."""
     return views[:, : views.shape[1] // 2]
 
 
@@ -240,7 +240,7 @@ def _add_classes(
 ) -> tuple[Tensor, list[list[str]]]:
     """The photographs, and ``draws`` times each class added to one of them: captions name the class, or tell of the photograph.
 
-    Both, so that the name of what the classifier knows stands beside what else is in the picture instead of in its place.
+    Both, so that the name of what the classifier knows stands beside what else is in the image instead of in its place.
     """
     predicted = classifier.probabilities(views.mean(1)).argmax(1)
     made, told = [views], list(captions)
@@ -248,8 +248,8 @@ def _add_classes(
         rows = torch.randint(len(views), (len(weight),), generator=generator)
         made.append(add_classes(weight, views, predicted, rows, generator=generator))
         for row, of in zip(rows.tolist(), imagenet_classes(), strict=True):
-            some = torch.randperm(len(captions[row]), generator=generator)[:_KEPT_CAPTIONS]
-            told.append([*class_captions(of), *(captions[row][i] for i in some.tolist())])
+            chosen = torch.randperm(len(captions[row]), generator=generator)[:_KEPT_CAPTIONS]
+            told.append([*class_captions(of), *(captions[row][i] for i in chosen.tolist())])
     return torch.cat(made), told
 
 

@@ -16,11 +16,11 @@ from wordsight.tensors import Views
 from wordsight.translator.mlp import Translator
 
 
-def word_rates(captions: Sequence[Sequence[str]], *, least: int = 4) -> tuple[list[str], Tensor]:
-    """The words used for at least ``least`` images, and the share of each image's captions that use them."""
+def word_rates(captions: Sequence[Sequence[str]], *, min_images: int = 4) -> tuple[list[str], Tensor]:
+    """The words used for at least ``min_images`` images, and the share of each image's captions that use them."""
     words = [[content_words(caption) for caption in image] for image in captions]
     counts = Counter(word for image in words for word in set().union(*image))
-    vocabulary = sorted(word for word, count in counts.items() if count >= least)
+    vocabulary = sorted(word for word, count in counts.items() if count >= min_images)
     column = {word: i for i, word in enumerate(vocabulary)}
     rates = torch.zeros(len(captions), len(vocabulary))
     for row, image in enumerate(words):

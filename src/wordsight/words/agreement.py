@@ -28,15 +28,15 @@ def agreement(ranked: Mapping[str, Sequence[str]], captions: Mapping[str, Sequen
     """
     precisions, averages, recalls = [], [], []
     for image, words in ranked.items():
-        said = [content_words(caption) for caption in captions.get(image, ())]
-        used = frozenset().union(*said)
+        words_of = [content_words(caption) for caption in captions.get(image, ())]
+        used = frozenset().union(*words_of)
         if not used:
             continue
         hits = [word in used for word in words[:20]]
         precisions.append(sum(hits[:10]) / 10)
         averages.append(sum(sum(hits[: i + 1]) / (i + 1) for i, hit in enumerate(hits) if hit) / min(20, len(used)))
-        most = {word for word in used if sum(word in caption for caption in said) >= 3}
-        if most:
-            recalls.append(len(most & set(words[:10])) / len(most))
+        majority = {word for word in used if sum(word in caption for caption in words_of) >= 3}
+        if majority:
+            recalls.append(len(majority & set(words[:10])) / len(majority))
     means = (sum(values) / max(1, len(values)) for values in (precisions, averages, recalls))
     return Agreement(*means, images=len(precisions))

@@ -54,14 +54,14 @@ def sentence_gradients_stored(
     """
     about = f"{lm.fingerprint} {lm.dtype} {translator_fingerprint(translator)}".encode()
     files = []
-    for row, some in zip(z.contiguous().float(), sentences, strict=True):
-        digest = hashlib.sha256(about + json.dumps(some).encode() + row.numpy().tobytes())
+    for row, own in zip(z.contiguous().float(), sentences, strict=True):
+        digest = hashlib.sha256(about + json.dumps(own).encode() + row.numpy().tobytes())
         files.append(store / f"{digest.hexdigest()[:32]}.safetensors")
 
     def make(rows: list[int]) -> list[Tensor]:
         sizes = [len(sentences[i]) for i in rows]
-        each = z[rows].repeat_interleave(torch.tensor(sizes), dim=0)
-        made = sentence_gradients(lm, translator, each, [s for i in rows for s in sentences[i]]).half()
+        copies = z[rows].repeat_interleave(torch.tensor(sizes), dim=0)
+        made = sentence_gradients(lm, translator, copies, [s for i in rows for s in sentences[i]]).half()
         return [own.clone() for own in made.split(sizes)]
 
     kept = store_each(
@@ -80,8 +80,8 @@ def word_gradients(gradients: Features, words: Sequence[Set[str]]) -> dict[str, 
     ``gradients`` and ``words``: one row and one set of content words a sentence.
     """
     rows: dict[str, list[int]] = defaultdict(list)
-    for row, some in enumerate(words):
-        for word in some:
+    for row, found in enumerate(words):
+        for word in found:
             rows[word].append(row)
     mean = gradients.mean(0)
     return {word: gradients[own].mean(0) - mean for word, own in rows.items() if len(own) < len(words)}

@@ -9,7 +9,7 @@ from wordsight.sentences.estimates import WordCounts, WordRates
 
 @dataclass(frozen=True)
 class Lift:
-    """How much more often a word is said here than in the reference; see ``lift``.
+    """How much more frequent a word is here than in the baseline; see ``lift``.
 
     ``log_odds``: natural-log units, any finite number; 0 is no difference, positive is more here. ``z``: the same in
     standard errors; beyond about +-1.96 the difference is clear at 5% for one word looked at alone.
@@ -24,7 +24,7 @@ class WordScore:
     """One word's row in the table of words.
 
     ``count``: sentences that contain the word. ``rate``: their share, in [0, 1], with its 95% interval ``low``..``high``.
-    ``lift`` (natural-log odds) and ``lift_z`` (standard errors): against the reference, ``None`` without one.
+    ``lift`` (natural-log odds) and ``lift_z`` (standard errors): against the baseline, ``None`` without one.
     """
 
     word: str
@@ -36,8 +36,8 @@ class WordScore:
     lift_z: float | None
 
 
-def lift(counts: WordCounts, reference: WordCounts, *, prior_strength: float = 100.0) -> dict[str, Lift]:
-    """Each word of ``counts`` against the reference: the log-odds ratio with an informative Dirichlet prior.
+def lift(counts: WordCounts, baseline: WordCounts, *, prior_strength: float = 100.0) -> dict[str, Lift]:
+    """Each word of ``counts`` against the baseline: the log-odds ratio with an informative Dirichlet prior.
 
     Monroe, Colaresi & Quinn 2008 ("Fightin' Words") compare a word with all other words of a text. A word counts once a
     sentence here, so the two outcomes are "the sentence contains w" (y of n sentences) and "it does not" (n - y), and the
@@ -49,33 +49,33 @@ def lift(counts: WordCounts, reference: WordCounts, *, prior_strength: float = 1
         z        = log_odds / sqrt(variance)
 
     The variance keeps all four terms: the paper drops the two of "does not contain" as small, but a word in most of the
-    sentences makes them the largest. Natural-log units, any finite number; positive is more here than in the reference.
+    sentences makes them the largest. Natural-log units, any finite number; positive is more here than in the baseline.
     ``prior_strength`` is in sentences: the larger, the nearer to 0 are words with little evidence. Words with a count of 0
-    are left out. Raises ``ValueError`` if the reference has no sentences or the prior's strength is not positive.
+    are left out. Raises ``ValueError`` if the baseline has no sentences or the prior's strength is not positive.
     """
     if not prior_strength > 0:
         raise ValueError(f"A prior strength of {prior_strength}; it has to be above 0, for instance 100 (sentences).")
-    if reference.sentences < 1:
-        raise ValueError("The reference has no sentences; sample some from the mean feature first.")
+    if baseline.sentences < 1:
+        raise ValueError("The baseline has no sentences; sample some from the mean feature first.")
     lifts = {}
     for word, here in counts.counts.items():
         if here == 0:
             continue
-        there = reference.counts.get(word, 0)
-        a = prior_strength * (here + there + 0.5) / (counts.sentences + reference.sentences + 1)
+        there = baseline.counts.get(word, 0)
+        a = prior_strength * (here + there + 0.5) / (counts.sentences + baseline.sentences + 1)
         b = prior_strength - a
         with_here, without_here = here + a, counts.sentences - here + b
-        with_there, without_there = there + a, reference.sentences - there + b
+        with_there, without_there = there + a, baseline.sentences - there + b
         log_odds = log(with_here / without_here) - log(with_there / without_there)
         variance = 1 / with_here + 1 / without_here + 1 / with_there + 1 / without_there
         lifts[word] = Lift(log_odds=log_odds, z=log_odds / sqrt(variance))
     return lifts
 
 
-def word_table(rates: WordRates, reference: WordCounts | None) -> list[WordScore]:
-    """The words with a rate above 0, the most frequent first, ties in alphabetical order; without lifts if no reference."""
+def word_table(rates: WordRates, baseline: WordCounts | None) -> list[WordScore]:
+    """The words with a rate above 0, the most frequent first, ties in alphabetical order; without lifts if no baseline."""
     found = {word: rate for word, rate in rates.words.items() if rate.rate > 0}
-    lifts = {} if reference is None else lift(rates.expected_counts(), reference)
+    lifts = {} if baseline is None else lift(rates.expected_counts(), baseline)
     table = []
     for word, rate in found.items():
         against = lifts.get(word)

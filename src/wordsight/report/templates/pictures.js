@@ -11,7 +11,7 @@ function picture(index) {
   return make("span", { class: "picture", "data-index": index }, shown);
 }
 
-/** Lays the heat map of a word over a picture, or takes it away (word null). */
+/** Lays the heat map of a word over an image, or takes it away (word null). */
 function heat(place, word) {
   place.querySelector("canvas")?.remove();
   const map = word === null ? null : data.images[Number(place.dataset.index)].heat[word];

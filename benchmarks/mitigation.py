@@ -1,17 +1,16 @@
 """Heads with a harmful shortcut, mitigation as a user would: every method of ``wordsight mitigate`` against knowing the groups.
 
-    python benchmarks/mending.py SHARED [--seeds 1] [--sentences 24] [--methods reweight,mask,project,reweight+project]
+    python benchmarks/mitigation.py SHARED [--seeds 1] [--sentences 24] [--methods reweight,mask,project,reweight+project]
 
-The heads are those of benchmarks/shortcuts.py that hang on their planted attribute at 95% agreement. Each is mitigation with that
+The heads are those of benchmarks/shortcuts.py that hang on their planted attribute at 95% agreement. Each is mitigated with that
 attribute's word on its own training photographs, which are as biased, and scored on its test photographs by true groups, which
-nothing else sees. Writes benchmarks/results/mending.json as it goes.
+nothing else sees. Writes benchmarks/results/mitigation.json as it goes.
 """
 
 import argparse
 import json
 import platform
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from wordsight.errors import WordsightError
 from wordsight.explain import Explainer
 from wordsight.images.labelled import LabelledImages
 from wordsight.mitigation.run import METHODS, Target, mitigate
+from wordsight.sentences.sampling import Sampling
 from wordsight.storage import replacing
 
 
@@ -38,19 +38,18 @@ def data_of(one: Trained, of: Photographs) -> LabelledImages:
     return LabelledImages(paths, labels, groups, splits)
 
 
-def mitigation(one: Trained, of: Photographs, explainer: Explainer, method: str, sentences: int) -> dict[str, float] | str:
-    """Worst group and mean over groups after mending; or why it could not be done."""
+def mitigated(one: Trained, of: Photographs, explainer: Explainer, method: str, sentences: int) -> dict[str, float] | str:
+    """Worst group and mean over groups after mitigation; or why it could not be done."""
     own = Explainer(
-        with_head(explainer.classifier, one.head), lm=explainer.lm, translator=(explainer.translator, explainer.card)
+        with_head(explainer.classifier, one.head),
+        lm=explainer.models.lm,
+        translator=(explainer.models.translator, explainer.models.card),
     )
     target = Target(one.task.a, one.task.x)
-    with TemporaryDirectory() as folder:
-        try:
-            after = mitigate(
-                data_of(one, of), own, target, Path(folder) / "head.safetensors", method=method, sentences=sentences
-            )
-        except WordsightError as error:
-            return str(error)
+    try:
+        after = mitigate(own, data_of(one, of), target, method=method, sampling=Sampling(sentences=sentences))
+    except WordsightError as error:
+        return str(error)
     groups = [group.accuracy for group in after.after.groups]
     return {"worst": min(groups), "average": float(np.mean(groups)), "worst_before": after.before.worst}
 
@@ -74,19 +73,21 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--sentences", type=int, default=24)
     parser.add_argument("--methods", default=",".join(METHODS))
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/mending.json"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/mitigation.json"))
     options = parser.parse_args()
     methods = options.methods.split(",")
     if unknown := set(methods) - set(METHODS):
         parser.error(f"unknown methods: {', '.join(sorted(unknown))}; wanted some of {', '.join(METHODS)}")
     explainer = Explainer()
     of = photographs(options.shared, explainer)
-    heads = [t for task in TASKS for seed in range(options.seeds) for t in train_heads(task, seed, of, explainer) if t.to_mend]
-    told: dict = {"machine": f"{platform.machine()}, 2 threads", "translator": explainer.fingerprint[:12]}
+    heads = [
+        t for task in TASKS for seed in range(options.seeds) for t in train_heads(task, seed, of, explainer) if t.to_mitigate
+    ]
+    told: dict = {"machine": f"{platform.machine()}, 2 threads", "translator": explainer.models.fingerprint[:12]}
     told |= {"sentences": options.sentences, "seeds": options.seeds, "heads": len(heads)}
     records = []
     for one in heads:
-        done = {method: mitigation(one, of, explainer, method, options.sentences) for method in methods}
+        done = {method: mitigated(one, of, explainer, method, options.sentences) for method in methods}
         records.append(one.record | {"mitigation": done})
         print(f"{len(records)}/{len(heads)} {one.task.name}", round(one.record["worst"], 2), done, flush=True)
         told |= {"summary": summary(records, methods), "records": records}

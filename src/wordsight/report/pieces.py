@@ -61,9 +61,9 @@ class Cloud:
 
 
 def thumbnails(paths: Iterable[Path]) -> list[str | None]:
-    """A data URI for each picture, None for one that cannot be read (any more).
+    """A data URI for each image, None for one that cannot be read (any more).
 
-    The picture's middle square, which is what most classifiers see, so that heat maps lie right on it.
+    The image's middle square, which is what most classifiers see, so that heat maps lie right on it.
     """
     # Decoding releases the interpreter's lock.
     with ThreadPoolExecutor(4) as pool:
@@ -119,7 +119,7 @@ def cloud(words: Sequence[ClassWord], *, top: int = 40) -> Cloud | None:
 
 def _packed(words: Sequence[ClassWord], largest: int) -> Cloud | None:
     """The words that find room, in their order; ``largest`` is the first one's size. None if there are none."""
-    places, middle = _spiral(), np.array(CLOUD) / 2
+    positions, middle = _spiral(), np.array(CLOUD) / 2
     taken = np.zeros((0, 4))
     placed: list[CloudWord] = []
     for word in words:
@@ -127,11 +127,11 @@ def _packed(words: Sequence[ClassWord], largest: int) -> Cloud | None:
         size = max(11, round(largest * (word.rate.value / words[0].rate.value) ** 0.6))
         left, up, right, down = _font(size).getbbox(shown, anchor="ls")
         half = np.array([(right - left) / 2 + 5, (down - up) / 2 + 3])
-        inside = np.all(np.abs(places - middle) + half <= middle, axis=1)
-        gaps = np.abs(places[:, None] - taken[None, :, :2]) - taken[None, :, 2:] - half
+        inside = np.all(np.abs(positions - middle) + half <= middle, axis=1)
+        gaps = np.abs(positions[:, None] - taken[None, :, :2]) - taken[None, :, 2:] - half
         free = np.flatnonzero(inside & np.all(gaps.max(2) >= 0, axis=1))
         if len(free):
-            x, y = places[free[0]]
+            x, y = positions[free[0]]
             taken = np.vstack([taken, [x, y, *half]])
             width = round(_font(size).getlength(shown))
             baseline = round(y - (up + down) / 2)
@@ -143,7 +143,7 @@ def _packed(words: Sequence[ClassWord], largest: int) -> Cloud | None:
 
 
 @cache
-def _spiral() -> Float[np.ndarray, "places 2"]:
+def _spiral() -> Float[np.ndarray, "positions 2"]:
     """Places from the middle of the cloud outwards, as a sunflower's seeds stand, so that they are equally dense."""
     n = np.arange(1600)
     angle, reach = n * np.pi * (3 - 5**0.5), np.sqrt(n / len(n)) * 0.75
