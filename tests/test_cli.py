@@ -1,18 +1,15 @@
 """The command line on a tiny model: options, output, exit statuses. In this process; the last tests start one of their own."""
 
-import io
 import json
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from command_line import wordsight
 from doubles import tiny_classifier, tiny_lm, tiny_translator
-from wordsight.cli import main
 from wordsight.translator.checkpoint import save_translator
 
 
@@ -27,34 +24,6 @@ def setting(tmp_path):
     for name, colour in (("a", "red"), ("b", "green")):
         Image.new("RGB", (20, 20), colour).save(tmp_path / "photographs" / f"{name}.png")
     return tmp_path
-
-
-@dataclass
-class Ran:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def wordsight(folder: Path, *arguments: str) -> Ran:
-    """The command in this process, as typed in a folder, with a cache of its own and no network."""
-    environment = {
-        "WORDSIGHT_CACHE": str(folder / "cache"),
-        "WORDSIGHT_INDEX_URL": "http://127.0.0.1:9",  # no test here may fetch
-    }
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.chdir(folder)
-        patch.setattr(sys, "argv", ["wordsight", *arguments])
-        patch.setattr(sys, "path", list(sys.path))
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        try:
-            main()
-            status = 0
-        except SystemExit as ended:
-            status = ended.code if isinstance(ended.code, int) else 1
-    return Ran(status, out.getvalue(), err.getvalue())
 
 
 MODELS = ("--classifier", "doubles:tiny_classifier", "--lm", "lm", "--translator", "t.safetensors")

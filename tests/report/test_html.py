@@ -90,7 +90,7 @@ def test_a_finding_in_plain_language(audit):
 def test_no_finding_is_said_plainly_with_what_it_does_not_mean(audit):
     none = Audit(audit.classes, audit.images, audit.words[1:], [], {}, {})
     words = Page(render_report(none)).words
-    assert "No word was found that the classifier's decisions hang on to their harm." in words
+    assert "No word was found that the classifier's decisions depend on to their harm." in words
     assert "It does not mean that there is no shortcut" in words
     assert "Before and after mending" not in words
     assert "No figures of the translator's quality came with it" in words
