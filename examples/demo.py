@@ -16,12 +16,29 @@ PHOTOGRAPHS = {
     "palace": lambda: load_sample_image("china.jpg"),
     "flower": lambda: load_sample_image("flower.jpg"),
 }
+FOLDER = Path("demo")
+
+
+def say(text: str) -> None:
+    """A line on standard output at once, in a log file as well as in a terminal."""
+    print(text, flush=True)
+
+
+def demo() -> None:
+    """Write the photographs and explain them into ``demo/``."""
+    (FOLDER / "photographs").mkdir(parents=True, exist_ok=True)
+    for name, photograph in PHOTOGRAPHS.items():
+        Image.fromarray(photograph()).save(FOLDER / "photographs" / f"{name}.png")
+    say(f"wrote {len(PHOTOGRAPHS)} photographs to {FOLDER / 'photographs'}")
+    say("loading the starter; at the first start its weights (110 MB) are fetched and converted, which takes about a minute")
+    say("sampling 500 sentences for each of the five photographs together: 15 to 60 seconds on two cores")
+    sys.argv = ["wordsight", "explain", str(FOLDER / "photographs"), "--top", "10", "--out", str(FOLDER), *sys.argv[1:]]
+    say(" ".join(sys.argv))
+    main()
+    say(f"Look at {FOLDER / 'cat.words.png'} and its neighbours: each photograph beside its words, rates and sentences.")
+    say("Then try your own: .venv/bin/wordsight explain photo.jpg --where dog --out maps/ (a heat map of a word).")
+    say("Your own model: .venv/bin/wordsight explain photo.jpg --classifier torchvision:resnet50 --images photographs/")
+
 
 if __name__ == "__main__":
-    folder = Path("demo")
-    for name, photograph in PHOTOGRAPHS.items():
-        (folder / "photographs").mkdir(parents=True, exist_ok=True)
-        Image.fromarray(photograph()).save(folder / "photographs" / f"{name}.png")
-    sys.argv = ["wordsight", "explain", str(folder / "photographs"), "--top", "10", "--out", str(folder), *sys.argv[1:]]
-    print(" ".join(sys.argv), flush=True)
-    main()
+    demo()

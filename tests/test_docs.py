@@ -66,6 +66,7 @@ def quick(monkeypatch):
         return sampler.sample(lm, prefix, replace(sampling, sentences=min(40, sampling.sentences)), **options)
 
     monkeypatch.setattr("wordsight.explain.sample", few)
+
     def weights(*_args, **_options):
         torch.manual_seed(0)
         return models.resnet50(weights=None).state_dict()

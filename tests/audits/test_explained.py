@@ -50,6 +50,7 @@ def test_every_image_is_predicted_from_the_others():
     assert _shares(x, y) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [3, 60])
 def test_the_interval_covers_what_more_images_would_show(words):
     """With many words for the images, a fit to a few hundred explains less than one to very many would; the interval is about

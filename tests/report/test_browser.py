@@ -14,7 +14,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright: p
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe: pip install 'wordsight[dev]'")
 # Playwright's own browsers are large and come from elsewhere; the system's does as well.
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"), pytest.mark.slow]
 
 NOTHING = "\N{EN DASH}"
 Open = Callable[..., "playwright.Page"]

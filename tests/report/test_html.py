@@ -15,10 +15,11 @@ from wordsight.audits.explained import Explained
 from wordsight.audits.focus import Focus
 from wordsight.audits.result import Audit
 from wordsight.audits.statistics import Estimate
+from wordsight.report.cloud import CLOUD, cloud
 from wordsight.report.data import chosen_images, script_json, shown_words
 from wordsight.report.html import LIBRARIES, render_report
 from wordsight.report.page import percent, points
-from wordsight.report.pieces import CLOUD, cloud, heat_map, thumbnails
+from wordsight.report.pieces import heat_map, thumbnails
 
 
 class Page(HTMLParser):
@@ -256,8 +257,7 @@ def test_a_heat_map_of_a_word_that_is_in_no_table(audit):
 
 
 def test_no_words_of_a_cloud_touch(audit):
-    many = [audit.words[0].__class__(**{**vars(audit.words[0]), "word": f"word{'x' * (i % 9)}{i}"}) for i in range(60)]
-    made = cloud(many)
+    made = cloud([(f"word{'x' * (i % 9)}{i}", 0.6, 0.2) for i in range(60)])
     assert made is not None
     assert len(made.words) > 5
     for i, a in enumerate(made.words):

@@ -82,10 +82,9 @@ def test_the_ends_of_the_scale_can_be_drawn() -> None:
     assert pixels(bar_chart([odd, score("rare", 0.0)], title="")).any()
 
 
-def test_a_cloud_is_the_same_for_the_same_seed() -> None:
-    first, again, other = (pixels(word_cloud(WORDS, title="", seed=seed)) for seed in (3, 3, 4))
-    assert (first == again).all()
-    assert (first != other).any()
+def test_a_cloud_is_the_same_for_the_same_words() -> None:
+    first, again = (pixels(word_cloud(WORDS, title="")) for _ in range(2))
+    assert np.array_equal(first, again)
 
 
 def test_a_cloud_has_a_legend_only_with_lifts() -> None:

@@ -15,6 +15,8 @@ from wordsight.sentences.rates import MIN_PICKS, MIN_UNSEEN
 from wordsight.sentences.sampler import sample
 from wordsight.sentences.sampling import Sampling
 
+pytestmark = pytest.mark.slow
+
 # "red" is a word of one token unless "fish" follows; "redfish" takes two, "redfishing" three; words come twice ("dog red dog").
 PIECES = ("<end>", "Ġdog", "Ġcat", "fish", "ing", "Ġred", ".")
 MODES = ["exact", "stratified"]

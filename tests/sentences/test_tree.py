@@ -93,6 +93,7 @@ def test_stratified_sentences_are_not_independent_which_the_same_test_sees(lm, p
     assert pairs(lm, prefix, stratified=True) < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draws", [2, 7, 60])
 def test_stratified_mode_keeps_every_sentence_s_expected_count(lm, prefix, draws):
     sampling = Sampling(max_tokens=3)

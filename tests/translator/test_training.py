@@ -18,6 +18,8 @@ from wordsight.translator.classes import add_classes, class_captions
 from wordsight.translator.optimisation import Settings
 from wordsight.translator.training import CaptionSource, _add_classes, train_translator
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def source(tmp_path, cache):

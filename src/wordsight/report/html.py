@@ -21,8 +21,8 @@ from wordsight.audits.findings import ClassWord
 from wordsight.audits.result import Audit
 from wordsight.mitigation.result import Mitigation
 from wordsight.report import page, provenance
+from wordsight.report.cloud import Cloud, cloud
 from wordsight.report.data import chosen_images, page_data, script_json, shown_classes, shown_words
-from wordsight.report.pieces import Cloud, cloud
 
 #: Images that a report shows at most, so that it stays near 5 MB; its numbers are those of all images.
 MAX_IMAGES = 1000
@@ -91,7 +91,10 @@ def _clouds(audit: Audit, words_of: Mapping[str, Sequence[ClassWord]]) -> list[C
     """A cloud for each class, of very many only for the first, those with findings before the others."""
     order = dict.fromkeys([*(finding.about.label for finding in audit.findings), *words_of])
     drawn = set(list(order)[:CLOUDS])
-    return [cloud(words) if label in drawn else None for label, words in words_of.items()]
+    return [
+        cloud([(word.word, word.rate.value, word.lift) for word in words]) if label in drawn else None
+        for label, words in words_of.items()
+    ]
 
 
 @cache

@@ -6,18 +6,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from matplotlib import get_data_path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, Normalize, to_hex
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
-from wordcloud import WordCloud
 
+from wordsight.report.cloud import FONT_FILE, cloud
 from wordsight.storage import replacing
 from wordsight.words.scores import WordScore
 
@@ -28,7 +27,6 @@ LIFT_LABEL = "lift over the mean feature (log-odds)"
 #: What the bars say.
 RATE_LABEL = "share of sentences that contain the word"
 
-FONT_FILE = Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 # Blue to orange stays apart for every common kind of colour blindness; the grey between is dark enough to read as text.
 _LIFT_COLOURS = LinearSegmentedColormap.from_list("lift", ["#08519c", "#4a8fc7", "#949494", "#e08a3c", "#b84a00"])
 _NO_LIFT = "#787878"  # darker than the scale's middle: no lift is not a lift of 0
@@ -55,21 +53,19 @@ def bar_chart(words: Sequence[WordScore], *, title: str, top: int = 20) -> Figur
     return figure
 
 
-def word_cloud(words: Sequence[WordScore], *, title: str, seed: int = 0, top: int = 60) -> Figure:
-    """The ``top`` most frequent words, larger the higher their rate, coloured by lift; the same seed, the same image."""
+def word_cloud(words: Sequence[WordScore], *, title: str, top: int = 60) -> Figure:
+    """The ``top`` most frequent words, larger the higher their rate, coloured by lift."""
     shown = _most_frequent(words, top)
     figure = new_figure(width=800, height=560)
     put_title(figure, title, lines=2)
     scale = _lift_scale(shown)
-    _draw_cloud(axes_at(figure, 20, 65, 760, 435), shown, scale=scale, seed=seed)
+    _draw_cloud(axes_at(figure, 20, 65, 760, 435), shown, scale=scale)
     if scale is not None:
         _draw_scale(axes_at(figure, 250, 47, 300, 10), scale, orientation="horizontal")
     return figure
 
 
-def explanation_figure(
-    image: Image.Image, words: Sequence[WordScore], *, title: str, sentences: Sequence[str], seed: int = 0
-) -> Figure:
+def explanation_figure(image: Image.Image, words: Sequence[WordScore], *, title: str, sentences: Sequence[str]) -> Figure:
     """One image's explanation, 1500 x 620 pixels: the photograph, its 12 most frequent words as bars, a cloud of up to 60.
 
     The first three of ``sentences`` stand below, each wrapped to two lines at most.
@@ -96,7 +92,7 @@ def explanation_figure(
     _draw_bars(bars, _most_frequent(words, 12), scale=scale, label_width=120)
     if scale is not None:
         _draw_scale(axes_at(figure, 957, bottom, 12, ceiling - bottom), scale, orientation="vertical")
-    _draw_cloud(axes_at(figure, 1050, floor, 430, ceiling - floor), in_cloud, scale=scale, seed=seed)
+    _draw_cloud(axes_at(figure, 1050, floor, 430, ceiling - floor), in_cloud, scale=scale)
     return figure
 
 
@@ -182,32 +178,29 @@ def _draw_scale(axes: Axes, scale: Normalize, *, orientation: Literal["vertical"
     drawn.set_label(LIFT_LABEL, fontsize=10, color=INK, labelpad=6 if orientation == "vertical" else 1, **TEXT)
 
 
-def _draw_cloud(axes: Axes, words: Sequence[WordScore], *, scale: Normalize | None, seed: int) -> None:
-    """The words as one image that fills ``axes``."""
-    said = [w for w in words if w.rate > 0 and _printable(w.word)]
-    # One word as wide as the cloud would make all others tiny.
-    names = [wrap(w.word, width=200, size=11, lines=1)[0] for w in said]
-    rates = {name: w.rate for name, w in zip(names, said, strict=True)}
-    colours = {name: to_hex(colour) for name, colour in zip(names, _colours(said, scale), strict=True)}
-    if not rates:
+def _draw_cloud(axes: Axes, words: Sequence[WordScore], *, scale: Normalize | None) -> None:
+    """The words at the positions of ``cloud``, in an area that fills ``axes``."""
+    printable = [w for w in words if w.rate > 0 and _printable(w.word)]
+    colours = dict(zip((w.word for w in printable), _colours(printable, scale), strict=True))
+    width, height = round(axes.bbox.width), round(axes.bbox.height)
+    packed = cloud([(w.word, w.rate, w.lift) for w in printable], top=60, size=(width, height))
+    if packed is None:
         _say_no_words(axes)
         return
-    width, height = round(axes.bbox.width), round(axes.bbox.height)
-    cloud = WordCloud(
-        font_path=str(FONT_FILE),
-        width=width,
-        height=height,
-        scale=2,  # drawn at twice the pixels, so that it stays sharp in print
-        max_words=len(rates),
-        max_font_size=height // 4,
-        min_font_size=8,
-        prefer_horizontal=1.0,  # upright words are slower to read and the room suffices
-        background_color="white",
-        color_func=lambda word, **_: colours[word],
-        random_state=seed,
-    ).generate_from_frequencies(rates)
-    axes.imshow(cloud.to_array(), interpolation="hanning", aspect="auto")
     axes.set_axis_off()
+    axes.set_xlim(0, width)
+    axes.set_ylim(height, 0)
+    for word in packed.words:
+        # The layout measures in pixels; a point is 1/72 inch.
+        axes.text(
+            word.x,
+            word.y,
+            _printable(word.shown),
+            fontsize=word.size * 72 / DPI,
+            color=colours[word.word],
+            va="baseline",
+            **TEXT,
+        )
 
 
 def _most_frequent(words: Sequence[WordScore], top: int) -> list[WordScore]:

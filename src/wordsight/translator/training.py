@@ -33,8 +33,8 @@ logger = logging.getLogger(__name__)
 class CaptionSource:
     """A caption file and the folder of its images."""
 
-    captions: Path
-    images: Path
+    captions: str | Path
+    images: str | Path
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def train_translator(
     card = _card(sources, classifier, lm, translator, settings)
     data = {
         "about": terms,
-        "captions": [source.captions.name for source in sources],
+        "captions": [Path(source.captions).name for source in sources],
         "images": len(kept),
         "captions_in_all": sum(len(read.captions[i]) for i in kept),
         "class_draws": settings.class_draws,
