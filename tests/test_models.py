@@ -87,7 +87,7 @@ def test_a_cache_that_cannot_be_written_costs_no_result(starter, images, cache, 
     (cache / "translators").write_text("a file where a folder should be")
     _, lm, _ = starter
     assert own_translator(tiny_classifier(seed=1), lm, images)[1].classifier == "tiny"
-    assert "the translator cannot be kept" in caplog.text
+    assert "the translator cannot be written" in caplog.text
 
 
 def test_an_explainer_of_another_classifier_in_one_call(starter, images):

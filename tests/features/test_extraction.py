@@ -43,7 +43,7 @@ def test_features_are_what_the_head_is_called_with(photographs):
 def test_unreadable_pictures_are_named_and_the_rest_goes_on(photographs):
     photographs[1].write_bytes(b"")
     found = extract(tiny_classifier(), photographs, batch=2)
-    assert found.kept == [0, 2, 3, 4]
+    assert found.readable == [0, 2, 3, 4]
     assert found.views.shape == (4, 1, 6)
     assert "1.png" in found.failures[1]
 
@@ -52,7 +52,7 @@ def test_features_that_are_not_finite_are_named(photographs):
     classifier = tiny_classifier()
     broken = Classifier(**{**vars(classifier), "backbone": lambda x: classifier.backbone(x).fill_(float("nan"))})
     found = extract(broken, photographs)
-    assert found.kept == []
+    assert found.readable == []
     assert "its features are not finite (NaN or infinite)" in found.failures[0]
 
 
@@ -89,7 +89,7 @@ def test_the_store_gives_back_what_was_extracted(photographs, tmp_path, extracte
     for _ in range(2):
         found = extract_stored(classifier, photographs, store)
         assert torch.equal(found.views, plain.views)
-        assert found.kept == [0, 1, 2, 3, 4]
+        assert found.readable == [0, 1, 2, 3, 4]
         assert found.digests == [hashlib.sha256(path.read_bytes()).hexdigest() for path in photographs]
     assert extracted == [5]
     mirrored = extract_stored(classifier, photographs, store, mirrored=True)
@@ -121,7 +121,7 @@ def test_an_interrupted_extraction_goes_on(photographs, tmp_path, extracted, mon
     with pytest.raises(KeyboardInterrupt):
         extract_stored(classifier, photographs, store, on_images=stop)
     extracted.clear()
-    assert extract_stored(classifier, photographs, store).kept == [0, 1, 2, 3, 4]
+    assert extract_stored(classifier, photographs, store).readable == [0, 1, 2, 3, 4]
     assert extracted == [2, 1]
 
 
@@ -130,11 +130,11 @@ def test_a_failure_is_tried_again(photographs, tmp_path):
     photographs[2].write_bytes(whole[:50])
     missing = tmp_path / "missing.png"
     found = extract_stored(tiny_classifier(), [*photographs, missing], store)
-    assert found.kept == [0, 1, 3, 4]
+    assert found.readable == [0, 1, 3, 4]
     assert "2.png' cannot be decoded" in found.failures[2]
     assert "missing.png' does not exist" in found.failures[5]
     photographs[2].write_bytes(whole)
-    assert extract_stored(tiny_classifier(), photographs, store).kept == [0, 1, 2, 3, 4]
+    assert extract_stored(tiny_classifier(), photographs, store).readable == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("damage", [b"no database at all, but long enough to be taken for one" * 40, b""])
@@ -151,15 +151,15 @@ def test_a_damaged_store_is_made_anew(photographs, tmp_path, damage, caplog):
 def test_a_store_that_cannot_be_written_costs_no_result(photographs, tmp_path, caplog):
     (tmp_path / "store").write_text("a file where the folder should be")
     found = extract_stored(tiny_classifier(), photographs, tmp_path / "store")
-    assert found.kept == [0, 1, 2, 3, 4]
-    assert "features cannot be kept in" in caplog.text
+    assert found.readable == [0, 1, 2, 3, 4]
+    assert "features cannot be written to" in caplog.text
 
 
 def test_a_disk_that_fills_up_costs_no_result(photographs, tmp_path, caplog):
     with FeatureStore(tmp_path, "key") as store:
         store._connection.execute("PRAGMA max_page_count = 2")  # SQLite's own "database or disk is full"
         store.write({f"{i}": torch.zeros(4, 1000) for i in range(10)})
-        assert "features cannot be kept in" in caplog.text
+        assert "features cannot be written to" in caplog.text
         assert store.read(["0"]) == {}
 
 

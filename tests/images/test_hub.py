@@ -150,7 +150,7 @@ def test_rows_without_an_image_are_named_and_the_rest_goes_on(tmp_path):
         found = read_labelled("hf:someone/birds")
     assert [path.name for path in found.paths] == ["train-000000.png", "train-000001.no-image", "train-000002", "gone.png"]
     extracted = extract_stored(tiny_classifier(), found.paths, tmp_path / "features")
-    assert extracted.kept == [0]
+    assert extracted.readable == [0]
     reasons = ["train-000001.no-image' is empty (0 bytes)", "train-000002' is not an image", "gone.png' does not exist"]
     assert [reason in extracted.failures[i] for i, reason in enumerate(reasons, start=1)] == [True] * 3
 

@@ -1,6 +1,6 @@
 """Audit: labelled images, their words and the classifier's decisions -> findings.
 
-What an audit uses unless told otherwise stands here, so that the commands need no PyTorch.
+The defaults of an audit stand here, so that the commands need no PyTorch.
 """
 
 #: Sentences an image: with rates by conditional expectation, a word's rate is known to about four points.

@@ -1,4 +1,4 @@
-"""Two sets of images, word by word: which words do the classifier's features say more often in one than in the other?"""
+"""Two sets of images, word by word: which words have higher rates in one than in the other?"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ class WordComparison:
     """One word in two sets of images.
 
     ``here`` and ``elsewhere``: mean rates, in [0, 1]. ``difference``: here less elsewhere, with Welch's 95% interval.
-    ``separation``: chance that an image here has a higher rate than one elsewhere, 0.5 if the word says nothing. ``q``: the
+    ``separation``: chance that an image here has a higher rate than one elsewhere, 0.5 if the word does not separate them. ``q``: the
     smallest Benjamini-Hochberg rate, over the words compared together, at which the two sets differ (Mann-Whitney, both sides).
     """
 

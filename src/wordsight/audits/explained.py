@@ -1,7 +1,7 @@
 """How much of a decision do the words explain at all?
 
 A class may be decided by something that captions have no word for: a stamp, a watermark, an artefact of compression. Its score
-then differs between images that the words cannot tell apart.
+then differs between images with the same words.
 """
 
 from collections.abc import Sequence
@@ -55,10 +55,10 @@ def explained(
     if len(rates) < GROUPS or rates.shape[1] == 0:
         return []
     with np.errstate(invalid="ignore"):
-        kept = np.flatnonzero(np.isfinite(scores).all(0) & (np.ptp(scores, axis=0) > 0))
-    shares = _estimates(rates.astype(np.float64), scores[:, kept].astype(np.float64))
+        varying = np.flatnonzero(np.isfinite(scores).all(0) & (np.ptp(scores, axis=0) > 0))
+    shares = _estimates(rates.astype(np.float64), scores[:, varying].astype(np.float64))
     found = []
-    for i, (c, share) in enumerate(zip(kept.tolist(), shares, strict=True)):
+    for i, (c, share) in enumerate(zip(varying.tolist(), shares, strict=True)):
         others = [other.value for other in shares[:i] + shares[i + 1 :]]
         found.append(Explained(labels[c], share, bool(predicted[c] >= MIN_IMAGES) and _remarkable(share, others)))
     return found

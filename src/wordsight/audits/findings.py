@@ -10,7 +10,7 @@ For class c and word w, in this order:
    mistaken for c with it.
 
 The test of the third step ranks scores and rates, because errors are few; its size is counted in errors. The classes' own words
-are held fixed in it: a clear image of a dog has a higher score and says "brown" and "running" more often than a poor one, and
+are held fixed in it: a clear image of a dog has a higher logit and higher rates of "brown" and "running" than a poor one, and
 that is no shortcut.
 """
 
@@ -29,7 +29,7 @@ from wordsight.sentences.estimates import WordCounts
 from wordsight.words.scores import lift
 
 UsedOf = Callable[[int, Sequence[int]], Sequence[Estimate | None]]
-"""Class and words (by number) -> how much each is used, in [-1, 1]; None where no sentence says the word."""
+"""Class and words (by number) -> how much each is used, in [-1, 1]; None where no sentence has the word."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class ClassWord:
 
 #: Words that may name a class count towards how clear it is from this area under the ROC curve on.
 TYPICAL = 0.6
-#: Words that tell nothing apart are listed from this mean rate on.
+#: Words that separate no class are listed from this mean rate on.
 MIN_RATE = 0.02
 #: Standard errors that one chance in twenty exceeds.
 Z95_ONE_SIDED = 1.645
@@ -156,7 +156,7 @@ def class_words(
     """Every word of every class that has enough images, classes in order, the strongest words first.
 
     ``own_words`` has, for each class, the words that name it or its kinds. These are set apart, and so are those in ``apart``,
-    for every class; where they tell a class's images apart, they count as its own words in the third step. Each step's
+    for every class; where they separate a class's images from others, they count as its own words in the third step. Each step's
     false-discovery rate is held over all classes and words that are tested in it.
     """
     present, predicted = evidence.present(), evidence.predicted
@@ -219,7 +219,7 @@ def class_words(
 
 @dataclass(frozen=True)
 class _Measured:
-    """What rates and scores say about all words of class ``c``. ``sides``: how the score rises with each word beyond the
+    """What rates and logits show of all words of class ``c``. ``sides``: how the score rises with each word beyond the
     classes' own words, among the class's images and among the others, in standard errors; ``strength``: both together.
     """
 
@@ -240,9 +240,9 @@ def _classes_to_judge(evidence: Evidence, min_images: int) -> list[int]:
 
 
 def _clarity(evidence: Evidence, naming: Bool[np.ndarray, "classes words"]) -> Float[np.ndarray, "images classes"]:
-    """How much each image says each class: the rates, added up, of the words that may name it and do tell its images apart.
+    """How clearly each image shows each class: the sum of the rates of the words that may name it and separate its images.
 
-    WordNet has "white" as a kind of person, and a user may set words apart for other reasons: such words say nothing about how
+    WordNet has "white" as a kind of person, and a user may set words apart for other reasons: such words do not show how
     clear a person is unless persons are predicted so more than others are.
     """
     clear = np.zeros((len(evidence.rates), len(naming)))
@@ -255,8 +255,8 @@ def _clarity(evidence: Evidence, naming: Bool[np.ndarray, "classes words"]) -> F
 
 
 def _held(clear: Float[np.ndarray, "images classes"], c: int, k: int) -> Float[np.ndarray, "images 2"]:
-    """What is held fixed among images of class ``k`` when the score of ``c`` is looked at: how much they say c, and how much
-    they say k (among c's own images: whichever other class they say most).
+    """What is held fixed among images of class ``k`` when the score of ``c`` is looked at: how clearly they
+    show c, and how clearly they show k (among c's own images: the other class that they show most clearly).
     """
     other = clear[:, k] if k != c else np.delete(clear, c, axis=1).max(1)
     return np.stack([clear[:, c], other], 1)
@@ -289,7 +289,7 @@ def _encoded(
 ) -> Float[np.ndarray, " words"]:
     """The smaller p of two tests, doubled: enriched in the images ``here``, or rising with the score within true classes.
 
-    Where another class has the word by nature, only the second can tell that this one uses it.
+    Where another class has the word by nature, only the second can show that this one uses it.
     """
     enriched = mannwhitneyu(rates[here], rates[~here], axis=0, alternative="greater", method="asymptotic").pvalue
     return np.minimum(1, 2 * np.minimum(enriched, norm.sf(within)))
@@ -343,7 +343,7 @@ def gaps(
     min_images: int = 1,
 ) -> tuple[Estimate | None, Estimate | None]:
     """What a word changes for class ``c``: its images *missed* (without the word less with it), others *mistaken* for it (with
-    the word less without it, within true classes). ``predicted`` says which images are predicted c. None where a side has
+    the word less without it, within true classes). ``predicted``: which images are predicted as c. None where a side has
     fewer than ``min_images`` images.
     """
 
@@ -372,5 +372,5 @@ def _log_sum_of_others(logits: Float[np.ndarray, "images classes"]) -> Float[np.
 
 
 def _counts(names: Sequence[str], rates: Float[np.ndarray, "images words"]) -> WordCounts:
-    """Images as the units: an image that says a word in half of its sentences is half an image."""
+    """Images as the units: an image with a word in half of its sentences is half an image."""
     return WordCounts(dict(zip(names, np.clip(rates.sum(0), 1e-9, len(rates)).tolist(), strict=True)), len(rates))

@@ -111,7 +111,7 @@ def class_focus(
 ) -> list[Focus]:
     """Whether the classifier looks at one position, for each of these classes, on images that it predicts as this class.
 
-    Empty without a spatial feature map, or for very many classes; classes with few images are left out. Heat maps are kept in
+    Empty without a spatial feature map, or for very many classes; classes with few images are left out. Heat maps are stored in
     ``store``.
     """
     weight, limit = classifier.head_weight, min(MAX_IMAGES, ALL_IMAGES // max(1, len(labels)))

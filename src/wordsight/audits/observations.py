@@ -60,11 +60,11 @@ def observe(
     label = label_numbers(images.labels, classifier.labels)
     store = store or cache_folder()
     extracted = extract_stored(classifier, images.paths, store / "features", on_images=partial(on_progress, "features"))
-    if not extracted.kept:
+    if not extracted.readable:
         raise LabelError(
             f"None of the {len(images.paths)} images can be read; the first: {next(iter(extracted.failures.values()))}"
         )
-    readable = images.take(extracted.kept)
+    readable = images.take(extracted.readable)
     names = own_names(readable.paths)
     z = extracted.views.mean(1)
     sampled = sample_stored(
@@ -77,7 +77,7 @@ def observe(
         on_images=partial(on_progress, "sentences"),
     )
     failures = {str(images.paths[i]): reason for i, reason in extracted.failures.items()}
-    return Observations(readable, names, label[extracted.kept], z, sampled, failures, store)
+    return Observations(readable, names, label[extracted.readable], z, sampled, failures, store)
 
 
 def own_names(paths: Sequence[Path]) -> list[str]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class AuditedImage:
     """One image of an audit: its label, what the classifier calls it and how surely, its words with rates, a sentence.
 
-    ``words``: rates in [0, 1], of the words that the image's sampled sentences say or are expected to; not of all words.
+    ``words``: rates in [0, 1], of the words that the image's sampled sentences have or are expected to have; not of all words.
     """
 
     image: str
@@ -97,7 +97,7 @@ class Audit:
         )
 
     def plot(self) -> "Figure":
-        """The findings' severities with intervals, the strongest evidence first; empty axes that say so without findings."""
+        """The findings' severities with intervals, the strongest evidence first; a note instead of axes without findings."""
         from wordsight.report.charts import findings_figure
 
         return findings_figure(self)
@@ -131,11 +131,11 @@ class Audit:
 
     def example_images(self, finding: Finding, *, limit: int = 6) -> dict[str, list[AuditedImage]]:
         """Images that show a finding: the class's that have the word and are right, its images that are missed, and others that
-        say it and are mistaken for the class; those that have the word most (missed: least) first.
+        have it and are mistaken for the class; those that have the word most (missed: least) first.
         """
         label, word = finding.about.label, finding.about.word
 
-        def said(image: AuditedImage) -> bool:
+        def has_word(image: AuditedImage) -> bool:
             return image.words.get(word, 0.0) >= MIN_LEVEL
 
         def pick(rows: Iterator[AuditedImage], *, reverse: bool) -> list[AuditedImage]:
@@ -143,9 +143,11 @@ class Audit:
 
         own = [i for i in self.images if i.label == label]
         return {
-            "with": pick((i for i in own if i.predicted == label and said(i)), reverse=True),
+            "with": pick((i for i in own if i.predicted == label and has_word(i)), reverse=True),
             "missed": pick((i for i in own if i.predicted != label), reverse=False),
-            "mistaken": pick((i for i in self.images if i.label != label and i.predicted == label and said(i)), reverse=True),
+            "mistaken": pick(
+                (i for i in self.images if i.label != label and i.predicted == label and has_word(i)), reverse=True
+            ),
         }
 
 

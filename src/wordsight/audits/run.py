@@ -49,7 +49,7 @@ def audit(
 
     ``data``: what ``read_labelled`` reads, ``split`` of it if one is named. Labels are the classifier's own, or ImageNet
     synsets for its 1,000 classes; for the labels of ImageNet-9 it is seen through those nine. ``apart``: words that are no
-    finding for any class, besides each class's own name and kinds. Features, sentences and gradients are kept in ``store``
+    finding for any class, besides each class's own name and kinds. Features, sentences and gradients are stored in ``store``
     (default: the cache): a second audit with other limits takes seconds, an interrupted one goes on.
 
     Raises LabelError for labels that the classifier does not have, or if there is nothing to compare.
@@ -128,7 +128,7 @@ def _explained(evidence: Evidence, labels: Set[str]) -> list[Explained]:
 def _heat_maps(
     result: Audit, observed: Observations, models: Models, *, seed: int, on_progress: OnProgress
 ) -> dict[tuple[str, str], np.ndarray]:
-    """Heat maps of the findings' words on their example images, as far as some of an image's sentences say them."""
+    """Heat maps of the findings' words on their example images, as far as some of an image's sentences have them."""
     if models.classifier.locate is None:
         return {}
     row_of = {image.image: row for row, image in enumerate(result.images)}

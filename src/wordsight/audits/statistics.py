@@ -49,10 +49,10 @@ def mean_estimate(
 def separation(
     rates: Float[np.ndarray, "images words"], here: Bool[np.ndarray, " images"]
 ) -> tuple[Float[np.ndarray, " words"], Float[np.ndarray, " words"]]:
-    """How well each word's rate tells the images ``here`` from the rest: area under the ROC curve, and its standard error.
+    """How well each word's rate separates the images ``here`` from the rest: area under the ROC curve, and its standard error.
 
     The area, in [0, 1], is the chance that an image here has a higher rate than one elsewhere, ties counting half (Mann &
-    Whitney 1947); 0.5 says nothing. Its error is DeLong's (1988). Both kinds of images have to be there.
+    Whitney 1947); 0.5: no separation. Its error is DeLong's (1988). Both kinds of images have to be there.
     """
     m, n = int(here.sum()), int((~here).sum())
     if m == 0 or n == 0:
@@ -90,9 +90,9 @@ class Associations:
         Spearman's rank correlation in each stratum (of those given), added up with the degrees of freedom as weights. Without
         an association, and whatever the distributions, a correlation has mean 0 and variance 1 / (size - 1), so the sum
         divided by the root of all degrees of freedom has mean 0 and variance 1. Strata in which the word or the score does not
-        vary say nothing and count nothing.
+        vary count nothing.
 
-        ``given`` says what else is known of all images, for use in one stratum: of the score's ranks only what the ranks of
+        ``given``: what else is known of all images, for use in one stratum: of the score's ranks only what the ranks of
         these leave unexplained (least squares) is looked at, which costs as many degrees of freedom as they are independent.
         The words' ranks stay as they are, so that the number varies less than a standard normal one for words that go along
         with ``given``: it errs on the quiet side. (The partial correlation does not, but ranks are not linear in each other,
@@ -122,7 +122,7 @@ def _centred_ranks(values: Float[np.ndarray, "images *others"]) -> Float[np.ndar
 def difference(with_: Sequence[tuple[int, int]], without: Sequence[tuple[int, int]], *, min_images: int = 1) -> Estimate | None:
     """The difference of two shares, ``with_`` less ``without``, over strata that pair up; each is (hits, images).
 
-    Each stratum's difference is weighed as Mantel & Haenszel (1959) do, by n1 n0 / (n1 + n0); strata that lack one side say
+    Each stratum's difference is weighed as Mantel & Haenszel (1959) do, by n1 n0 / (n1 + n0); strata that lack one side count
     nothing. The interval is Newcombe's (1998, method 10) for one stratum and the same square-and-add rule over several: the
     distances of each share from its Wilson limits, weighed, squared and added. None if either side has fewer than ``min_images``
     images in strata that have both.

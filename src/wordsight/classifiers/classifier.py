@@ -21,7 +21,7 @@ class Classifier:
     """A frozen classifier, as wordsight sees every classifier.
 
     ``backbone`` maps pixels (n, 3, height, width) to features (n, features); ``head`` maps features to logits (n, classes).
-    ``locate`` says where in the pixels a direction of the features comes from (see ``spatial``). Build one from any torch
+    ``locate``: where in the pixels a direction of the features comes from (see ``spatial``). Build one from any torch
     module with ``classifier_from_module``.
     """
 

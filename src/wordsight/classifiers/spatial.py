@@ -62,11 +62,11 @@ def _activation_map(module: nn.Module, head: nn.Module, layer: nn.Module, pixels
         captured["map"] = output.detach().requires_grad_()
         return captured["map"].clone()  # what follows may change it in place
 
-    def keep(_head: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def capture(_head: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         captured["z"] = inputs[0].flatten(1)
 
     with torch.enable_grad():
-        hooks = [layer.register_forward_hook(cut), head.register_forward_pre_hook(keep)]
+        hooks = [layer.register_forward_hook(cut), head.register_forward_pre_hook(capture)]
         try:
             module(pixels)
         finally:

@@ -47,10 +47,10 @@ def compare(
 
 def _as_text(found: "Comparison", top: int) -> str:
     words = found.differing()
-    told = f"{len(words)} of {len(found.words)} words differ at a false-discovery rate of 5%"
+    summary = f"{len(words)} of {len(found.words)} words differ at a false-discovery rate of 5%"
     lines = [
         f"here: {found.images_here} images ({found.here}); elsewhere: {found.images_elsewhere} images ({found.elsewhere})",
-        told + (f"; the {top} clearest:" if len(words) > top else ":" if words else ""),
+        summary + (f"; the {top} clearest:" if len(words) > top else ":" if words else ""),
     ]
     if words:
         lines.append(f"  {'word':<16}{'here':>7}{'elsewhere':>11}{'difference':>12}  {'95% interval':<20}{'q':>8}")

@@ -1,4 +1,4 @@
-"""Extraction: every image through the classifier once, kept in a store that survives interruption."""
+"""Extraction: every image through the classifier once, in a store that survives interruption."""
 
 import hashlib
 from collections import deque
@@ -27,12 +27,12 @@ OnImages = Callable[[int, int], None]
 class Extracted:
     """Features of the images that could be read.
 
-    ``kept``: their numbers, in order; ``failures``: the others, with reasons. ``digests``: SHA-256 of the content of each image
-    in ``kept``; empty where images were not read from a store.
+    ``readable``: their numbers, in order; ``failures``: the others, with reasons. ``digests``: SHA-256 of the content of each image
+    in ``readable``; empty where images were not read from a store.
     """
 
     views: Views
-    kept: list[int]
+    readable: list[int]
     failures: dict[int, str]
     digests: list[str] = field(default_factory=list)
 
@@ -50,7 +50,7 @@ def extract(
     An image that cannot be read (also: an ImageError in its place), or whose features are not finite, is left out and named in
     ``failures``.
     """
-    kept: list[int] = []
+    readable: list[int] = []
     rows: list[Tensor] = []
     failures: dict[int, str] = {}
 
@@ -58,7 +58,7 @@ def extract(
         z = classifier.features_of(torch.stack([pixels for _, pixels in chunk]))
         for (i, _), row in zip(chunk, z, strict=True):
             if row.isfinite().all():
-                kept.append(i)
+                readable.append(i)
                 rows.append(row)
             else:
                 failures[i] = "its features are not finite (NaN or infinite); check the classifier's weights and input range"
@@ -76,7 +76,7 @@ def extract(
     if chunk:
         run(chunk)
     views = torch.stack(rows) if rows else torch.empty(0, 1, classifier.features)
-    return Extracted(views, kept, failures)
+    return Extracted(views, readable, failures)
 
 
 def extract_stored(
@@ -87,7 +87,7 @@ def extract_stored(
     mirrored: bool = False,
     on_images: OnImages = lambda done, total: None,
 ) -> Extracted:
-    """Like ``extract``, kept in the folder ``store`` (see ``store.FeatureStore``), one image at a time.
+    """Like ``extract``, with a store in the folder ``store`` (see ``store.FeatureStore``), one image at a time.
 
     Keyed by the classifier's weights and preparation and by each image's content: a second call reads, an interrupted one goes
     on, one more image costs one image, and identical images are extracted once. Failures are not stored, so they are tried again.
@@ -109,17 +109,17 @@ def extract_stored(
                 on_images(done + number, len(paths))
 
             extracted = extract(classifier, [paths[i] for i in chunk], mirrored=mirrored, on_images=on_chunk)
-            rows = {digests[chunk[row]]: views for row, views in zip(extracted.kept, extracted.views, strict=True)}
+            rows = {digests[chunk[row]]: views for row, views in zip(extracted.readable, extracted.views, strict=True)}
             fresh = {digest: views for digest, views in rows.items() if digest}
             stored.write(fresh)
             found |= fresh
             reasons |= {digests[chunk[row]] or chunk[row]: reason for row, reason in extracted.failures.items()}
     on_images(len(paths), len(paths))
-    kept = [i for i, digest in enumerate(digests) if digest is not None and digest in found]
+    readable = [i for i, digest in enumerate(digests) if digest is not None and digest in found]
     failures = {i: reasons[digest or i] for i, digest in enumerate(digests) if digest is None or digest not in found}
-    in_order = [digest for i in kept if (digest := digests[i]) is not None]
-    views = torch.stack([found[digest] for digest in in_order]) if kept else torch.empty(0, 1, classifier.features)
-    return Extracted(views, kept, failures, in_order)
+    in_order = [digest for i in readable if (digest := digests[i]) is not None]
+    views = torch.stack([found[digest] for digest in in_order]) if readable else torch.empty(0, 1, classifier.features)
+    return Extracted(views, readable, failures, in_order)
 
 
 #: Images that are extracted between two writes to the store.

@@ -86,25 +86,25 @@ def train_head(
 ) -> TrainedHead:
     """Train a last layer for the labels of images on a classifier's features.
 
-    ``data``: what ``read_labelled`` reads. A random share (``held_out``, in [0, 1)) is kept to measure accuracy and accuracy of
+    ``data``: what ``read_labelled`` reads. A random share (``held_out``, in [0, 1)) is held out to measure accuracy and accuracy of
     the worst class on, which are in the head's figures. ``penalty``: of the squared weights, 1/C in scikit-learn. Raises
     LabelError if fewer than two classes have images to train on.
     """
     images = read_labelled(data, split=split)
     store = store or cache_folder() / "features"
     extracted = extract_stored(classifier, images.paths, store, on_images=partial(on_progress, "features"))
-    readable = images.take(extracted.kept)
+    readable = images.take(extracted.readable)
     labels = sorted(set(readable.labels))
     label = torch.tensor([labels.index(name) for name in readable.labels], dtype=torch.long)
     order = torch.randperm(len(label), generator=torch.Generator().manual_seed(seed))
-    held, kept = order.tensor_split([round(held_out * len(order))])
-    if len(label[kept].unique()) < max(2, len(labels)):
+    held, trained = order.tensor_split([round(held_out * len(order))])
+    if len(label[trained].unique()) < max(2, len(labels)):
         raise LabelError(
-            f"{len(label)} readable images of {len(labels)} classes leave {len(label[kept].unique())} classes to train on, "
+            f"{len(label)} readable images of {len(labels)} classes leave {len(label[trained].unique())} classes to train on, "
             "wanted all of them and at least 2. Give more images, or a smaller --held-out."
         )
     z = extracted.views.mean(1)
-    head = fit_head(z[kept], label[kept], labels, classifier, penalty=penalty)
+    head = fit_head(z[trained], label[trained], labels, classifier, penalty=penalty)
     if len(held):
         right = head.logits(z[held]).argmax(1) == label[held]
         by_class = [float(right[label[held] == c].float().mean()) for c in label[held].unique().tolist()]
@@ -115,4 +115,4 @@ def train_head(
         }
         head = replace(head, figures=figures)
     failures = {images.paths[i].name: reason for i, reason in extracted.failures.items()}
-    return TrainedHead(head, len(kept), failures)
+    return TrainedHead(head, len(trained), failures)

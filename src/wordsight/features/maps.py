@@ -33,7 +33,7 @@ class Box:
 def view_boxes(prepare: Callable[[Image.Image], Tensor], size: tuple[int, int]) -> list[Box]:
     """Which part of an image of ``size`` (width, height) each view of ``prepare`` shows.
 
-    An image whose red is its x and whose green is its y goes through the preparation; black and white say what it does to
+    An image whose red is its x and whose green is its y goes through the preparation; black and white show what it does to
     values. Works for whatever resizes, crops and normalises.
     """
     width, height = size

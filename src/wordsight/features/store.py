@@ -52,7 +52,7 @@ class FeatureStore:
         return connection
 
     def _give_up(self, error: Exception) -> None:
-        logger.warning("features cannot be kept in %s (%s): they will be extracted again", self._file, error)
+        logger.warning("features cannot be written to %s (%s): they will be extracted again", self._file, error)
         if self._connection is not None:
             self._connection.close()
         self._connection = None

@@ -45,7 +45,7 @@ def starter_language_model(
             fingerprint = (rounded / _FINGERPRINT).read_text(encoding="ascii")
             folder = rounded
         except OSError as error:  # a cache that is full, or that others filled and only they may write
-            logger.warning("no copy of the language model in bfloat16 can be kept (%s): loading it takes more memory", error)
+            logger.warning("no copy of the language model in bfloat16 can be written (%s): loading it takes more memory", error)
     return load_language_model(folder, dtype=dtype, device=device, shown_name=LANGUAGE_MODEL, fingerprint=fingerprint)
 
 

@@ -1,4 +1,4 @@
-"""Retrain a head on images weighed so that a word no longer tells the classes apart."""
+"""Retrain a head on images weighed so that a word no longer separates the classes."""
 
 from dataclasses import replace
 
@@ -28,10 +28,10 @@ def reweight(
     folds: int = 4,
     seed: int = 0,
 ) -> Head:
-    """Retrain the last layer with images weighing what ``importance`` says.
+    """Retrain the last layer with images weighed by ``importance``.
 
-    The penalty is the one with the lowest loss in cross-validation on these images with the same weights: losses say more than
-    accuracies where few images weigh most.
+    The penalty is the one with the lowest loss in cross-validation on these images with the same weights: where few images
+    weigh much, losses are more informative than accuracies.
     """
     labels = tuple(classifier.labels)
     fold = spread_over(folds, label, importance, seed=seed)
@@ -39,10 +39,10 @@ def reweight(
     for penalty in PENALTIES:
         loss = torch.zeros(len(z))
         for number in range(folds):
-            kept, held = fold != number, fold == number
+            trained, held = fold != number, fold == number
             # An image that is all there is of its label stays in: without it the label could not be learned at all.
-            kept |= torch.isin(label, label[held]) & ~torch.isin(label, label[kept])
-            head = fit_head(z[kept], label[kept], labels, classifier, importance=importance[kept], penalty=penalty)
+            trained |= torch.isin(label, label[held]) & ~torch.isin(label, label[trained])
+            head = fit_head(z[trained], label[trained], labels, classifier, importance=importance[trained], penalty=penalty)
             loss[held] = torch.nn.functional.cross_entropy(head.logits(z[held]), label[held], reduction="none")
         losses.append(float((loss * importance).mean()))
     best = PENALTIES[losses.index(min(losses))]

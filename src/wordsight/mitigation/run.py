@@ -237,5 +237,5 @@ def _masked_features(
     extracted = extract_stored(
         models.classifier, paths, observed.store / "features", on_images=partial(on_progress, "features of masked images")
     )
-    assert len(extracted.kept) == len(rows)  # they were written just now
+    assert len(extracted.readable) == len(rows)  # they were written just now
     return extracted.views.mean(1)

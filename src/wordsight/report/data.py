@@ -36,12 +36,12 @@ def shown_words(audit: Audit, *, limit: int = ROWS) -> list[ClassWord]:
         return audit.words
     per_class = max(1, limit // len(shown_classes(audit)))
     seen: dict[str, int] = {}
-    kept = []
+    chosen = []
     for word in audit.words:  # the strongest of a class come first
         seen[word.label] = seen.get(word.label, 0) + 1
         if seen[word.label] <= per_class or word.verdict == "harmful":
-            kept.append(word)
-    return kept
+            chosen.append(word)
+    return chosen
 
 
 def chosen_images(audit: Audit, *, limit: int) -> list[AuditedImage]:
@@ -58,8 +58,8 @@ def chosen_images(audit: Audit, *, limit: int) -> list[AuditedImage]:
         if len(taken) >= limit:
             break
         taken[id(image)] = image
-    kept = set(list(taken)[:limit])
-    return [image for image in audit.images if id(image) in kept]
+    chosen = set(list(taken)[:limit])
+    return [image for image in audit.images if id(image) in chosen]
 
 
 def page_data(

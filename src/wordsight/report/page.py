@@ -1,4 +1,4 @@
-"""An audit -> what the page says, as plain data: sentences, and rows of text. The template only lays them out."""
+"""An audit -> the text of the page, as plain data: sentences, and rows of text. The template only lays them out."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -276,7 +276,7 @@ def class_lines(audit: Audit) -> list[ClassLine]:
 
 def _stuck(labels: Sequence[str]) -> str:
     return (
-        f"Whatever the words say: the heat maps of {', '.join(labels)} lie at one position of the images more than those of "
+        f"The heat maps of {', '.join(labels)} lie at one position of the images more than those of "
         "other classes do, as if there were a stamp. See the section of the class."
     )
 
@@ -361,10 +361,10 @@ def _line(name: str, before: float, after: float) -> MitigationLine:
 
 
 def _severities(before: Accuracies, after: Accuracies) -> MitigationLine:
-    def told(gap: Estimate | None) -> str:
+    def shown(gap: Estimate | None) -> str:
         return "not measured" if gap is None else f"{points(gap.value)} ({points(gap.low)} to {points(gap.high)})"
 
     change = ""
     if before.severity and after.severity:
         change = points(after.severity.value - before.severity.value, signed=True)
-    return MitigationLine("Severity of the finding, points", told(before.severity), told(after.severity), change)
+    return MitigationLine("Severity of the finding, points", shown(before.severity), shown(after.severity), change)

@@ -15,7 +15,7 @@ from wordsight.images.files import read_image
 
 #: Pixels a side of a thumbnail, and its WebP quality: 4 kB or so for a photograph, of which a report holds a thousand.
 THUMBNAIL, QUALITY = 128, 60
-#: Cells a side that a heat map has at most; they come from pooled features, so finer ones say nothing more.
+#: Cells a side that a heat map has at most; they come from pooled features, so finer ones show nothing more.
 HEAT_CELLS = 16
 
 

@@ -22,9 +22,9 @@ from wordsight.words.scores import WordScore
 
 #: float an inch; figures are laid out in pixels at this resolution.
 DPI = 100
-#: What the colours say.
+#: The label of the colours.
 LIFT_LABEL = "lift over the mean feature (log-odds)"
-#: What the bars say.
+#: The label of the bars.
 RATE_LABEL = "share of sentences that contain the word"
 
 # Blue to orange stays apart for every common kind of colour blindness; the grey between is dark enough to read as text.
@@ -72,9 +72,9 @@ def explanation_figure(image: Image.Image, words: Sequence[WordScore], *, title:
     """
     figure = new_figure(width=1500, height=620)
     put_title(figure, title, lines=1)
-    said = [wrap(f"“{sentence.strip()}”", width=1450, size=12, lines=2) for sentence in sentences[:3]]
+    quoted = [wrap(f"“{sentence.strip()}”", width=1450, size=12, lines=2) for sentence in sentences[:3]]
     floor = 14
-    for lines in reversed(said):  # from the bottom up: what the sentences leave is the panels'
+    for lines in reversed(quoted):  # from the bottom up: what the sentences leave is the panels'
         height = 20 * len(lines)
         _put(figure, 24, floor + height, "\n".join(lines), size=12, style="italic", va="top", linespacing=1.25)
         floor += height + 5

@@ -68,7 +68,7 @@ def rate_estimate(
 
     Wilson's score interval (Wilson 1927) for the number of independent sentences that would have this standard error, with
     Student's quantile for ``parts`` - 1 degrees of freedom, because the error itself is estimated. A share that no part
-    differs in says nothing about its error: as many independent sentences as were drawn are assumed. Nor do the parts say all
+    differs in has no known error: as many independent sentences as were drawn are assumed. Nor do the parts show all
     about a word that fewer than ``FEW`` sentences should contain, or lack: all of them can miss the same beginnings. Its
     interval is no narrower than ``MAX_GAIN`` times as many independent sentences would give. The ends are at most
     the quantile times the standard error, and its square over ``sentences``, away. Shares outside of [0, 1], which an

@@ -15,13 +15,13 @@ def next_distribution(lm: LanguageModel, prefix: Prefix, tokens: list[int], samp
         inputs = torch.cat([inputs, lm.model.get_input_embeddings()(torch.tensor([tokens]))], dim=1)
     logits = lm.model(inputs_embeds=inputs).logits[0, -1].float()
     p = torch.softmax(logits / sampling.temperature, dim=-1).tolist()
-    kept: dict[int, float] = {}
+    chosen: dict[int, float] = {}
     for token in sorted(range(len(p)), key=lambda t: -p[t]):
-        kept[token] = p[token]
-        if sum(kept.values()) >= sampling.top_p:
+        chosen[token] = p[token]
+        if sum(chosen.values()) >= sampling.top_p:
             break
-    total = sum(kept.values())
-    return {token: share / total for token, share in kept.items()}
+    total = sum(chosen.values())
+    return {token: share / total for token, share in chosen.items()}
 
 
 def sample_one(lm: LanguageModel, prefix: Prefix, sampling: Sampling, generator: torch.Generator) -> list[int]:

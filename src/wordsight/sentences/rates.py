@@ -121,7 +121,7 @@ class Tally:
         sums.view(-1).index_add_(0, cell * sums.shape[1] + word, amount)
 
     def rates(self, *, conditional: bool = True) -> list[WordRates]:
-        """Each image's words that a sentence says, or may well have said; plain shares of sentences unless ``conditional``."""
+        """Each image's words that a sentence has, or could well have had; plain shares of sentences unless ``conditional``."""
         sums = {name: self._padded(name).view(-1, self._strata, len(self._lexicon.words)) for name in _SUMS}
         counted = sums["counted"]
         estimate = counted + _kept(sums["picked"], sums["lost"]) * sums["surplus"] if conditional else counted

@@ -21,7 +21,7 @@ from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.tree import first_room, grow
 from wordsight.tensors import Prefix
 
-#: Independent parts that an image's sentences are drawn in; their differences say how sure a word's rate is.
+#: Independent parts that an image's sentences are drawn in; their differences give the standard error of a word's rate.
 STRATA = 20
 #: Changes when rates are estimated in another way: stored rates are keyed by it.
 ESTIMATOR = 3

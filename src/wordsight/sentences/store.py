@@ -1,4 +1,4 @@
-"""Sentences and rates kept on disk: a second look costs seconds, an interrupted one goes on."""
+"""Sentences and rates on disk: a second look costs seconds, an interrupted one goes on."""
 
 import hashlib
 import json
@@ -26,10 +26,10 @@ def sample_stored(
     part: int = 16,
     on_images: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Sampled]:
-    """Like ``sample``, kept in ``store``: a file for every image, ``part`` images sampled at a time and written as they come.
+    """Like ``sample``, with a store: a file for every image, ``part`` images sampled at a time and written as they come.
 
-    Keyed by everything that decides what is said: prefix, seed, settings, language model and the rules for words; not by the
-    other images, so that a folder that grew by one image costs the sentences of one.
+    Keyed by everything that decides which sentences are drawn: prefix, seed, settings, language model and the rules for words;
+    not by the other images, so that a folder that grew by one image costs the sentences of one.
     """
     settings = f"{lm.fingerprint} {lm.dtype} {sampling} {rules_fingerprint()} {ESTIMATOR}"
     files = [
@@ -46,8 +46,8 @@ def sample_stored(
 
 def _write(file: Path, sampled: Sampled) -> None:
     words = {word: [rate.count, rate.rate, rate.low, rate.high] for word, rate in sampled.rates.words.items()}
-    kept = {"counts": sampled.sentences, "words": words, "sentences": sampled.rates.sentences}
-    file.write_text(json.dumps(kept), encoding="utf-8")
+    entry = {"counts": sampled.sentences, "words": words, "sentences": sampled.rates.sentences}
+    file.write_text(json.dumps(entry), encoding="utf-8")
 
 
 def _read(file: Path) -> Sampled:

@@ -83,7 +83,7 @@ def grow(
 
     ``image``: the row of ``prefix`` that each draw belongs to. ``uniform``: in [0, 1), one number a draw and step. ``stratum``
     makes the draws of one node and stratum share their node's distribution out evenly among themselves (systematic resampling)
-    instead of drawing independently. ``max_nodes``: nodes evaluated at once, and half of those whose keys and values are kept
+    instead of drawing independently. ``max_nodes``: nodes evaluated at once, and half of those whose keys and values stay
     (fewer once sentences outgrow ``first_room``); halved when the GPU's memory does not suffice. ``on_step`` sees every step;
     ``on_ended`` how many sentences were finished.
     Raises TranslatorError if the language model gives logits that are not numbers.
@@ -99,8 +99,8 @@ def grow(
         if frontier.whole and frontier.room < prefix.shape[1] + frontier.number:
             frontier = replace(frontier, whole=False)  # outgrown: its rows move to a cache with more room
         waiting = pending if frontier.whole else [*pending, frontier]
-        kept = sum({id(f.cache): f.capacity * f.room for f in waiting if f.cache is not None}.values())
-        pending += reversed(tree.expand(frontier, tokens, kept=kept))
+        positions = sum({id(f.cache): f.capacity * f.room for f in waiting if f.cache is not None}.values())
+        pending += reversed(tree.expand(frontier, tokens, waiting=positions))
     return tokens
 
 
@@ -115,16 +115,16 @@ class _Tree:
     on_step: Callable[[Step], None]
     on_ended: Callable[[int], None]
 
-    def expand(self, frontier: _Frontier, tokens: Tensor, *, kept: int) -> list[_Frontier]:
+    def expand(self, frontier: _Frontier, tokens: Tensor, *, waiting: int) -> list[_Frontier]:
         """Evaluate a frontier, let its draws draw, and return what is to be evaluated next (or the frontier in pieces).
 
-        ``kept``: positions of the caches that frontiers wait for.
+        ``waiting``: positions of the caches that frontiers wait for.
         """
         prefix, steps = self.prefix.shape[1], self.uniform.shape[1]
         first = first_room(prefix, steps)
         room = first if prefix + frontier.number <= first else prefix + steps
         limit = max(
-            1, (2 * self.max_nodes * first - kept) // (2 * room)
+            1, (2 * self.max_nodes * first - waiting) // (2 * room)
         )  # half of what is free: pieces may have to be split again
         if len(frontier.row) > (frontier.capacity if frontier.whole else limit):
             return _pieces(frontier, limit)

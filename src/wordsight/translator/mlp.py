@@ -74,7 +74,7 @@ class Translator(nn.Module):
     def start_from_head(self, weight: Float[Tensor, "classes features"]) -> None:
         """Let the first hidden units start as the classes' directions in a classifier's head (as many as fit).
 
-        What the head tells apart is then visible to the translator from the first step, for classes that no training
+        What the head separates is then visible to the translator from the first step, for classes that no training
         photograph shows, too.
         """
         layer = self.trunk[1]

@@ -125,7 +125,7 @@ def train(
 
     Every random choice of a step follows from the seed and the step's number, so a training that goes on from its checkpoint
     reaches the same result as one that was never interrupted. Losses are in nats a token; the first is that before training.
-    ``origin`` says where the translator comes from: a checkpoint of another origin is refused.
+    ``origin``: where the translator comes from: a checkpoint of another origin is refused.
     """
     trunk = [*translator.trunk.parameters()]
     rest = [*translator.residual.parameters(), *translator.to_prefix.parameters()]

@@ -47,9 +47,9 @@ def fit_ridge(
             f"{len(source)} images on one side and {len(target)} on the other, wanted the same images on both, at least 10."
         )
     order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))
-    held, kept = order.tensor_split([max(1, round(held_out * len(source)))])
+    held, fitted = order.tensor_split([max(1, round(held_out * len(source)))])
     x, y = source.double(), target.double()
-    best = max(_Solver(x[kept], y[kept]).scores(penalties, x[held], y[held]))
+    best = max(_Solver(x[fitted], y[fitted]).scores(penalties, x[held], y[held]))
     r2, penalty = best
     weight, bias = _Solver(x, y).solve(penalty)
     return RidgeMap(weight.float(), bias.float(), penalty, r2)

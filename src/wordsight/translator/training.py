@@ -71,7 +71,7 @@ def train_translator(
     ``dev`` names the images that are held out for the dev loss, or gives their share. ``start`` is a translator file for the
     same models to go on from (a transferred one, for instance) instead of a fresh one; the result is not worse than it on the
     dev loss. With a ``checkpoint`` file an interrupted training goes on from there and ends with the same result; the caller
-    deletes it. ``terms`` is a sentence about the data and its terms for the card. Features are kept in the cache.
+    deletes it. ``terms`` is a sentence about the data and its terms for the card. Features are cached.
 
     Raises CaptionError for captions that do not fit for a ``start`` or checkpoint of other models.
     """
@@ -85,14 +85,14 @@ def train_translator(
         dev if isinstance(dev, int | float) else [n for n in dev if Path(n).name not in read.failures],
         settings.seed,
     )
-    kept = [i for i in range(len(read.names)) if i not in held]
-    if not kept or not held:
+    rows = [i for i in range(len(read.names)) if i not in held]
+    if not rows or not held:
         raise CaptionError(
-            f"{len(read.names)} captioned images leave {len(kept)} to train on and {len(held)} held out; both must be at least "
+            f"{len(read.names)} captioned images leave {len(rows)} to train on and {len(held)} held out; both must be at least "
             "1. Give more images, or other --dev."
         )
     generator = torch.Generator().manual_seed(settings.seed)
-    views, captions = read.views[kept], [read.captions[i] for i in kept]
+    views, captions = read.views[rows], [read.captions[i] for i in rows]
     images = views
     weight = _imagenet_head(classifier) if settings.class_draws else None
     if weight is not None:
@@ -120,13 +120,13 @@ def train_translator(
     data = {
         "about": terms,
         "captions": [Path(source.captions).name for source in sources],
-        "images": len(kept),
-        "captions_in_all": sum(len(read.captions[i]) for i in kept),
+        "images": len(rows),
+        "captions_in_all": sum(len(read.captions[i]) for i in rows),
         "class_draws": settings.class_draws,
         **({} if started is None else {"from": started[1].data}),
     }
     figures: dict[str, object] = {"dev_loss_nats_a_token": min(history), "dev_images": len(held)} if history else {}
-    return Trained(translator, replace(card, data=data, figures=figures), history, len(kept), len(held), read.failures)
+    return Trained(translator, replace(card, data=data, figures=figures), history, len(rows), len(held), read.failures)
 
 
 def _card(
@@ -202,8 +202,8 @@ def _read(sources: Sequence[CaptionSource], classifier: Classifier, on_progress:
     store = cache_folder() / "features"
     extracted = extract_stored(classifier, paths, store, mirrored=True, on_images=partial(on_progress, "features"))
     failures |= {paths[i].name: reason for i, reason in extracted.failures.items()}
-    kept = extracted.kept
-    return Captions(extracted.views, [captions[i] for i in kept], [paths[i].name for i in kept], failures)
+    rows = extracted.readable
+    return Captions(extracted.views, [captions[i] for i in rows], [paths[i].name for i in rows], failures)
 
 
 def _held_out(names: Sequence[str], dev: Sequence[str] | float, seed: int) -> set[int]:
@@ -238,19 +238,19 @@ def _add_classes(
     draws: int,
     generator: torch.Generator,
 ) -> tuple[Tensor, list[list[str]]]:
-    """The photographs, and ``draws`` times each class added to one of them: captions name the class, or tell of the photograph.
+    """The photographs, and ``draws`` times each class added to one of them: captions name the class, or describe the photograph.
 
     Both, so that the name of what the classifier knows stands beside what else is in the image instead of in its place.
     """
     predicted = classifier.probabilities(views.mean(1)).argmax(1)
-    made, told = [views], list(captions)
+    made, all_captions = [views], list(captions)
     for _ in range(draws):
         rows = torch.randint(len(views), (len(weight),), generator=generator)
         made.append(add_classes(weight, views, predicted, rows, generator=generator))
         for row, of in zip(rows.tolist(), imagenet_classes(), strict=True):
             chosen = torch.randperm(len(captions[row]), generator=generator)[:_KEPT_CAPTIONS]
-            told.append([*class_captions(of), *(captions[row][i] for i in chosen.tolist())])
-    return torch.cat(made), told
+            all_captions.append([*class_captions(of), *(captions[row][i] for i in chosen.tolist())])
+    return torch.cat(made), all_captions
 
 
 #: Captions of a photograph that stay when a class is added to it; there are two or three for the class.

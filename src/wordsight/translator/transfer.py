@@ -69,13 +69,13 @@ def transfer_translator(
     first = extract_stored(new, images, store, on_images=on_new)
     second = extract_stored(old, images, store, on_images=on_old)
     failures = {images[i].name: reason for i, reason in (second.failures | first.failures).items()}
-    both = sorted(set(first.kept) & set(second.kept))
+    both = sorted(set(first.readable) & set(second.readable))
     if len(both) < MIN_IMAGES:
         raise FeatureError(
             f"{len(both)} of {len(images)} images have features of both classifiers, wanted at least {MIN_IMAGES} and better "
             "thousands. Give --images a folder with more photographs like those to be explained."
         )
-    rows = ({image: row for row, image in enumerate(found.kept)} for found in (first, second))
+    rows = ({image: row for row, image in enumerate(found.readable)} for found in (first, second))
     z_new, z_old = (
         found.views.mean(1)[[row_of[image] for image in both]] for found, row_of in zip((first, second), rows, strict=True)
     )
