@@ -7,7 +7,8 @@ import torch
 
 from shortcut_data import Photographs, labels_of
 from shortcut_tasks import WORDS, Task
-from wordsight.audits.findings import ClassWord, Evidence, Limits, class_words
+from wordsight.audits.evidence import Evidence
+from wordsight.audits.findings import ClassWord, Limits, class_words
 from wordsight.audits.kinds import class_itself
 from wordsight.audits.observations import Observations, rate_matrix
 from wordsight.audits.statistics import Estimate

@@ -29,7 +29,8 @@ from sklearn.metrics import roc_auc_score
 from shortcut_data import AGREEMENTS, Photographs, Split, groups, labels_of, photographs, split
 from shortcut_tasks import TASKS, WORDS, Task, names
 from shortcut_words import Words
-from wordsight.audits.findings import VERDICTS, ClassWord, Evidence, Finding, Limits, findings, presence_level
+from wordsight.audits.evidence import Evidence, presence_level
+from wordsight.audits.findings import VERDICTS, ClassWord, Finding, Limits, findings
 from wordsight.audits.kinds import class_itself
 from wordsight.audits.result import word_columns
 from wordsight.classifiers.classifier import Classifier

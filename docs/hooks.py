@@ -29,7 +29,8 @@ def commands() -> str:
 
 
 def _usage(command, context) -> str:
-    return " ".join(["wordsight", context.info_name or "", *command.collect_usage_pieces(context)])
+    pieces = " ".join(command.collect_usage_pieces(context))
+    return f"wordsight {context.info_name} " + re.sub(r"\{(\w+)\}", lambda found: found[1].upper(), pieces)
 
 
 def _table(command, context) -> str:

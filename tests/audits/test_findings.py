@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from wordsight.audits.findings import Evidence, Limits, _log_sum_of_others, class_words, findings, presence_level
+from wordsight.audits.evidence import Evidence, log_sum_of_others, presence_level
+from wordsight.audits.findings import Limits, class_words, findings
 from wordsight.audits.statistics import Estimate, mean_estimate
 
 WORDS = ("water", "grass", "dog", *(f"word{i}" for i in range(40)))
@@ -185,4 +186,4 @@ def test_one_image_makes_no_finding():
 
 def test_the_margin_is_the_logit_against_all_others():
     logits = np.log(np.array([[1.0, 2.0, 5.0], [3.0, 1.0, 1.0]]))
-    np.testing.assert_allclose(_log_sum_of_others(logits), np.log([[7, 6, 3], [2, 4, 4]]))
+    np.testing.assert_allclose(log_sum_of_others(logits), np.log([[7, 6, 3], [2, 4, 4]]))

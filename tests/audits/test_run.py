@@ -12,8 +12,9 @@ from PIL import Image
 
 from doubles import TinyNet, prepare, tiny_classifier, tiny_lm, tiny_translator
 from wordsight.audits.compare import rates_of, usual_words
+from wordsight.audits.evidence import Evidence
 from wordsight.audits.explained import explained
-from wordsight.audits.findings import Evidence, Limits
+from wordsight.audits.findings import Limits
 from wordsight.audits.observations import Observations, own_names, rate_matrix
 from wordsight.audits.result import read_images
 from wordsight.audits.run import audit

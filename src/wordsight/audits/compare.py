@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from scipy.special import stdtrit
 from scipy.stats import false_discovery_control, mannwhitneyu
 
-from wordsight.audits.findings import MIN_LEVEL
+from wordsight.audits.evidence import MIN_LEVEL
 from wordsight.audits.result import Audit
 from wordsight.audits.statistics import Z95, Estimate, separation
 

@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import false_discovery_control, mannwhitneyu, norm
 
 from wordsight.audits import FALSE_DISCOVERY, MIN_SEVERITY, MIN_USED
+from wordsight.audits.evidence import Evidence, clarity, held_fixed, log_sum_of_others
 from wordsight.audits.kinds import is_own
 from wordsight.audits.statistics import Z95, Associations, Estimate, difference, mean_estimate, separation
 from wordsight.sentences.estimates import WordCounts
@@ -30,38 +31,6 @@ from wordsight.words.scores import lift
 
 UsedOf = Callable[[int, Sequence[int]], Sequence[Estimate | None]]
 """Class and words (by number) -> how much each is used, in [-1, 1]; None where no sentence has the word."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What an audit looks at: each image's word rates in [0, 1], true class and logits. Rows are images."""
-
-    vocabulary: tuple[str, ...]
-    rates: Float[np.ndarray, "images words"]
-    label: Int[np.ndarray, " images"]
-    logits: Float[np.ndarray, "images classes"]
-    classes: tuple[str, ...]
-
-    @property
-    def predicted(self) -> Int[np.ndarray, " images"]:
-        """The class that the classifier gives each image."""
-        return self.logits.argmax(1)
-
-    def present(self) -> Bool[np.ndarray, "images words"]:
-        """Whether a word counts as present in an image: see ``presence_level``."""
-        return self.rates >= presence_level(self.rates)
-
-
-#: A word that is less frequent than this is not present in an image.
-MIN_LEVEL = 0.1
-
-
-def presence_level(rates: Float[np.ndarray, "images words"]) -> Float[np.ndarray, " words"]:
-    """The rate from which a word is present in an image: a third of what it reaches in one image of twenty, at least 0.1.
-
-    People call a lawn "grass" more readily than a shirt "striped", so one level for all words would not do.
-    """
-    return np.maximum(MIN_LEVEL, np.quantile(rates, 0.95, axis=0) / 3)
 
 
 @dataclass(frozen=True)
@@ -108,8 +77,6 @@ class ClassWord:
         return worse_gap((self.missed, self.mistaken))
 
 
-#: Words that may name a class count towards how clear it is from this area under the ROC curve on.
-TYPICAL = 0.6
 #: Words that separate no class are listed from this mean rate on.
 MIN_RATE = 0.02
 #: Standard errors that one chance in twenty exceeds.
@@ -239,29 +206,6 @@ def _classes_to_judge(evidence: Evidence, min_images: int) -> list[int]:
     return judged.nonzero()[0].tolist()
 
 
-def _clarity(evidence: Evidence, naming: Bool[np.ndarray, "classes words"]) -> Float[np.ndarray, "images classes"]:
-    """How clearly each image shows each class: the sum of the rates of the words that may name it and separate its images.
-
-    WordNet has "white" as a kind of person, and a user may set words apart for other reasons: such words do not show how
-    clear a person is unless persons are predicted so more than others are.
-    """
-    clear = np.zeros((len(evidence.rates), len(naming)))
-    for c, words in enumerate(naming):
-        here, own = evidence.label == c, words.nonzero()[0]
-        if len(own) and here.any() and not here.all():
-            typical = own[separation(evidence.rates[:, own], here)[0] >= TYPICAL]
-            clear[:, c] = evidence.rates[:, typical].sum(1)
-    return clear
-
-
-def _held(clear: Float[np.ndarray, "images classes"], c: int, k: int) -> Float[np.ndarray, "images 2"]:
-    """What is held fixed among images of class ``k`` when the score of ``c`` is looked at: how clearly they
-    show c, and how clearly they show k (among c's own images: the other class that they show most clearly).
-    """
-    other = clear[:, k] if k != c else np.delete(clear, c, axis=1).max(1)
-    return np.stack([clear[:, c], other], 1)
-
-
 def _measured(
     evidence: Evidence,
     words: Int[np.ndarray, " usual"],
@@ -269,8 +213,8 @@ def _measured(
     naming: Bool[np.ndarray, "classes words"],
 ) -> list[_Measured]:
     rates, predicted = evidence.rates[:, words], evidence.predicted
-    margins = evidence.logits - _log_sum_of_others(evidence.logits)
-    clear = _clarity(evidence, naming)
+    margins = evidence.logits - log_sum_of_others(evidence.logits)
+    clear = clarity(evidence, naming)
     associations = Associations(rates, evidence.label)
     everyone = set(np.unique(evidence.label).tolist())
     found = []
@@ -278,7 +222,7 @@ def _measured(
         score, strata = margins[:, c], ({c}, everyone - {c})
         area, error = separation(rates, predicted == c)
         within = _together([associations(score, members) for members in strata])
-        beyond = [associations(score, members, given=partial(_held, clear, c)) for members in strata]
+        beyond = [associations(score, members, given=partial(held_fixed, clear, c)) for members in strata]
         p_encoded = _encoded(rates, predicted == c, within)
         found.append(_Measured(c, area, error, p_encoded, (beyond[0][0], beyond[1][0]), _together(beyond)))
     return found
@@ -361,14 +305,6 @@ def gaps(
 def worse_gap(found: tuple[Estimate | None, Estimate | None]) -> Estimate | None:
     """The severity: the larger of the two gaps."""
     return max((gap for gap in found if gap), key=lambda gap: gap.value, default=None)
-
-
-def _log_sum_of_others(logits: Float[np.ndarray, "images classes"]) -> Float[np.ndarray, "images classes"]:
-    """Log sum exp of the other classes' logits, for every class."""
-    left = np.logaddexp.accumulate(logits, axis=1)
-    right = np.logaddexp.accumulate(logits[:, ::-1], axis=1)[:, ::-1]
-    nothing = np.full((len(logits), 1), -np.inf)
-    return np.logaddexp(np.hstack([nothing, left[:, :-1]]), np.hstack([right[:, 1:], nothing]))
 
 
 def _counts(names: Sequence[str], rates: Float[np.ndarray, "images words"]) -> WordCounts:

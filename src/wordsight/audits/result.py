@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wordsight.audits.evidence import MIN_LEVEL
 from wordsight.audits.explained import Explained
-from wordsight.audits.findings import MIN_LEVEL, ClassWord, Finding
+from wordsight.audits.findings import ClassWord, Finding
 from wordsight.audits.focus import Focus
 from wordsight.audits.statistics import Estimate
 from wordsight.errors import LabelError

@@ -9,8 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from wordsight.audits import SENTENCES
+from wordsight.audits.evidence import Evidence
 from wordsight.audits.explained import Explained, explained
-from wordsight.audits.findings import Evidence, Limits, class_words, findings
+from wordsight.audits.findings import Limits, class_words, findings
 from wordsight.audits.focus import class_focus
 from wordsight.audits.kinds import class_itself
 from wordsight.audits.observations import Observations, observe, rate_matrix

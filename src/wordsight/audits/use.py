@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from wordsight.audits.findings import Evidence
+from wordsight.audits.evidence import Evidence
 from wordsight.audits.observations import Observations
 from wordsight.audits.statistics import Estimate, mean_estimate
 from wordsight.features.maps import logit_gradients

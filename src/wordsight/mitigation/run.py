@@ -12,7 +12,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wordsight.audits import SENTENCES
-from wordsight.audits.findings import Finding, Group, gaps, presence_level, worse_gap
+from wordsight.audits.evidence import presence_level
+from wordsight.audits.findings import Finding, Group, gaps, worse_gap
 from wordsight.audits.observations import Observations, observe
 from wordsight.audits.use import draw_images, gradients_at
 from wordsight.classifiers.classifier import Classifier

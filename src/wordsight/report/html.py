@@ -21,6 +21,7 @@ from wordsight.audits.findings import ClassWord
 from wordsight.audits.result import Audit
 from wordsight.mitigation.result import Mitigation
 from wordsight.report import page, provenance
+from wordsight.report.classes import FEW_IMAGES, class_lines
 from wordsight.report.cloud import Cloud, cloud
 from wordsight.report.data import chosen_images, page_data, script_json, shown_classes, shown_words
 
@@ -65,7 +66,7 @@ def render_report(
         cards=page.cards(audit),
         classes=classes,
         with_words=[bool(words_of[label]) for label in classes],
-        class_lines=page.class_lines(audit),
+        class_lines=class_lines(audit),
         clouds=_clouds(audit, words_of),
         tested=len({word.label for word in audit.words}),
         shown=len(images),
@@ -74,7 +75,7 @@ def render_report(
         mitigations=page.mitigation_cards(mitigations),
         figures=provenance.figures(audit),
         settings=provenance.settings(audit),
-        few_images=page.FEW_IMAGES,
+        few_images=FEW_IMAGES,
         percent=page.percent,
         style=Markup(_text("report.css")),
         libraries=[Markup(text) for text in libraries],

@@ -1,0 +1,75 @@
+"""What an audit looks at: word rates, true classes and logits of images; when a word is present; how clear a class is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from wordsight.audits.statistics import separation
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What an audit looks at: each image's word rates in [0, 1], true class and logits. Rows are images."""
+
+    vocabulary: tuple[str, ...]
+    rates: Float[np.ndarray, "images words"]
+    label: Int[np.ndarray, " images"]
+    logits: Float[np.ndarray, "images classes"]
+    classes: tuple[str, ...]
+
+    @property
+    def predicted(self) -> Int[np.ndarray, " images"]:
+        """The class that the classifier gives each image."""
+        return self.logits.argmax(1)
+
+    def present(self) -> Bool[np.ndarray, "images words"]:
+        """Whether a word counts as present in an image: see ``presence_level``."""
+        return self.rates >= presence_level(self.rates)
+
+
+#: A word that is less frequent than this is not present in an image.
+MIN_LEVEL = 0.1
+
+
+def presence_level(rates: Float[np.ndarray, "images words"]) -> Float[np.ndarray, " words"]:
+    """The rate from which a word is present in an image: a third of what it reaches in one image of twenty, at least 0.1.
+
+    People call a lawn "grass" more readily than a shirt "striped", so one level for all words would not do.
+    """
+    return np.maximum(MIN_LEVEL, np.quantile(rates, 0.95, axis=0) / 3)
+
+
+#: Words that may name a class count towards how clear it is from this area under the ROC curve on.
+TYPICAL = 0.6
+
+
+def clarity(evidence: Evidence, naming: Bool[np.ndarray, "classes words"]) -> Float[np.ndarray, "images classes"]:
+    """How clearly each image shows each class: the sum of the rates of the words that may name it and separate its images.
+
+    WordNet has "white" as a kind of person, and a user may set words apart for other reasons: such words do not show how
+    clear a person is unless persons are predicted so more than others are.
+    """
+    clear = np.zeros((len(evidence.rates), len(naming)))
+    for c, words in enumerate(naming):
+        here, own = evidence.label == c, words.nonzero()[0]
+        if len(own) and here.any() and not here.all():
+            typical = own[separation(evidence.rates[:, own], here)[0] >= TYPICAL]
+            clear[:, c] = evidence.rates[:, typical].sum(1)
+    return clear
+
+
+def held_fixed(clear: Float[np.ndarray, "images classes"], c: int, k: int) -> Float[np.ndarray, "images 2"]:
+    """What is held fixed among images of class ``k`` when the score of ``c`` is looked at: how clearly they
+    show c, and how clearly they show k (among c's own images: the other class that they show most clearly).
+    """
+    other = clear[:, k] if k != c else np.delete(clear, c, axis=1).max(1)
+    return np.stack([clear[:, c], other], 1)
+
+
+def log_sum_of_others(logits: Float[np.ndarray, "images classes"]) -> Float[np.ndarray, "images classes"]:
+    """Log sum exp of the other classes' logits, for every class."""
+    left = np.logaddexp.accumulate(logits, axis=1)
+    right = np.logaddexp.accumulate(logits[:, ::-1], axis=1)[:, ::-1]
+    nothing = np.full((len(logits), 1), -np.inf)
+    return np.logaddexp(np.hstack([nothing, left[:, :-1]]), np.hstack([right[:, 1:], nothing]))
