@@ -22,6 +22,7 @@ from sklearn.datasets import load_sample_image
 
 from provenance import provenance
 from wordsight.explain import Explainer
+from wordsight.runtime import tune_memory
 from wordsight.sentences.sampling import Sampling
 
 
@@ -41,6 +42,7 @@ def process(photograph: Path, environment: dict[str, str]) -> tuple[float, float
 
 
 def main() -> None:
+    tune_memory()  # as the commands do
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/explain_time.json"))

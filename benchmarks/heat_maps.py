@@ -25,6 +25,7 @@ from wordsight.explain import Explainer, Explanation
 from wordsight.features.maps import HeatMap, class_map
 from wordsight.images.files import read_image
 from wordsight.language.content import lemma
+from wordsight.runtime import tune_memory
 from wordsight.sentences.sampling import Sampling
 
 SIDE = 448
@@ -65,6 +66,7 @@ def summary(shares: list[float]) -> dict[str, float | int]:
 
 
 def main() -> None:
+    tune_memory()  # as the commands do
     parser = argparse.ArgumentParser()
     parser.add_argument("shared", type=Path)
     parser.add_argument("--composites", type=int, default=60)

@@ -22,6 +22,7 @@ from wordsight.errors import WordsightError
 from wordsight.explain import Explainer
 from wordsight.images.labelled import LabelledImages
 from wordsight.mitigation.run import METHODS, Target, mitigate
+from wordsight.runtime import tune_memory
 from wordsight.sentences.sampling import Sampling
 from wordsight.storage import replacing
 
@@ -68,6 +69,7 @@ def summary(records: list[dict], methods: list[str]) -> dict[str, dict]:
 
 
 def main() -> None:
+    tune_memory()  # as the commands do
     parser = argparse.ArgumentParser()
     parser.add_argument("shared", type=Path)
     parser.add_argument("--seeds", type=int, default=1)

@@ -31,6 +31,7 @@ from wordsight.explain import Explainer
 from wordsight.features.extraction import open_rgb
 from wordsight.features.heads import fit_head
 from wordsight.features.maps import locate
+from wordsight.runtime import tune_memory
 from wordsight.sentences.sampler import Sampled
 from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.store import sample_stored
@@ -152,6 +153,7 @@ def shares(found: Sequence[Explained]) -> dict[str, list[float]]:
 
 
 def main() -> None:
+    tune_memory()  # as the commands do
     parser = argparse.ArgumentParser()
     parser.add_argument("shared", type=Path)
     parser.add_argument("--images", type=int, default=40, help="of each class")

@@ -23,6 +23,7 @@ from wordsight.classifiers.imagenet import imagenet_classes
 from wordsight.explain import Explainer, Explanation
 from wordsight.features.extraction import extract_stored
 from wordsight.language.content import lemma
+from wordsight.runtime import tune_memory
 from wordsight.sentences.sampling import Sampling
 from wordsight.storage import cache_folder
 from wordsight.translator.captions import read_captions
@@ -80,6 +81,7 @@ def features_of(explainer: Explainer, paths: list[Path]) -> np.ndarray:
 
 
 def main() -> None:
+    tune_memory()  # as the commands do
     parser = argparse.ArgumentParser()
     parser.add_argument("shared", type=Path)
     parser.add_argument("--sentences", type=int, default=48)

@@ -39,6 +39,7 @@ from wordsight.explain import Explainer
 from wordsight.features.heads import fit_head
 from wordsight.mitigation.project import project
 from wordsight.mitigation.reweight import balanced, groups_of, reweighing, reweight
+from wordsight.runtime import tune_memory
 from wordsight.storage import replacing
 
 #: Heads that are audited: without shortcut, and with one that does harm; the others only show how harm grows.
@@ -86,6 +87,7 @@ def mend_with(source: Words, head: Head, word: str, rows: list[np.ndarray], expl
 
 
 def main() -> None:
+    tune_memory()  # as the commands do
     parser = argparse.ArgumentParser()
     parser.add_argument("shared", type=Path)
     parser.add_argument("--sources", default="sentences,ridge,knn")

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from starter_data import lines, write_captions_of
 from wordsight.models import load_models
+from wordsight.runtime import tune_memory
 from wordsight.translator.checkpoint import load_translator, save_translator
 from wordsight.translator.optimisation import Settings
 from wordsight.translator.training import CaptionSource, train_translator
@@ -38,6 +39,7 @@ def save_mean(one: Path, other: Path, out: Path) -> None:
 
 
 def main(shared: Path, out: Path) -> None:
+    tune_memory()  # as the commands do
     models = load_models()
     classifier, lm = models.classifier, models.lm
     flickr8k, captions = shared / "flickr8k", out.parent / "flickr8k.csv"

@@ -26,7 +26,7 @@ from wordsight.classifiers.timm_models import from_timm_model
 from wordsight.explain import Explainer
 from wordsight.features.extraction import extract_stored
 from wordsight.fetch import Wheel, fetch_member
-from wordsight.runtime import declare_torchvision_operators
+from wordsight.runtime import declare_torchvision_operators, tune_memory
 from wordsight.storage import cache_folder
 from wordsight.translator.captions import read_captions
 from wordsight.translator.checkpoint import load_translator
@@ -56,6 +56,7 @@ def lite1() -> Classifier:
 
 
 def main() -> None:
+    tune_memory()  # as the commands do
     parser = argparse.ArgumentParser()
     parser.add_argument("shared", type=Path)
     parser.add_argument("--images", type=int, default=5000)

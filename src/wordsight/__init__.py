@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wordsight.images.labelled import LabelledImages, read_labelled
     from wordsight.mitigation.result import Mitigation
     from wordsight.mitigation.run import mitigate
+    from wordsight.runtime import tune_memory
     from wordsight.sentences.sampling import Sampling
     from wordsight.translator.training import train_translator
     from wordsight.translator.transfer import transfer_translator
@@ -52,6 +53,7 @@ __all__ = [
     "train_head",
     "train_translator",
     "transfer_translator",
+    "tune_memory",
 ]
 
 _HOMES = {
@@ -70,6 +72,7 @@ _HOMES = {
     "images.labelled": ("LabelledImages", "read_labelled"),
     "mitigation.result": ("Mitigation",),
     "mitigation.run": ("mitigate",),
+    "runtime": ("tune_memory",),
     "sentences.sampling": ("Sampling",),
     "translator.training": ("train_translator",),
     "translator.transfer": ("transfer_translator",),
