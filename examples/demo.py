@@ -34,7 +34,11 @@ def demo() -> None:
     say("sampling 500 sentences for each of the five photographs together: 15 to 60 seconds on two cores")
     sys.argv = ["wordsight", "explain", str(FOLDER / "photographs"), "--top", "10", "--out", str(FOLDER), *sys.argv[1:]]
     say(" ".join(sys.argv))
-    main()
+    try:
+        main()
+    except SystemExit as ended:  # a command always ends so
+        if ended.code:
+            raise
     say(f"Look at {FOLDER / 'cat.words.png'} and its neighbours: each photograph beside its words, rates and sentences.")
     say("Then try your own: .venv/bin/wordsight explain photo.jpg --where dog --out maps/ (a heat map of a word).")
     say("Your own model: .venv/bin/wordsight explain photo.jpg --classifier torchvision:resnet50 --images photographs/")
