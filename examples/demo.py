@@ -40,7 +40,7 @@ def demo() -> None:
         if ended.code:
             raise
     say(f"Look at {FOLDER / 'cat.words.png'} and its neighbours: each photograph beside its words, rates and sentences.")
-    say("Then try your own: .venv/bin/wordsight explain photo.jpg --where dog --out maps/ (a heat map of a word).")
+    say("Then try your own: .venv/bin/wordsight explain demo/photographs/cat.png --where cat --out maps/ (a heat map).")
     say("Your own model: .venv/bin/wordsight explain photo.jpg --classifier torchvision:resnet50 --images photographs/")
 
 

@@ -47,7 +47,12 @@ def explained(explainer, photographs):
     [
         ("cat", {"cat"}),
         ("coffee", {"coffee", "cup", "espresso"}),
-        ("flower", {"flower", "plant", "daisy"}),
+        pytest.param(
+            "flower",
+            {"flower", "plant", "daisy"},
+            # Known: photographs of textures took over close-ups ("bumpy"); see docs/model-card.md. Fails when it is fixed.
+            marks=pytest.mark.xfail(strict=True, reason="the starter describes this close-up as a texture"),
+        ),
         ("building", {"building", "palace", "house", "temple", "church"}),
     ],
 )
