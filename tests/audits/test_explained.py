@@ -113,6 +113,6 @@ def test_little_explained_on_the_whole_is_said():
     shares = [Explained(label, Estimate(value, 0, 1), False) for label, value in (("a", 0.2), ("b", 0.342), ("c", 0.9))]
     assert little_explained(shares) == (
         "The words explain only 34% of the differences in the logit of the median class: much of what decides has no word "
-        "here, so the absence of findings says little."
+        "here, so the absence of findings means little."
     )
     assert little_explained(shares[2:]) == little_explained([]) == ""

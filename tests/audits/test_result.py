@@ -49,5 +49,5 @@ def test_no_file_and_no_image(tmp_path):
     with pytest.raises(LabelError, match=r"images\.jsonl cannot be read \(No such file or directory\)\. Give the folder that"):
         read_images(tmp_path)
     (tmp_path / "images.jsonl").write_text("")
-    with pytest.raises(LabelError, match=r"images\.jsonl holds no image, wanted one a line\. Run 'wordsight audit' again\."):
+    with pytest.raises(LabelError, match=r"images\.jsonl has no image, wanted one a line\. Run 'wordsight audit' again\."):
         read_images(tmp_path)

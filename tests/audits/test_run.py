@@ -227,7 +227,7 @@ def test_classes_of_one_name_are_refused(setting):
         explainer.models,
         classifier=type(explainer.classifier)(**{**vars(explainer.classifier), "labels": ("red", "green", "red")}),
     )
-    with pytest.raises(LabelError, match="'tiny' has several classes called 'red', wanted a name of its own for each"):
+    with pytest.raises(LabelError, match="'tiny' has several classes named 'red', wanted a different name for each"):
         audit(explainer, images, sampling=Sampling(sentences=10))
 
 

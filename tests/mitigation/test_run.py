@@ -150,7 +150,7 @@ def test_masking_hides_the_words_region_in_training_images_and_retrains(tmp_path
         lambda *_args, **_options: Observations(images, names_of(label), label, z, sampled, {}, tmp_path / "store"),
     )
     upper = np.repeat([[1.0], [0.0]], 4, axis=0).repeat(8, axis=1)
-    monkeypatch.setattr("wordsight.mitigation.run.locate", lambda *_args: upper)
+    monkeypatch.setattr("wordsight.mitigation.masks.locate", lambda *_args: upper)
     result = mitigate(explainer, images, Target("dog", "ball"), method="mask")
     masked = list(result.masked.glob("*.png"))
     say_it = [i for i, one in enumerate(sampled) if one.rates.words["ball"].rate > 0.5]
@@ -176,9 +176,9 @@ def test_not_better_is_said(tmp_path, monkeypatch):
         (
             {"method": "wish"},
             WordsightError,
-            "Unknown method 'wish'; wanted one of reweight, mask, project, reweight\\+project",
+            r"Unknown method 'wish'\. Wanted one of reweight, mask, project, reweight\+project",
         ),
-        ({"word": "cow"}, WordsightError, "0 of 1500 images have 'cow'; wanted some that do and some that do not"),
+        ({"word": "cow"}, WordsightError, "0 of 1500 images have 'cow'; wanted images with the word and images without it"),
     ],
 )
 def test_what_cannot_be_mitigated_is_refused(tmp_path, monkeypatch, options, error, message):

@@ -7,7 +7,7 @@ The defaults of an audit stand here, so that the commands need no PyTorch.
 SENTENCES = 24
 #: The Benjamini-Hochberg rate of each step.
 FALSE_DISCOVERY = 0.05
-#: The least mean cosine of a word that counts as used.
+#: The minimum mean cosine of a word that counts as used.
 MIN_USED = 0.02
-#: The least gap between shares of errors of a finding.
+#: The minimum gap between shares of errors of a finding.
 MIN_SEVERITY = 0.05

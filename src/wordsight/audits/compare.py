@@ -18,9 +18,11 @@ from wordsight.audits.statistics import Z95, Estimate, separation
 class WordComparison:
     """One word in two sets of images.
 
-    ``here`` and ``elsewhere``: mean rates, in [0, 1]. ``difference``: here less elsewhere, with Welch's 95% interval.
-    ``separation``: chance that an image here has a higher rate than one elsewhere, 0.5 if the word does not separate them. ``q``: the
-    smallest Benjamini-Hochberg rate, over the words compared together, at which the two sets differ (Mann-Whitney, both sides).
+    - ``here`` and ``elsewhere``: mean rates, in [0, 1].
+    - ``difference``: here less elsewhere, in [-1, 1], with Welch's 95% interval.
+    - ``separation``: chance that an image here has a higher rate than an image elsewhere, in [0, 1]; 0.5 is no separation.
+    - ``q``: the smallest Benjamini-Hochberg rate, over the words compared together, at which the two sets differ (Mann-Whitney,
+      two-sided), in [0, 1].
     """
 
     word: str
@@ -33,7 +35,7 @@ class WordComparison:
 
 @dataclass(frozen=True)
 class RightWrong:
-    """The words of images predicted right (``here``) against those predicted wrong; ``label``: None for all classes."""
+    """The words of images predicted right (``here``) against images predicted wrong; ``label`` is None for all classes."""
 
     label: str | None
     right: int
@@ -44,9 +46,9 @@ class RightWrong:
 def compare_words(
     vocabulary: Sequence[str], rates: Float[np.ndarray, "images words"], here: Bool[np.ndarray, " images"]
 ) -> list[WordComparison]:
-    """Compare the images ``here`` with the rest, the words that differ most clearly first.
+    """Compare the images ``here`` with the others; the words with the smallest q come first.
 
-    Raises ValueError if either side has fewer than two images: one image has no spread to make an interval of.
+    ``rates``: in [0, 1]. Raises ValueError if either side has fewer than two images: one image has no variance.
     """
     m, n = int(here.sum()), int((~here).sum())
     if min(m, n) < 2:
@@ -58,7 +60,7 @@ def compare_words(
     reach = _welch_reach(first, second)
     gap = first.mean(0) - second.mean(0)
     area, error = separation(rates, here)
-    varies = np.ptp(rates, axis=0) > 0  # what is the same everywhere has no ranks to test, and does not differ
+    varies = np.ptp(rates, axis=0) > 0  # a constant word has no ranks to test, and does not differ
     p = np.ones(len(vocabulary))
     if varies.any():
         p[varies] = mannwhitneyu(first[:, varies], second[:, varies], axis=0, method="asymptotic").pvalue
@@ -78,10 +80,10 @@ def compare_words(
 
 
 def right_against_wrong(audit: Audit, *, min_images: int = 5) -> list[RightWrong]:
-    """Images predicted right against those that are not: of all classes together, then of each class.
+    """Images predicted right against images predicted wrong: all classes together, then each class.
 
-    Classes with fewer than ``min_images`` images (2 or more) on either side are left out. Words are those of ``audit.words``.
-    Over all classes together a difference also reflects which classes are hard: their words are those of wrong images.
+    Compared are the words of ``audit.words``. Classes with fewer than ``min_images`` images (2 or more) on either side are left
+    out. Over all classes together a difference also shows which classes are hard: wrong images have their words.
     """
     vocabulary = sorted({word.word for word in audit.words})
     labels: list[str | None] = [None, *(c for c in audit.classes if any(image.label == c for image in audit.images))]
@@ -96,13 +98,13 @@ def right_against_wrong(audit: Audit, *, min_images: int = 5) -> list[RightWrong
 
 
 def usual_words(images: Iterable[Mapping[str, float]], *, min_images: int) -> tuple[str, ...]:
-    """Words with a rate of 0.1 or more in ``min_images`` images, in alphabetical order; ``images`` are their rates."""
-    often = Counter(word for words in images for word, rate in words.items() if rate >= MIN_LEVEL)
-    return tuple(sorted(word for word, number in often.items() if number >= min_images))
+    """Words with a rate of 0.1 or more in at least ``min_images`` images, in alphabetical order. ``images``: each one's rates."""
+    frequent = Counter(word for words in images for word, rate in words.items() if rate >= MIN_LEVEL)
+    return tuple(sorted(word for word, number in frequent.items() if number >= min_images))
 
 
 def rates_of(images: Sequence[Mapping[str, float]], vocabulary: Sequence[str]) -> Float[np.ndarray, "images words"]:
-    """Each image's rate of each word, in [0, 1]; 0 for a word that is not among the image's. ``images`` are their rates."""
+    """Each image's rate of each word, in [0, 1]; 0 for a word that the image does not have. ``images``: each one's rates."""
     rates = np.zeros((len(images), len(vocabulary)))
     column = {word: i for i, word in enumerate(vocabulary)}
     for row, words in enumerate(images):
@@ -114,7 +116,10 @@ def rates_of(images: Sequence[Mapping[str, float]], vocabulary: Sequence[str]) -
 def _welch_reach(
     first: Float[np.ndarray, "here words"], second: Float[np.ndarray, "elsewhere words"]
 ) -> Float[np.ndarray, " words"]:
-    """Half of Welch's (1947) 95% interval of each difference of means; 0 where neither side varies."""
+    """Half of Welch's (1947) 95% interval of each difference of means; 0 where neither side varies.
+
+    ``scipy.stats.ttest_ind`` gives the same numbers, but warns about every word that is constant on one side.
+    """
     a, b = first.var(0, ddof=1) / len(first), second.var(0, ddof=1) / len(second)
     total, below = a + b, a**2 / (len(first) - 1) + b**2 / (len(second) - 1)
     freedom = np.divide(total**2, below, out=np.ones_like(total), where=below > 0)

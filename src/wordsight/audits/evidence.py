@@ -10,7 +10,11 @@ from wordsight.audits.statistics import separation
 
 @dataclass(frozen=True)
 class Evidence:
-    """What an audit looks at: each image's word rates in [0, 1], true class and logits. Rows are images."""
+    """The data of an audit. Rows are images, in one order.
+
+    ``rates``: each image's rate of each word of ``vocabulary``, in [0, 1]. ``label``: the true class by number. ``logits``: of
+    each class of ``classes``; minus infinity is allowed.
+    """
 
     vocabulary: tuple[str, ...]
     rates: Float[np.ndarray, "images words"]
@@ -20,7 +24,7 @@ class Evidence:
 
     @property
     def predicted(self) -> Int[np.ndarray, " images"]:
-        """The class that the classifier gives each image."""
+        """The class with the largest logit in each image, by number."""
         return self.logits.argmax(1)
 
     def present(self) -> Bool[np.ndarray, "images words"]:
@@ -28,27 +32,27 @@ class Evidence:
         return self.rates >= presence_level(self.rates)
 
 
-#: A word that is less frequent than this is not present in an image.
+#: The minimum rate of a word that is present in an image.
 MIN_LEVEL = 0.1
 
 
 def presence_level(rates: Float[np.ndarray, "images words"]) -> Float[np.ndarray, " words"]:
-    """The rate from which a word is present in an image: a third of what it reaches in one image of twenty, at least 0.1.
+    """The minimum rate at which a word is present in an image: a third of the rate's 95% quantile, at least ``MIN_LEVEL``.
 
-    People call a lawn "grass" more readily than a shirt "striped", so one level for all words would not do.
+    Captions name a lawn "grass" more often than a shirt "striped", so one level for all words does not fit.
     """
     return np.maximum(MIN_LEVEL, np.quantile(rates, 0.95, axis=0) / 3)
 
 
-#: Words that may name a class count towards how clear it is from this area under the ROC curve on.
+#: The minimum area under the ROC curve of a word that counts towards how clearly an image shows a class.
 TYPICAL = 0.6
 
 
 def clarity(evidence: Evidence, naming: Bool[np.ndarray, "classes words"]) -> Float[np.ndarray, "images classes"]:
     """How clearly each image shows each class: the sum of the rates of the words that may name it and separate its images.
 
-    WordNet has "white" as a kind of person, and a user may set words apart for other reasons: such words do not show how
-    clear a person is unless persons are predicted so more than others are.
+    WordNet has "white" as a kind of person, and a user may set words apart for other reasons. Such words count only if the
+    images of the class have higher rates of them than other images have (area under the ROC curve ``TYPICAL`` or more).
     """
     clear = np.zeros((len(evidence.rates), len(naming)))
     for c, words in enumerate(naming):
@@ -60,15 +64,16 @@ def clarity(evidence: Evidence, naming: Bool[np.ndarray, "classes words"]) -> Fl
 
 
 def held_fixed(clear: Float[np.ndarray, "images classes"], c: int, k: int) -> Float[np.ndarray, "images 2"]:
-    """What is held fixed among images of class ``k`` when the score of ``c`` is looked at: how clearly they
-    show c, and how clearly they show k (among c's own images: the other class that they show most clearly).
+    """What is held fixed among images of class ``k`` in the test of the margin of ``c``: how clearly they show c and k.
+
+    Among the images of c itself, the second column is the other class that each image shows most clearly.
     """
     other = clear[:, k] if k != c else np.delete(clear, c, axis=1).max(1)
     return np.stack([clear[:, c], other], 1)
 
 
 def log_sum_of_others(logits: Float[np.ndarray, "images classes"]) -> Float[np.ndarray, "images classes"]:
-    """Log sum exp of the other classes' logits, for every class."""
+    """The log-sum-exp of the other classes' logits, for every class."""
     left = np.logaddexp.accumulate(logits, axis=1)
     right = np.logaddexp.accumulate(logits[:, ::-1], axis=1)[:, ::-1]
     nothing = np.full((len(logits), 1), -np.inf)

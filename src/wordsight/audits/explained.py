@@ -1,7 +1,7 @@
-"""How much of a decision do the words explain at all?
+"""How much of a class's logit the words explain.
 
-A class may be decided by something that captions have no word for: a stamp, a watermark, an artefact of compression. Its score
-then differs between images with the same words.
+A class may be decided by something that captions have no word for: a stamp, a watermark, a compression artefact. Its logit then
+differs between images with the same words.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from wordsight.audits.statistics import Estimate
 #: on, where 0.07 to 0.28 stay unexplained in 200 images, and 0.20 to 0.44 of two classes that differ in nothing but a stamp
 #: (benchmarks/planted.py).
 REMARKABLE, MIN_IMAGES = 0.25, 10
-#: If the words explain less than this of the median class, no finding says little.
+#: If the words explain less than this of the median class, the absence of findings means little.
 LITTLE = 0.5
 #: Groups of images that are left out in turn for the intervals.
 GROUPS = 20
@@ -29,9 +29,10 @@ _PENALTIES = tuple(10.0 ** (k / 2) for k in range(-12, 3))
 
 @dataclass(frozen=True)
 class Explained:
-    """The share of the differences in a class's score between images that the images' word rates explain; at most 1.
+    """The share of the differences in a class's logit between images that the word rates explain; at most 1.
 
-    About 0 where they explain nothing; below 0 where they mislead.
+    ``share``: about 0 where the rates explain nothing, below 0 where predictions from them are worse than the mean. ``remarkable``:
+    see ``REMARKABLE``.
     """
 
     label: str
@@ -41,22 +42,22 @@ class Explained:
 
 def explained(
     rates: Float[np.ndarray, "images words"],
-    scores: Float[np.ndarray, "images classes"],
+    logits: Float[np.ndarray, "images classes"],
     labels: Sequence[str],
     predicted: Int[np.ndarray, " classes"],
 ) -> list[Explained]:
-    """For each class's score the share that the word rates explain; nothing for fewer than ``GROUPS`` images or no
-    words.
+    """The share of each class's logit that the word rates explain; empty for fewer than ``GROUPS`` images or without words.
 
-    ``predicted``: how many images are predicted each class. Scores that are the same everywhere, or not finite, are left out.
-    Remarkable are classes that ``REMARKABLE`` describes, if there are three or more and the share's interval lies below the
-    median of the others.
+    ``logits``: less their mean over classes, since what all logits share changes no decision. ``predicted``: how many images
+    are predicted as each class. Classes whose logits are the same in all images, or not finite, are left out. A class is
+    remarkable as ``REMARKABLE`` describes, if there are three classes or more and its interval lies below the median of the
+    others.
     """
     if len(rates) < GROUPS or rates.shape[1] == 0:
         return []
     with np.errstate(invalid="ignore"):
-        varying = np.flatnonzero(np.isfinite(scores).all(0) & (np.ptp(scores, axis=0) > 0))
-    shares = _estimates(rates.astype(np.float64), scores[:, varying].astype(np.float64))
+        varying = np.flatnonzero(np.isfinite(logits).all(0) & (np.ptp(logits, axis=0) > 0))
+    shares = _estimates(rates.astype(np.float64), logits[:, varying].astype(np.float64))
     found = []
     for i, (c, share) in enumerate(zip(varying.tolist(), shares, strict=True)):
         others = [other.value for other in shares[:i] + shares[i + 1 :]]
@@ -78,15 +79,15 @@ def little_explained(found: Sequence[Explained]) -> str:
         return ""
     return (
         f"The words explain only {max(0.0, usual):.0%} of the differences in the logit of the median class: much of what "
-        "decides has no word here, so the absence of findings says little."
+        "decides has no word here, so the absence of findings means little."
     )
 
 
 def _estimates(x: Float[np.ndarray, "images words"], y: Float[np.ndarray, "images classes"]) -> list[Estimate]:
-    """The share of each score, with the 95% interval of the jackknife over groups of images (Student's t).
+    """The share of each logit, with the 95% interval of the jackknife over groups of images (Student's t).
 
-    Everything is fitted again without each group. (The delta method takes the errors for independent, which they are not where
-    there are many words for the images: its intervals covered 72 to 93% in a simulation, these 88 to 99%.)
+    Everything is fitted again without each group. (The delta method takes the errors as independent. With many words for the
+    images they are not: its intervals covered 72 to 93% in a simulation, these 88 to 99%.)
     """
     share, group = _shares(x, y), np.arange(len(x)) % GROUPS
     without = np.stack([_shares(x[group != number], y[group != number]) for number in range(GROUPS)])
@@ -96,9 +97,9 @@ def _estimates(x: Float[np.ndarray, "images words"], y: Float[np.ndarray, "image
 
 
 def _shares(x: Float[np.ndarray, "images words"], y: Float[np.ndarray, "images classes"]) -> Float[np.ndarray, " classes"]:
-    """For each score 1 less the squared errors of ridge regression over those of the mean, at the score's best penalty.
+    """For each logit, 1 less the squared errors of ridge regression over those of the mean, at the logit's best penalty.
 
-    Every image is predicted from the others (Allen's PRESS, 1974; the penalty is that of all).
+    Each image is predicted from the others (Allen's PRESS, 1974; the penalty is that of all images).
     """
     n = len(x)
     u, s, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)

@@ -1,7 +1,7 @@
-"""Does a classifier look at the same position in every image of a class?
+"""Does a classifier look at the same position in all images of a class?
 
-What has no name in captions, a stamp in a corner or a caption bar, makes no finding. But it stands at one position, and objects
-do not: the class's heat maps then agree with each other more than those of other classes do.
+A stamp in a corner or a line of text has no word in captions, so it gives no finding. But it has one position, and objects have
+not: the heat maps of the class then agree with each other more than those of other classes.
 """
 
 import hashlib
@@ -38,7 +38,11 @@ REMARKABLE, CERTAIN = 0.3, 0.6
 
 @dataclass(frozen=True)
 class Focus:
-    """How much the heat maps of a class agree. ``heat``: their mean, rows and columns of the images' middle square, sum 1."""
+    """How much the heat maps of a class agree.
+
+    ``images``: how many heat maps. ``agreement``: their mean correlation, in [-1, 1]. ``remarkable``: see ``REMARKABLE``.
+    ``heat``: their mean over the central square of the images, (rows, columns), sum 1.
+    """
 
     label: str
     images: int
@@ -48,8 +52,9 @@ class Focus:
 
 
 def focus_of(maps: Mapping[str, Float[np.ndarray, "images rows columns"]]) -> list[Focus]:
-    """The agreement of each class's heat maps, for two classes or more; empty maps are left out, and classes with fewer than
-    three.
+    """The agreement of each class's heat maps, each 0 or more.
+
+    Maps without heat are left out, and then classes with fewer than three maps. Empty for fewer than two classes.
     """
     shares = {}
     for label, of_class in maps.items():
@@ -109,10 +114,11 @@ def class_focus(
     *,
     seed: int,
 ) -> list[Focus]:
-    """Whether the classifier looks at one position, for each of these classes, on images that it predicts as this class.
+    """Whether the classifier looks at one position, for each of these classes, on images that are predicted as the class.
 
-    Empty without a spatial feature map, or for very many classes; classes with few images are left out. Heat maps are stored in
-    ``store``.
+    ``predicted``: the predicted class of each image, by number. ``store``: the folder of the heat maps; they are made once.
+    ``seed``: which images are drawn. Classes with fewer than ``MIN_IMAGES`` images are left out. Empty without a spatial feature
+    map, without a linear head, and for more than ``ALL_IMAGES`` / ``MIN_IMAGES`` classes.
     """
     weight, limit = classifier.head_weight, min(MAX_IMAGES, ALL_IMAGES // max(1, len(labels)))
     if classifier.locate is None or weight is None or limit < MIN_IMAGES:

@@ -1,4 +1,4 @@
-"""The words that are a class itself: its name, synonyms, kinds, and what it is a kind of (WordNet 3.0, nouns)."""
+"""The words that name a class: its name, synonyms, kinds, and what it is a kind of (WordNet 3.0, nouns)."""
 
 import gzip
 import re
@@ -16,9 +16,9 @@ from wordsight.language.content import content_words, plain
 def class_itself(label: str) -> frozenset[str]:
     """Content words that name a class, its kinds or what it is a kind of: "puppy" and "animal" for "dog".
 
-    The label is looked up as a whole and by its last word, in the word's first sense. Labels that no dictionary has
-    ("class 3", "landbird") give their own words, and those of the longest ending that it has ("bird"). Names and synsets of
-    ImageNet classes are known for what they are: a church there is a building, not an institution.
+    The label is looked up as a whole and by its last word, in the word's first sense. A label that WordNet has not ("class 3",
+    "landbird") gives its own words, and those of its longest ending that WordNet has ("bird"). Names and synsets of ImageNet
+    classes have their own sense: "church" is a building there, not an institution. Empty for a label without letters.
     """
     synset = re.search(r"\bn\d{8}\b", label)
     imagenet = _imagenet().get(synset.group() if synset else plain(label))
@@ -40,7 +40,7 @@ def is_own(word: str, own: Set[str]) -> bool:
 
 
 def _forms(name: str) -> list[str]:
-    """What to look up, the best first: the whole name, its last words, the endings of its last word."""
+    """The forms to look up, the best first: the whole name, its last words, the endings of its last word."""
     parts = name.split("_")
     last = parts[-1]
     forms = ["_".join(parts[i:]) for i in range(len(parts))]

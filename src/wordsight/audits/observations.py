@@ -1,4 +1,4 @@
-"""Labelled images with their features and sentences: what audits and mitigations start from."""
+"""Labelled images with their features and sentences: the input of audits and mitigations."""
 
 import os
 from collections import Counter
@@ -27,7 +27,11 @@ from wordsight.tensors import Features
 
 @dataclass(frozen=True)
 class Observations:
-    """Labelled images that could be read: their features, labels as class numbers, and the sentences sampled for each."""
+    """The labelled images that could be read, in one order, with what audits and mitigations need of them.
+
+    ``names``: a name of its own for each image. ``label``: the class's number. ``z``: features. ``sampled``: sentences and word
+    rates. ``failures``: the other images' paths, with reasons. ``store``: the folder of features, sentences and gradients.
+    """
 
     images: LabelledImages
     names: list[str]
@@ -46,16 +50,17 @@ def observe(
     store: Path | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Observations:
-    """Features of labelled images and sentences for them, from the store as far as they are there (default: the cache).
+    """Features of labelled images and sentences for them; what is in the ``store`` (default: the cache) is read from there.
 
-    Raises LabelError if a label is none of the classifier's classes or no image can be read.
+    ``on_progress`` gets the stages "features" and "sentences". Raises LabelError if two classes have the same name, a label is
+    none of the classifier's classes, or no image can be read.
     """
     classifier = models.classifier
     repeated = [name for name, times in Counter(classifier.labels).items() if times > 1]
     if repeated:
         raise LabelError(
-            f"The classifier '{classifier.name}' has several classes called '{repeated[0]}', wanted a name of its own for "
-            "each. Give it other labels."
+            f"The classifier '{classifier.name}' has several classes named '{repeated[0]}', wanted a different name for each. "
+            "Give it other labels."
         )
     label = label_numbers(images.labels, classifier.labels)
     store = store or cache_folder()
@@ -81,7 +86,7 @@ def observe(
 
 
 def own_names(paths: Sequence[Path]) -> list[str]:
-    """A name for each file: its own, or, where several files have the same, its path from the folder that holds all."""
+    """A name for each file: its own, or, if two files share a name, the path of each from the folder that contains all."""
     names = [path.name for path in paths]
     if len(set(names)) == len(names):
         return names

@@ -1,4 +1,4 @@
-"""What an audit found, as plain data."""
+"""The result of an audit, as plain data."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -25,9 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AuditedImage:
-    """One image of an audit: its label, what the classifier calls it and how surely, its words with rates, a sentence.
+    """One image of an audit.
 
-    ``words``: rates in [0, 1], of the words that the image's sampled sentences have or are expected to have; not of all words.
+    - ``image``: a name of its own. ``path``: its file.
+    - ``label``: the true class. ``predicted``: the class with the largest logit; ``probability``: of that class, in [0, 1].
+    - ``words``: rates in [0, 1] of the words that the image's sampled sentences have, or are expected to have; not of all words.
+    - ``sentence``: the sampled sentence that agrees best with the others.
+    - ``group`` and ``split``: of the data; None if it has none.
     """
 
     image: str
@@ -42,17 +46,20 @@ class AuditedImage:
 
     @property
     def right(self) -> bool:
-        """Whether the classifier predicts right."""
+        """Whether the predicted class is the label."""
         return self.label == self.predicted
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found: ``words`` of every class, ``findings`` (the worst first), the images, and what it was made with.
+    """The result of an audit.
 
-    ``heat_maps``: by image and word, where in the image's middle square the word comes from, in [0, 1]. ``focus``: whether
-    the classifier looks at the same position in all images predicted as a class. ``explained``: how much of each class's logit
-    the words explain.
+    - ``classes``: the classifier's. ``images``: those that could be read. ``failures``: the others' paths, with reasons.
+    - ``words``: of every class with enough images. ``findings``: the harmful words, the strongest evidence first.
+    - ``settings``: what the audit was made with.
+    - ``heat_maps``: by image and word, where in the image's central square the word comes from: (rows, columns) in [0, 1].
+    - ``focus``: whether the classifier looks at one position in all images predicted as a class.
+    - ``explained``: how much of each class's logit the words explain.
     """
 
     classes: list[str]
@@ -67,17 +74,17 @@ class Audit:
 
     @property
     def accuracy(self) -> float:
-        """Share of the images that the classifier predicts right."""
+        """Share of the images that are predicted right, in [0, 1]; NaN without images."""
         return float(np.mean([image.right for image in self.images]))
 
     def to_dataframe(self) -> "pandas.DataFrame":
-        """One row a class and word: rate, lift, encoded, used, missed, mistaken and severity with intervals, verdict."""
+        """One row a class and word: the fields of ``ClassWord``, estimates with the ends of their intervals."""
         import pandas
 
         return pandas.DataFrame([word_columns(word) for word in self.words])
 
     def to_json(self) -> str:
-        """The findings and what they rest on."""
+        """The findings with their groups and examples, ``focus``, ``explained``, failures and settings, as JSON."""
         return json.dumps(
             {
                 "accuracy": round(self.accuracy, 4),
@@ -98,15 +105,16 @@ class Audit:
         )
 
     def plot(self) -> "Figure":
-        """The findings' severities with intervals, the strongest evidence first; a note instead of axes without findings."""
+        """The severity of each finding with its interval, the strongest evidence first; a note if there is no finding."""
         from wordsight.report.charts import findings_figure
 
         return findings_figure(self)
 
     def save(self, folder: str | Path, *, mitigations: "Sequence[Mitigation]" = ()) -> list[Path]:
-        """Write ``findings.json``, ``words.csv``, ``images.jsonl`` and ``report.html`` into a folder; returns the files.
+        """Write ``findings.json``, ``words.csv``, ``images.jsonl`` and ``report.html`` into a folder; returns their paths.
 
-        ``mitigations`` are shown in the report, before and after.
+        ``mitigations``: shown in the report, before and after. A missing folder is made; each file is replaced as a whole.
+        Raises OSError if a file cannot be written.
         """
         from wordsight.report.html import render_report
 
@@ -127,12 +135,15 @@ class Audit:
         return audit_html(self)
 
     def examples(self, finding: Finding, *, limit: int = 6) -> dict[str, list[str]]:
-        """The names of ``example_images``."""
+        """The names of ``example_images``, at most ``limit`` of each kind."""
         return {kind: [i.image for i in images] for kind, images in self.example_images(finding, limit=limit).items()}
 
     def example_images(self, finding: Finding, *, limit: int = 6) -> dict[str, list[AuditedImage]]:
-        """Images that show a finding: the class's that have the word and are right, its images that are missed, and others that
-        have it and are mistaken for the class; those that have the word most (missed: least) first.
+        """Images that show a finding, at most ``limit`` of each kind.
+
+        - "with": images of the class with the word that are predicted right, the highest rate first.
+        - "missed": images of the class that are predicted wrong, the lowest rate first.
+        - "mistaken": images of other classes with the word that are predicted as the class, the highest rate first.
         """
         label, word = finding.about.label, finding.about.word
 
@@ -167,15 +178,15 @@ def _focus(focus: Focus) -> dict[str, object]:
 
 
 def estimate_columns(name: str, estimate: Estimate | None) -> dict[str, float | None]:
-    """An estimate as columns of a table: NAME, NAME_low and NAME_high, to four decimal places; None where there is none."""
+    """An estimate as columns of a table: NAME, NAME_low and NAME_high, to four decimals; None where there is no estimate."""
     ends = {name: "value", f"{name}_low": "low", f"{name}_high": "high"}
     return {key: None if estimate is None else round(float(getattr(estimate, end)), 4) for key, end in ends.items()}
 
 
 def read_images(folder: str | Path) -> list[AuditedImage]:
-    """The images of an audit that ``Audit.save`` wrote into a folder, from its ``images.jsonl``.
+    """Read the images of an audit from the ``images.jsonl`` that ``Audit.save`` wrote into a folder.
 
-    Raises LabelError if there is no such file, it holds no image, or one of its lines cannot be read.
+    Raises LabelError if there is no such file, it has no image, or one of its lines cannot be read.
     """
     path = Path(folder) / "images.jsonl"
     try:
@@ -185,7 +196,7 @@ def read_images(folder: str | Path) -> list[AuditedImage]:
             f"{path} cannot be read ({error.strerror}). Give the folder that 'wordsight audit' wrote with --out."
         ) from error
     if not lines:
-        raise LabelError(f"{path} holds no image, wanted one a line. Run 'wordsight audit' again.")
+        raise LabelError(f"{path} has no image, wanted one a line. Run 'wordsight audit' again.")
     images = []
     for number, line in enumerate(lines, start=1):
         try:
@@ -199,7 +210,7 @@ def read_images(folder: str | Path) -> list[AuditedImage]:
 
 
 def _image(entry: object) -> AuditedImage:
-    """One line of ``images.jsonl``; a label that is no text would not be an error later, it would match nothing."""
+    """One line of ``images.jsonl``; a label that is no text would match nothing later, without an error."""
     if not isinstance(entry, dict):
         raise TypeError(f"{type(entry).__name__} instead of an object")
     grouped = ["group"] if entry.get("group") is not None else []

@@ -1,4 +1,4 @@
-"""Audit labelled images: what does a classifier go by, and where does that lead it wrong?"""
+"""Audit a classifier on labelled images: which words its decisions use, and where they go along with errors."""
 
 import logging
 from collections.abc import Sequence, Set
@@ -46,14 +46,17 @@ def audit(
     store: Path | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Audit:
-    """Audit a classifier on labelled images: words that its decisions use to their harm.
+    """Find words that a classifier's decisions use and that go along with errors, on labelled images.
 
-    ``data``: what ``read_labelled`` reads, ``split`` of it if one is named. Labels are the classifier's own, or ImageNet
-    synsets for its 1,000 classes; for the labels of ImageNet-9 it is seen through those nine. ``apart``: words that are no
-    finding for any class, besides each class's own name and kinds. Features, sentences and gradients are stored in ``store``
-    (default: the cache): a second audit with other limits takes seconds, an interrupted one goes on.
+    - ``data``: what ``read_labelled`` reads, or its ``split``. Labels are the classifier's own, or ImageNet synsets for its
+      1,000 classes; for the labels of ImageNet-9 the classifier is reduced to those nine.
+    - ``sampling``: how to sample each image's sentences. ``limits``: what a word has to reach to be a finding.
+    - ``apart``: words that are no finding for any class, besides each class's own name and kinds.
+    - ``store``: the folder of features, sentences and gradients (default: the cache). With them, a second audit with other limits
+      takes seconds, and an interrupted audit goes on.
+    - ``on_progress``: gets the stages "features", "sentences" and "heat maps".
 
-    Raises LabelError for labels that the classifier does not have, or if there is nothing to compare.
+    Raises LabelError for labels that the classifier does not have, and if there is nothing to compare.
     """
     images = read_labelled(data, split=split)
     models = replace(explainer.models, classifier=fitting(explainer.classifier, images.labels, images.class_map))
@@ -91,7 +94,7 @@ def _nothing_to_compare(evidence: Evidence, limits: Limits) -> str:
     predicted = np.bincount(evidence.predicted, minlength=len(evidence.classes))
     return (
         f"There is nothing to compare: the {len(evidence.label)} images have {len(set(evidence.label.tolist()))} labels and "
-        f"{int((predicted > 0).sum())} predicted classes, the most frequent with {int(predicted.max())} images, and "
+        f"{int((predicted > 0).sum())} predicted classes, the largest with {int(predicted.max())} images, and "
         f"{len(evidence.vocabulary)} words are frequent enough. Wanted two labels or more, a class that at least "
         f"{limits.images} images are predicted as and {limits.images} are not, and a word that {limits.images} images have and "
         f"{limits.images} do not. Give more images."
@@ -101,7 +104,7 @@ def _nothing_to_compare(evidence: Evidence, limits: Limits) -> str:
 def _settings(
     models: Models, images: LabelledImages, sampling: Sampling, limits: Limits, apart: list[str]
 ) -> dict[str, object]:
-    """What the audit was made with; "spec", "data", "translator_file" and "lm_name" as the user named them."""
+    """The settings of an audit; "spec", "data", "translator_file" and "lm_name" as the user named them."""
     return {
         "classifier": models.classifier.name,
         "classifier_fingerprint": models.classifier.fingerprint[:12],
@@ -129,7 +132,7 @@ def _explained(evidence: Evidence, labels: Set[str]) -> list[Explained]:
 def _heat_maps(
     result: Audit, observed: Observations, models: Models, *, seed: int, on_progress: OnProgress
 ) -> dict[tuple[str, str], np.ndarray]:
-    """Heat maps of the findings' words on their example images, as far as some of an image's sentences have them."""
+    """Heat maps of the findings' words on those of their example images that have a gradient of the word."""
     if models.classifier.locate is None:
         return {}
     row_of = {image.image: row for row, image in enumerate(result.images)}

@@ -1,4 +1,4 @@
-"""Sets of an audit's images, named by conditions, and the words in which two of them differ."""
+"""Sets of an audit's images, named by conditions, and the words in which two sets differ."""
 
 import difflib
 import re
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
 
-#: The conditions that take a name, and what of an image each one looks at.
+#: The conditions that take a name, and the field of an image that each one compares with it.
 _NAMED = {"class": "label", "predicted": "predicted", "group": "group"}
 #: A comma ends a condition only where another one begins: classes may have commas in their names.
 _BETWEEN = re.compile(rf",\s*(?=(?:{'|'.join(_NAMED)})\s*=|(?:right|wrong)\s*(?:,|$))")
 _WANTED = "Wanted class=NAME, predicted=NAME, group=NAME, right or wrong, or several of them with commas between."
-#: Names that an error message shows, those most like the one that came first.
+#: The maximum number of names in an error message, the most similar ones first.
 _SHOWN = 20
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The words of two sets of images: which the sets are, how many images each has, and the clearest words first."""
+    """The words of two sets of images: the conditions of the sets, how many images each has, and the words, smallest q first."""
 
     here: str
     elsewhere: str
@@ -39,11 +39,11 @@ class Comparison:
     words: list[WordComparison]
 
     def differing(self, *, false_discovery: float = 0.05) -> list[WordComparison]:
-        """The words that differ at this Benjamini-Hochberg rate, in (0, 1]."""
+        """The words that differ at this Benjamini-Hochberg rate, in (0, 1], smallest q first."""
         return [word for word in self.words if word.q <= false_discovery]
 
     def plot(self) -> "Figure":
-        """The words that differ most clearly: the difference of mean rates with its interval."""
+        """The difference of mean rates with its interval, of the words that differ; a note if no word differs."""
         from wordsight.report.charts import comparison_figure
 
         return comparison_figure(self)
@@ -62,7 +62,7 @@ class Comparison:
                 {"word": word.word, "here": round(word.here, 4), "elsewhere": round(word.elsewhere, 4)}
                 | estimate_columns("difference", word.difference)
                 | estimate_columns("separation", word.separation)
-                | {"q": float(f"{word.q:.4g}")}  # digits, not places: a small q is no zero
+                | {"q": float(f"{word.q:.4g}")}  # four digits, not decimals: a small q is no zero
                 for word in self.words
             ]
         )
@@ -78,25 +78,26 @@ def compare(
 ) -> Comparison:
     """Compare the words of two sets of an audit's images, each named by conditions as ``select`` reads them.
 
-    ``audit`` is an audit, the folder that one was saved in, or its images. ``elsewhere``: by default all images not ``here``.
-    Compared are the words with a rate of 0.1 or more in at least ``min_images`` images of the two sets together (fewer
-    if a set is smaller). A word that is not among an image's words counts with rate 0 there: none of the image's sampled
-    sentences has it, so rates below about one in that many sentences are somewhat too low, in both sets alike if they were
-    sampled alike.
+    - ``audit``: an audit, the folder that an audit was saved in, or its images.
+    - ``here`` and ``elsewhere``: the conditions of the two sets; ``elsewhere`` is by default all other images.
+    - ``before``: another audit of the same images. Then ``here`` is looked up in ``audit`` (default: all of its images) and
+      ``elsewhere`` in ``before`` (default: the images that are here). Only images whose names are in both audits count. The sets
+      are compared as if they had different images, not image by image: where an image's two rates go together, intervals and q
+      are too large, not too small.
+    - ``min_images``: compared are the words with a rate of 0.1 or more in at least so many images of the two sets together
+      (fewer if a set is smaller).
 
-    With ``before``, another audit of the same images, ``here`` is looked up in ``audit`` (default: all of its images) and
-    ``elsewhere`` in ``before`` (default: the same images as here). Only images whose names are in both audits are looked at.
-    The sets are compared as if they were of different images, not image by image: where an image's rates in the two audits go
-    together, that makes intervals and q larger than they need be, not smaller.
+    A word that is not among an image's words counts with rate 0: none of the image's sampled sentences has it. So rates below
+    about one in that many sentences are somewhat too low, in both sets alike if both were sampled alike.
 
-    Raises LabelError for conditions that ``select`` refuses, sets that overlap or have fewer than two images, audits that have
-    no two images in common, and if no word is frequent enough to compare.
+    Raises LabelError for conditions that ``select`` refuses, for sets that overlap or have fewer than two images, for audits
+    with fewer than two images in common, and if no word is frequent enough to compare.
     """
     images = _images_of(audit)
     if before is None:
-        first, second, chosen, others = _of_one(images, here, elsewhere)
+        first, second, chosen, others = _sides_of_one(images, here, elsewhere)
     else:
-        first, second, chosen, others = _of_two(images, _images_of(before), here, elsewhere)
+        first, second, chosen, others = _sides_of_two(images, _images_of(before), here, elsewhere)
     for side, name in ((first, chosen), (second, others)):
         if len(side) < 2:
             raise LabelError(
@@ -123,9 +124,9 @@ def _images_of(audit: Audit | str | Path | Sequence[AuditedImage]) -> Sequence[A
 
 
 def select(images: Sequence[AuditedImage], conditions: str) -> Bool[np.ndarray, " images"]:
-    """Which images meet all of some conditions.
+    """Which images meet all conditions.
 
-    A condition is ``class=NAME`` (the true label), ``predicted=NAME`` (what the classifier calls it), ``group=NAME``, ``right``
+    A condition is ``class=NAME`` (the true label), ``predicted=NAME`` (the predicted class), ``group=NAME``, ``right``
     (predicted right) or ``wrong``; several are joined with commas: "class=waterbird,wrong".
 
     Raises LabelError for a condition that is none of these and for a name that no image has.
@@ -157,8 +158,8 @@ def _check_known(kind: str, name: str, known: set[str]) -> None:
 _Sides = tuple[list[AuditedImage], list[AuditedImage], str, str]
 
 
-def _of_one(images: Sequence[AuditedImage], here: str | None, elsewhere: str | None) -> _Sides:
-    """The images here and elsewhere of one audit, and what to call them."""
+def _sides_of_one(images: Sequence[AuditedImage], here: str | None, elsewhere: str | None) -> _Sides:
+    """The images here and elsewhere of one audit, and the names of the two sets."""
     if here is None:
         raise LabelError(f"No set came to compare with the other images. Name one with --here. {_WANTED}")
     mine = select(images, here)
@@ -171,8 +172,10 @@ def _of_one(images: Sequence[AuditedImage], here: str | None, elsewhere: str | N
     return _taken(images, mine), _taken(images, theirs), here, elsewhere or "all others"
 
 
-def _of_two(images: Sequence[AuditedImage], before: Sequence[AuditedImage], here: str | None, elsewhere: str | None) -> _Sides:
-    """The images here and elsewhere of two audits, as far as both have them, and what to call them."""
+def _sides_of_two(
+    images: Sequence[AuditedImage], before: Sequence[AuditedImage], here: str | None, elsewhere: str | None
+) -> _Sides:
+    """The images here and elsewhere of two audits, as far as both have them, and the names of the two sets."""
     common = {image.image for image in images} & {image.image for image in before}
     if len(common) < 2:
         such = " and ".join(f"'{side[0].image}'" for side in (before, images) if side)

@@ -18,7 +18,7 @@ Z95 = NormalDist().inv_cdf(0.975)
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its 95% interval."""
+    """A number and its 95% interval, ``low`` to ``high``."""
 
     value: float
     low: float
@@ -26,16 +26,17 @@ class Estimate:
 
     @classmethod
     def around(cls, value: float, reach: float, *, low: float, high: float) -> "Estimate":
-        """``reach`` to either side, cut to what the number can be."""
+        """The interval of ``value`` with half-width ``reach``, cut to [``low``, ``high``]."""
         return cls(float(value), max(low, float(value - reach)), min(high, float(value + reach)))
 
 
 def mean_estimate(
     values: Float[np.ndarray, " n"], weights: Float[np.ndarray, " n"] | None = None, *, low: float, high: float
 ) -> Estimate:
-    """The (weighted) mean with Student's 95% interval, cut to [low, high]; one value alone has all of it.
+    """The (weighted) mean with Student's 95% interval, cut to [low, high]; the interval of a single value is [low, high].
 
-    With weights the values count for (sum w)^2 / sum w^2 of them (Kish 1965), and the error is that of the weighted residuals.
+    ``weights``: 0 or more each, not all 0. With weights the effective number of values is (sum w)^2 / sum w^2 (Kish 1965), and
+    the error is that of the weighted residuals.
     """
     weights = np.ones(len(values)) if weights is None else weights
     share = weights / weights.sum()
@@ -51,8 +52,8 @@ def separation(
 ) -> tuple[Float[np.ndarray, " words"], Float[np.ndarray, " words"]]:
     """How well each word's rate separates the images ``here`` from the rest: area under the ROC curve, and its standard error.
 
-    The area, in [0, 1], is the chance that an image here has a higher rate than one elsewhere, ties counting half (Mann &
-    Whitney 1947); 0.5: no separation. Its error is DeLong's (1988). Both kinds of images have to be there.
+    The area, in [0, 1], is the chance that an image here has a higher rate than an image elsewhere; ties count half (Mann &
+    Whitney 1947); 0.5 is no separation. The error is DeLong's (1988). Raises ValueError if one of the two sets is empty.
     """
     m, n = int(here.sum()), int((~here).sum())
     if m == 0 or n == 0:
@@ -66,7 +67,11 @@ def separation(
 
 
 class Associations:
-    """Does a score rise with a word's rate among images of the same stratum? For many scores on the same rates."""
+    """Rank correlations of each word's rate with another number of each image, within strata of images.
+
+    One object serves many such numbers. ``rates``: in [0, 1]. ``stratum``: the stratum of each image, by number; strata of one
+    or two images are left out.
+    """
 
     def __init__(self, rates: Float[np.ndarray, "images words"], stratum: Int[np.ndarray, " images"]) -> None:
         self._words = rates.shape[1]
@@ -80,37 +85,38 @@ class Associations:
 
     def __call__(
         self,
-        score: Float[np.ndarray, " images"],
+        values: Float[np.ndarray, " images"],
         strata: Iterable[int] | None = None,
         *,
         given: Callable[[int], Float[np.ndarray, "images others"]] | None = None,
     ) -> tuple[Float[np.ndarray, " words"], Float[np.ndarray, " words"]]:
-        """For each word, a standard normal number if there is no association, and on how many degrees of freedom it rests.
+        """For each word, a standard normal number if there is no association, and its degrees of freedom.
 
-        Spearman's rank correlation in each stratum (of those given), added up with the degrees of freedom as weights. Without
-        an association, and whatever the distributions, a correlation has mean 0 and variance 1 / (size - 1), so the sum
-        divided by the root of all degrees of freedom has mean 0 and variance 1. Strata in which the word or the score does not
-        vary count nothing.
+        ``values``: one number an image. The result is the sum of Spearman's rank correlations in the strata (default: all),
+        weighted by degrees of freedom, over the root of all degrees of freedom. Without an association, and whatever the
+        distributions, a correlation has mean 0 and variance 1 / (size - 1), so the result has mean 0 and variance 1. Strata in
+        which the word or the values do not vary count nothing.
 
-        ``given``: what else is known of all images, for use in one stratum: of the score's ranks only what the ranks of
-        these leave unexplained (least squares) is looked at, which costs as many degrees of freedom as they are independent.
-        The words' ranks stay as they are, so that the number varies less than a standard normal one for words that go along
-        with ``given``: it errs on the quiet side. (The partial correlation does not, but ranks are not linear in each other,
-        and what is left of that passes for an association of two words that both go along with ``given``.)
+        ``given``: for a stratum, other numbers of all images that are held fixed. Then only the part of the values' ranks counts
+        that the ranks of these numbers leave unexplained (least squares); this takes as many degrees of freedom as they have
+        independent columns. The words' ranks stay as they are. For words that go along with ``given`` the result therefore
+        varies less than a standard normal number: the test is conservative. (The partial correlation is not: ranks are not
+        linear in each other, and the rest looks like an association of two words that both go along with ``given``.)
         """
         total, freedom = np.zeros(self._words), np.zeros(self._words)
         for number in self._strata.keys() if strata is None else self._strata.keys() & set(strata):
             rows, ranks = self._strata[number]
-            own, left = _centred_ranks(score[rows]), len(rows) - 1
+            own, degrees = _centred_ranks(values[rows]), len(rows) - 1
             if given is not None:
                 known = _centred_ranks(given(number)[rows])
                 weights, _, rank, _ = np.linalg.lstsq(known, own, rcond=None)
-                # A score that the others explain exactly leaves rounding errors, not ranks.
-                own, left = np.where(np.abs(rest := own - known @ weights) > 1e-9 * len(rows), rest, 0.0), left - int(rank)
+                rest = own - known @ weights
+                # Values that the others explain exactly leave rounding errors, not ranks.
+                own, degrees = np.where(np.abs(rest) > 1e-9 * len(rows), rest, 0.0), degrees - int(rank)
             length = np.sqrt((own**2).sum())
-            if length > 0 and left > 0:
-                total += (own / length) @ ranks * left
-                freedom += ranks.any(0) * left
+            if length > 0 and degrees > 0:
+                total += (own / length) @ ranks * degrees
+                freedom += ranks.any(0) * degrees
         return np.divide(total, np.sqrt(freedom), out=np.zeros_like(total), where=freedom > 0), freedom
 
 
@@ -120,20 +126,20 @@ def _centred_ranks(values: Float[np.ndarray, "images *others"]) -> Float[np.ndar
 
 
 def difference(with_: Sequence[tuple[int, int]], without: Sequence[tuple[int, int]], *, min_images: int = 1) -> Estimate | None:
-    """The difference of two shares, ``with_`` less ``without``, over strata that pair up; each is (hits, images).
+    """The difference of two shares, ``with_`` less ``without``, over paired strata; each stratum is (hits, images).
 
-    Each stratum's difference is weighed as Mantel & Haenszel (1959) do, by n1 n0 / (n1 + n0); strata that lack one side count
-    nothing. The interval is Newcombe's (1998, method 10) for one stratum and the same square-and-add rule over several: the
-    distances of each share from its Wilson limits, weighed, squared and added. None if either side has fewer than ``min_images``
-    images in strata that have both.
+    The strata's differences are weighted by n1 n0 / (n1 + n0) (Mantel & Haenszel 1959); strata without images on one side count
+    nothing. The interval is Newcombe's (1998, method 10) for one stratum, and the same square-and-add rule over several: the
+    distances of each share from its Wilson limits, weighted, squared and added. None if either side has fewer than
+    ``min_images`` images in strata that have both sides.
     """
     pairs = [(a, b) for a, b in zip(with_, without, strict=True) if a[1] and b[1]]
     if min(sum(a[1] for a, _ in pairs), sum(b[1] for _, b in pairs)) < max(1, min_images):
         return None
     weights = [a[1] * b[1] / (a[1] + b[1]) for a, b in pairs]
     value = below = above = 0.0
-    for weight, ((hits1, n1), (hits0, n0)) in zip(weights, pairs, strict=True):
-        share1, share0, weight = hits1 / n1, hits0 / n0, weight / sum(weights)
+    for raw, ((hits1, n1), (hits0, n0)) in zip(weights, pairs, strict=True):
+        share1, share0, weight = hits1 / n1, hits0 / n0, raw / sum(weights)
         (low1, high1), (low0, high0) = wilson(share1, n1, Z95), wilson(share0, n0, Z95)
         value += weight * (share1 - share0)
         below += weight**2 * ((share1 - low1) ** 2 + (high0 - share0) ** 2)

@@ -1,4 +1,4 @@
-"""How much a class uses words, and the gradients of words at images."""
+"""How much a class uses words: the gradients of words at images."""
 
 import random
 from collections import Counter
@@ -21,11 +21,11 @@ GRADIENT_IMAGES, GRADIENT_SENTENCES = 64, 16
 
 
 class Uses:
-    """How much a class's logit uses words, asked class by class (``findings.UsedOf``).
+    """How much a class's logit uses words, class by class (``findings.UsedOf``).
 
-    The gradients are taken at the ``GRADIENT_IMAGES`` images with the most information about the words, whatever their
-    predicted class. An image's information about a word's gradient is the word's variance in its sentences, r (1 - r) at rate
-    r: none for a word that all sentences have, or none has. Images are weighed by it in the mean, too.
+    The gradients are taken at the ``GRADIENT_IMAGES`` images with the most information about the words, whatever class is
+    predicted. An image's information about a word's gradient is the variance of the word in its sentences, r (1 - r) at rate r:
+    none if all sentences have the word, or no sentence has it. The mean cosine is weighted by it, too.
     """
 
     def __init__(self, models: Models, observed: Observations, evidence: Evidence, *, seed: int) -> None:
@@ -50,7 +50,7 @@ class Uses:
 
 
 def most_informative(information: Float[np.ndarray, "images words"], limit: int) -> Int[np.ndarray, " chosen"]:
-    """The images with the most information about words, in order, at most ``limit``: shares of each word's sum, added up."""
+    """At most ``limit`` images with the most information about words, in order; each word's information is scaled to sum 1."""
     shares = information / np.maximum(information.sum(0), 1e-12)
     return np.sort(np.argsort(-shares.sum(1), kind="stable")[:limit])
 
@@ -58,7 +58,7 @@ def most_informative(information: Float[np.ndarray, "images words"], limit: int)
 def draw_images(rows: Sequence[int], observed: Observations, *, seed: int, limit: int = GRADIENT_IMAGES) -> list[int]:
     """At most ``limit`` of these images, drawn by the seed, in order.
 
-    Every image has a number of its own, so that of overlapping images the same ones are drawn: stored gradients serve again.
+    Every image has its own random number, so overlapping sets of images give overlapping draws: stored gradients are used again.
     """
     return sorted(sorted(rows, key=lambda row: random.Random(f"image {seed} {observed.names[row]}").random())[:limit])
 
@@ -66,9 +66,9 @@ def draw_images(rows: Sequence[int], observed: Observations, *, seed: int, limit
 def gradients_at(
     rows: Sequence[int], observed: Observations, models: Models, *, seed: int
 ) -> list[dict[str, Float[Tensor, " features"]]]:
-    """grad_z log rate(w) of the words in sentences of each of these images, by ``GRADIENT_SENTENCES`` of its sentences.
+    """grad_z log rate(w) of the words of each of these images, from ``GRADIENT_SENTENCES`` of its sentences.
 
-    They are the same sentences of an image in every audit, so that stored gradients serve again.
+    An image's sentences are the same in every audit, so stored gradients are used again.
     """
     chosen = [
         _choose(observed.sampled[row].sentences, GRADIENT_SENTENCES, random.Random(f"{seed} {observed.names[row]}"))

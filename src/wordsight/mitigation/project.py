@@ -18,9 +18,9 @@ def project(
     z: Features,
     classifier: Classifier,
 ) -> Head:
-    """Take the words' directions out of every class's weights; mean logits over ``z`` stay as they are.
+    """Take the words' directions out of the weights of every class; the mean logits over ``z`` do not change.
 
-    Afterwards the gradient of each of these words' rates is orthogonal to every logit: the decision no longer uses it.
+    Afterwards each direction is orthogonal to the gradient of every logit: the decision no longer uses it.
     """
     basis = torch.linalg.qr(torch.stack(list(directions)).double().T).Q
     taken = (weight.double() @ basis) @ basis.T

@@ -1,4 +1,4 @@
-"""What a mitigation did, as plain data."""
+"""The result of a mitigation, as plain data."""
 
 import json
 from dataclasses import asdict, dataclass, field, replace
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Accuracies:
-    """How well a head does on held-out images. All shares are in [0, 1].
+    """The accuracies of a head on held-out images, in [0, 1].
 
-    ``average``: of all images. ``reweighted``: mean of the groups' accuracies weighed by the training set's group sizes (the
-    Waterbirds convention). ``worst``: of the worst group. Groups are label and true group where the data has them, else label
-    and presence of the word (pseudo-groups). ``severity``: the finding's own, with this head; None if a side has no image.
+    - ``average``: of all images.
+    - ``reweighted``: the mean of the groups' accuracies, weighted by the training set's group sizes (the Waterbirds convention).
+    - ``worst``: of the worst group.
+    - ``groups``: of label and true group where the data has groups, else of label and presence of the word (pseudo-groups).
+    - ``severity``: of the finding, with this head, in [-1, 1]; None if a side has no image.
     """
 
     average: float
@@ -32,10 +34,13 @@ class Accuracies:
 
 @dataclass(frozen=True)
 class Mitigation:
-    """A finding, the new ``head``, and how well the heads do before and after, on the same held-out images.
+    """A finding, the new head, and the accuracies of the old and the new head on the same held-out images.
 
-    ``true_groups`` says whether the groups are the data's own. ``better``: the worst group improved. ``masked``: the folder of
-    the masked images, for the method "mask".
+    - ``label`` and ``word``: of the finding. ``method``: one of ``METHODS``.
+    - ``true_groups``: whether the groups are the data's own.
+    - ``before`` and ``after``: with the classifier's own head and with the new one.
+    - ``head``: the new head.
+    - ``masked``: the folder of the masked images, for the method "mask".
     """
 
     label: str
@@ -53,7 +58,10 @@ class Mitigation:
         return self.after.worst > self.before.worst
 
     def save(self, path: str | Path) -> Path:
-        """Write the new head as safetensors, with these figures in it, atomically. Use it as ``head:PATH``."""
+        """Write the new head and its figures as one safetensors file, atomically; returns its path. Use it as ``head:PATH``.
+
+        A missing folder is made. Raises OSError if the file cannot be written.
+        """
         assert self.head is not None
         figures = {"mitigation": {"label": self.label, "word": self.word, "method": self.method}, **self.head.figures}
         for name, accuracies in (("before", self.before), ("after", self.after)):
@@ -62,7 +70,7 @@ class Mitigation:
         return Path(path)
 
     def to_json(self, *, head: str | Path | None = None) -> str:
-        """One line of JSON; ``head`` is where the head was saved."""
+        """One line of JSON: the finding, the accuracies before and after. ``head``: the path that the head was saved to."""
         entry = {key: getattr(self, key) for key in ("label", "word", "method", "true_groups", "better")}
         entry |= {"head": None if head is None else str(head), "masked": None if self.masked is None else str(self.masked)}
         return json.dumps(entry | {"before": asdict(self.before), "after": asdict(self.after)})

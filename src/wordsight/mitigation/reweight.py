@@ -1,4 +1,4 @@
-"""Retrain a head on images weighed so that a word no longer separates the classes."""
+"""Retrain a head on images weighted so that a word no longer separates the classes."""
 
 from dataclasses import replace
 
@@ -11,11 +11,9 @@ from wordsight.classifiers.head import Head
 from wordsight.features.heads import fit_head
 from wordsight.tensors import Features
 
-#: Penalties on the squared weights that are tried; where few images weigh most they ask for more.
+#: The penalties on the squared weights that are tried; the fewer images carry the weight, the larger the best one.
 PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10_000.0)
-
-
-#: How many times as much as its label's median image an image may weigh: what it takes if 95% of a label have a word.
+#: The maximum weight of an image, in medians of its label's weights: enough if 95% of a label's images have the word.
 MAX_WEIGHT = 20.0
 
 
@@ -28,10 +26,10 @@ def reweight(
     folds: int = 4,
     seed: int = 0,
 ) -> Head:
-    """Retrain the last layer with images weighed by ``importance``.
+    """Retrain the last layer with images weighted by ``importance``, 0 or more.
 
-    The penalty is the one with the lowest loss in cross-validation on these images with the same weights: where few images
-    weigh much, losses are more informative than accuracies.
+    The penalty is the one of ``PENALTIES`` with the lowest weighted loss in cross-validation on these images with ``folds``
+    folds: where few images carry the weight, losses are more informative than accuracies. ``seed`` draws the folds.
     """
     labels = tuple(classifier.labels)
     fold = spread_over(folds, label, importance, seed=seed)
@@ -40,7 +38,7 @@ def reweight(
         loss = torch.zeros(len(z))
         for number in range(folds):
             trained, held = fold != number, fold == number
-            # An image that is all there is of its label stays in: without it the label could not be learned at all.
+            # The only image of a label is never left out: without it the label could not be learned.
             trained |= torch.isin(label, label[held]) & ~torch.isin(label, label[trained])
             head = fit_head(z[trained], label[trained], labels, classifier, importance=importance[trained], penalty=penalty)
             loss[held] = torch.nn.functional.cross_entropy(head.logits(z[held]), label[held], reduction="none")
@@ -55,10 +53,11 @@ def reweighing(
 ) -> Float[Tensor, " images"]:
     """Weights under which the label goes along with the word less, or not at all; their mean in every label is 1.
 
-    Kamiran & Calders (2012) weigh an image of label y in group a by P(y) P(a) / P(y, a) = P(y) / P(y | a). Here the group is a
-    word's ``rate``, so P(y | rate) comes from a logistic regression: the surer a word is that does not go with its image's
-    label, the more the image weighs. Hard groups would be mostly those images of the common kind whose rate errs. No image
-    weighs more than ``MAX_WEIGHT`` times its label's median: a wrong label would carry everything else.
+    ``rate``: of the word, in [0, 1]. Kamiran & Calders (2012) give an image of label y in group a the weight
+    P(y) P(a) / P(y, a) = P(y) / P(y | a). Here the group is the word's rate, and P(y | rate) is a logistic regression: the higher
+    the rate of a word that is rare in the image's label, the larger the weight. (Groups by presence would consist mainly of
+    images of the frequent kind whose rate is wrong.) No weight is above ``MAX_WEIGHT`` times its label's median: otherwise a
+    single wrong label could dominate.
     """
     odds = fit_head(rate[:, None].float(), label, classifier.labels, classifier).logits(rate[:, None].float())
     given = odds.softmax(1).gather(1, label[:, None])[:, 0]
@@ -71,20 +70,23 @@ def reweighing(
 
 
 def balanced(group: Int[Tensor, " images"]) -> Float[Tensor, " images"]:
-    """Weights under which every group weighs the same and the mean is 1."""
+    """Weights under which all groups have the same total weight; their mean is 1."""
     _, number, size = group.unique(return_inverse=True, return_counts=True)
     return (len(group) / len(size) / size)[number]
 
 
 def groups_of(label: Int[Tensor, " images"], present: Bool[Tensor, " images"]) -> Int[Tensor, " images"]:
-    """A number for each label with the word, and each without it."""
+    """A number for each pair of label and presence of the word: 2 * label, plus 1 with the word."""
     return 2 * label + present.long()
 
 
 def spread_over(
     folds: int, label: Int[Tensor, " images"], importance: Float[Tensor, " images"], *, seed: int
 ) -> Int[Tensor, " images"]:
-    """A fold for each image; every label's images, and those of them that weigh most, are spread as evenly as can be."""
+    """A fold for each image; the images of every label, and the heavy ones among them, are spread evenly over the folds.
+
+    scikit-learn's ``StratifiedKFold`` spreads labels, but not weights.
+    """
     fold = torch.zeros(len(label), dtype=torch.long)
     generator = torch.Generator().manual_seed(seed)
     for number in label.unique():
@@ -97,11 +99,14 @@ def spread_over(
 
 
 def hold_out(share: float, group: Int[Tensor, " images"], *, seed: int) -> Bool[Tensor, " images"]:
-    """A share of each group, drawn at random; a group's last image is not held out."""
+    """A share, in [0, 1], of each group, drawn at random; at least one image of each group is not held out.
+
+    scikit-learn's ``train_test_split`` refuses groups of one image.
+    """
     held = torch.zeros(len(group), dtype=torch.bool)
     generator = torch.Generator().manual_seed(seed)
     for g in group.unique():
         rows = (group == g).nonzero().flatten()
-        held_out = min(len(rows) - 1, round(share * len(rows)))
-        held[rows[torch.randperm(len(rows), generator=generator)[:held_out]]] = True
+        count = min(len(rows) - 1, round(share * len(rows)))
+        held[rows[torch.randperm(len(rows), generator=generator)[:count]]] = True
     return held

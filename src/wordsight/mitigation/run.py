@@ -1,9 +1,7 @@
 """Mitigate a finding: labelled images in, a better head out, measured before and after on held-out images."""
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
+import difflib
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,34 +11,33 @@ from torch import Tensor
 
 from wordsight.audits import SENTENCES
 from wordsight.audits.evidence import presence_level
-from wordsight.audits.findings import Finding, Group, gaps, worse_gap
+from wordsight.audits.findings import Finding
 from wordsight.audits.observations import Observations, observe
-from wordsight.audits.use import draw_images, gradients_at
 from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.coarse import fitting
 from wordsight.classifiers.head import Head
 from wordsight.errors import LabelError, ModelError, WordsightError
 from wordsight.explain import Explainer
-from wordsight.features.extraction import extract_stored, open_rgb
-from wordsight.features.maps import locate
 from wordsight.images.labelled import LabelledImages, read_labelled
 from wordsight.mitigation import METHODS
-from wordsight.mitigation.masks import hide
+from wordsight.mitigation.accuracies import Groups, accuracies, true_groups
+from wordsight.mitigation.directions import word_direction
+from wordsight.mitigation.masks import masked_features, masked_folder
 from wordsight.mitigation.project import project
-from wordsight.mitigation.result import Accuracies, Mitigation
+from wordsight.mitigation.result import Mitigation
 from wordsight.mitigation.reweight import balanced, groups_of, hold_out, reweighing, reweight
 from wordsight.mitigation.target import Target, as_target
 from wordsight.models import Models
 from wordsight.runtime import OnProgress, no_progress
 from wordsight.sentences.sampling import Sampling
-from wordsight.storage import replacing
-from wordsight.tensors import Features
 
 
 def check_method(method: str) -> None:
     """Raise WordsightError for a method that is none of ``METHODS``."""
     if method not in METHODS:
-        raise WordsightError(f"Unknown method '{method}'; wanted one of {', '.join(METHODS)}.")
+        near = difflib.get_close_matches(method, METHODS, n=1)
+        meant = f" Did you mean '{near[0]}'?" if near else ""
+        raise WordsightError(f"Unknown method '{method}'.{meant} Wanted one of {', '.join(METHODS)}.")
 
 
 def mitigate(
@@ -54,16 +51,22 @@ def mitigate(
     store: Path | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Mitigation:
-    """A head whose decisions use a word less, compared with the classifier's own on held-out images.
+    """Make a head whose decisions use a word less, and compare it with the classifier's own on held-out images.
 
-    ``reweight`` retrains the last layer on images weighed so that labels go along with the word less; ``mask`` hides the word's
-    region in the training images that have it, extracts their features again and retrains; ``project`` takes the word's
-    direction out of the head; ``reweight+project`` does one after the other. No group labels are used; where the data has some,
-    they only score. Images of a split "train" are trained on and those of "test" (else "val") held out; without splits a random
-    share ``held_out`` is. The new head is in the result even when it is no better: see ``Mitigation.better``.
+    - ``data``: what ``read_labelled`` reads. Images of the split "train" train the head, those of "test" (else "val") are held
+      out. Without splits a random share ``held_out``, in (0, 1), of each pseudo-group is held out. Group labels are not used for
+      training; where the data has groups, accuracies are measured on them.
+    - ``finding``: a finding of an audit, or (class, word).
+    - ``method``: "reweight" retrains the last layer with weights under which labels go along with the word less. "mask" hides
+      the word's region in the training images that have it, extracts their features again and retrains. "project" takes the
+      word's direction out of the head. "reweight+project" does one after the other.
+    - ``sampling``: how to sample each image's sentences; its seed also draws the held-out images.
+    - ``store``: the folder of features, sentences, gradients and masked images (default: the cache).
+    - ``on_progress``: gets the stages "features" and "sentences"; for "mask" also "masks" and "features of masked images".
 
-    Raises WordsightError for a word that no image or every image has, LabelError for classes without images, ModelError for a
-    classifier whose head is not linear.
+    The result has the new head even if it is not better: see ``Mitigation.better``. Raises WordsightError for an unknown method
+    and for a word that no image or every image has, LabelError for classes without images, and ModelError for a classifier
+    whose head is not linear.
     """
     check_method(method)
     target = as_target(finding)
@@ -72,36 +75,72 @@ def mitigate(
     classifier = models.classifier
     _check_classifier(classifier, target, images)
     observed = observe(images, models, sampling, store=store, on_progress=on_progress)
-    rates = np.array([s.rates.words[target.word].rate if target.word in s.rates.words else 0.0 for s in observed.sampled])
-    present = torch.from_numpy(rates >= presence_level(rates[:, None])[0])
-    if not present.any() or present.all():
-        raise WordsightError(
-            f"{int(present.sum())} of {len(present)} images have '{target.word}'; wanted some that do and some that do not. "
-            "Name a word as the audit's words.csv lists it."
-        )
-    group = groups_of(observed.label, present)
-    train, held = _parts(observed.images, group, held_out, sampling.seed)
+    rates, present = _word_rates(observed, target.word)
+    pseudo_groups = groups_of(observed.label, present)
+    train, held = _parts(observed.images, pseudo_groups, held_out, sampling.seed)
     if method != "project":
         _check_classes(observed.label[train], classifier)
     before = own_head(classifier)
-    rows = (present & train).nonzero().flatten().tolist()
-    after, masked, seed = before, None, sampling.seed
-    if method == "mask":
-        masked = _masked_folder(observed, target, models)
-        z = observed.z.clone()
-        z[rows] = _masked_features(models, observed, target.word, rows, masked, seed=seed, on_progress=on_progress)
-        after = reweight(z[train], observed.label[train], balanced(observed.label[train]), classifier, seed=seed)
+    task = _Task(models, observed, target, rates, present, train, sampling.seed, on_progress)
+    after, masked = task.masked() if method == "mask" else (before, None)
     if method in ("reweight", "reweight+project"):
-        importance = reweighing(torch.from_numpy(rates)[train], observed.label[train], classifier)
-        after = reweight(observed.z[train], observed.label[train], importance, classifier, seed=seed)
+        after = task.reweighted()
     if method in ("project", "reweight+project"):
-        direction = word_direction(models, observed, target.word, rows, seed=seed)
-        projected = project(after.weight, after.bias, [direction], observed.z[train], classifier)
-        after = replace(projected, figures=after.figures)
-    names, number = _true_groups(observed, classifier.labels) if images.groups else (None, group)
+        after = task.projected(after)
+    groups = true_groups(observed, classifier.labels) if images.groups else Groups(pseudo_groups, None)
     c = list(classifier.labels).index(target.label)
-    scores = [_score(head, observed, (train, held), number, names, present, c) for head in (before, after)]
-    return Mitigation(target.label, target.word, method, names is not None, *scores, head=after, masked=masked)
+    measured = [accuracies(head, observed, groups, present, c, train=train, held=held) for head in (before, after)]
+    return Mitigation(target.label, target.word, method, groups.names is not None, *measured, head=after, masked=masked)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What the methods make a new head of: ``rates`` of the word, ``present`` images and ``train`` images."""
+
+    models: Models
+    observed: Observations
+    target: Target
+    rates: Float[np.ndarray, " images"]
+    present: Bool[Tensor, " images"]
+    train: Bool[Tensor, " images"]
+    seed: int
+    on_progress: OnProgress
+
+    def rows(self) -> list[int]:
+        """The training images that have the word, by number."""
+        return (self.present & self.train).nonzero().flatten().tolist()
+
+    def reweighted(self) -> Head:
+        z, label = self.observed.z[self.train], self.observed.label[self.train]
+        importance = reweighing(torch.from_numpy(self.rates)[self.train], label, self.models.classifier)
+        return reweight(z, label, importance, self.models.classifier, seed=self.seed)
+
+    def masked(self) -> tuple[Head, Path]:
+        """The new head and the folder of the masked images."""
+        folder, rows = masked_folder(self.observed, self.target, self.models), self.rows()
+        z = self.observed.z.clone()
+        z[rows] = masked_features(
+            self.models, self.observed, self.target.word, rows, folder, seed=self.seed, on_progress=self.on_progress
+        )
+        label = self.observed.label[self.train]
+        return reweight(z[self.train], label, balanced(label), self.models.classifier, seed=self.seed), folder
+
+    def projected(self, head: Head) -> Head:
+        direction = word_direction(self.models, self.observed, self.target.word, self.rows(), seed=self.seed)
+        new = project(head.weight, head.bias, [direction], self.observed.z[self.train], self.models.classifier)
+        return replace(new, figures=head.figures)
+
+
+def _word_rates(observed: Observations, word: str) -> tuple[Float[np.ndarray, " images"], Bool[Tensor, " images"]]:
+    """The word's rate in each image, and whether it is present there."""
+    rates = np.array([s.rates.words[word].rate if word in s.rates.words else 0.0 for s in observed.sampled])
+    present = torch.from_numpy(rates >= presence_level(rates[:, None])[0])
+    if not present.any() or present.all():
+        raise WordsightError(
+            f"{int(present.sum())} of {len(present)} images have '{word}'; wanted images with the word and images without it. "
+            "Name a word as the audit's words.csv lists it."
+        )
+    return rates, present
 
 
 def _check_classifier(classifier: Classifier, target: Target, images: LabelledImages) -> None:
@@ -127,7 +166,7 @@ def _check_classes(label: Int[Tensor, " images"], classifier: Classifier) -> Non
 
 
 def own_head(classifier: Classifier) -> Head:
-    """The classifier's own last layer. Its bias is what it makes of features that are all zero."""
+    """The classifier's own last layer, which is linear. Its bias is the logits of features that are all zero."""
     assert classifier.head_weight is not None
     bias = classifier.logits(torch.zeros(1, classifier.features))[0]
     return Head(
@@ -136,107 +175,14 @@ def own_head(classifier: Classifier) -> Head:
 
 
 def _parts(images: LabelledImages, group: Int[Tensor, " images"], held_out: float, seed: int) -> tuple[Tensor, Tensor]:
-    if images.splits is not None:
-        held = next((name for name in ("test", "val") if name in images.splits), None)
-        if held is None or "train" not in images.splits:
-            raise LabelError(
-                f"The data has the splits {', '.join(sorted(set(images.splits)))}; wanted train, and test or val. Name them "
-                "so, or leave the column out."
-            )
-        return torch.tensor([split == "train" for split in images.splits]), torch.tensor(
-            [split == held for split in images.splits]
+    """Which images train the head, and which are held out."""
+    if images.splits is None:
+        held = hold_out(held_out, group, seed=seed)
+        return ~held, held
+    name = next((name for name in ("test", "val") if name in images.splits), None)
+    if name is None or "train" not in images.splits:
+        raise LabelError(
+            f"The data has the splits {', '.join(sorted(set(images.splits)))}; wanted train, and test or val. Give them these "
+            "names, or leave the column out."
         )
-    held = hold_out(held_out, group, seed=seed)
-    return ~held, held
-
-
-def _true_groups(observed: Observations, labels: Sequence[str]) -> tuple[list[str], Tensor]:
-    """Label and true group, named and numbered."""
-    groups = observed.images.groups
-    assert groups is not None
-    named = [f"{labels[int(c)]}, {group}" for c, group in zip(observed.label, groups, strict=True)]
-    names = sorted(set(named))
-    return names, torch.tensor([names.index(name) for name in named])
-
-
-def _score(
-    head: Head,
-    observed: Observations,
-    parts: tuple[Bool[Tensor, " images"], Bool[Tensor, " images"]],
-    number: Int[Tensor, " images"],
-    names: list[str] | None,
-    present: Bool[Tensor, " images"],
-    c: int,
-) -> Accuracies:
-    train, held = parts
-    predicted = head.logits(observed.z[held]).argmax(1)
-    label, number_here = observed.label[held], number[held]
-    right = (predicted == label).float()
-    groups, shares = [], []
-    for g in number_here.unique().tolist():
-        rows = number_here == g
-        name = names[g] if names is not None else head.labels[g // 2]
-        groups.append(Group(name, None if names is not None else bool(g % 2), int(rows.sum()), float(right[rows].mean())))
-        shares.append(float((number[train] == g).float().mean()))
-    accuracies = np.array([group.accuracy for group in groups])
-    return Accuracies(
-        average=float(right.mean()),
-        reweighted=float(np.average(accuracies, weights=shares)) if sum(shares) else float(accuracies.mean()),
-        worst=float(accuracies.min()),
-        groups=groups,
-        severity=worse_gap(gaps(present[held].numpy(), (predicted == c).numpy(), label.numpy(), c)),
-    )
-
-
-def word_direction(
-    models: Models, observed: Observations, word: str, rows: Sequence[int], *, seed: int
-) -> Float[Tensor, " features"]:
-    """The mean direction of the word's gradient at some of these images, which have it."""
-    return _mean_direction(word, gradients_at(draw_images(rows, observed, seed=seed), observed, models, seed=seed))
-
-
-def _mean_direction(word: str, found: Sequence[dict[str, Float[Tensor, " features"]]]) -> Float[Tensor, " features"]:
-    directions = [g / g.norm() for by_word in found if (g := by_word.get(word)) is not None and g.norm() > 0]
-    if not directions:
-        raise WordsightError(
-            f"No image has sentences with and without '{word}', so its direction is unknown. Give more --sentences, or use "
-            "--method reweight."
-        )
-    return torch.stack(directions).mean(0)
-
-
-def _masked_folder(observed: Observations, target: Target, models: Models) -> Path:
-    about = f"{models.fingerprint} {models.classifier.fingerprint} {target} {sorted(map(str, observed.images.paths))}"
-    return observed.store / "masked" / hashlib.sha256(about.encode()).hexdigest()[:16]
-
-
-def _masked_features(
-    models: Models,
-    observed: Observations,
-    word: str,
-    rows: Sequence[int],
-    folder: Path,
-    *,
-    seed: int,
-    on_progress: OnProgress,
-) -> Features:
-    """Features of these images with the word's region hidden; the masked images are written to ``folder``.
-
-    Where all of an image's sentences have the word, or too few, the region is that of the word's mean direction.
-    """
-    found = gradients_at(rows, observed, models, seed=seed)
-    mean = _mean_direction(word, found)
-    paths = []
-    for done, (row, by_word) in enumerate(zip(rows, found, strict=True), start=1):
-        path = observed.images.paths[row]
-        image = open_rgb(path)
-        target = folder / f"{row}-{path.stem}.png"
-        with replacing(target) as unfinished:
-            hide(image, locate(models.classifier, image, by_word.get(word, mean))).save(unfinished, format="PNG")
-        paths.append(target)
-        on_progress("masks", done, len(rows))
-    extracted = extract_stored(
-        models.classifier, paths, observed.store / "features", on_images=partial(on_progress, "features of masked images")
-    )
-    assert len(extracted.readable) == len(rows)  # they were written just now
-    return extracted.views.mean(1)
+    return torch.tensor([split == "train" for split in images.splits]), torch.tensor([split == name for split in images.splits])

@@ -1,4 +1,4 @@
-"""What is to be mitigated: a word of a class."""
+"""The target of a mitigation: a class and a word."""
 
 import json
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from wordsight.errors import WordsightError
 
 @dataclass(frozen=True)
 class Target:
-    """A word that a class's decisions should use no more."""
+    """A class, and the word that its decisions should not use."""
 
     label: str
     word: str

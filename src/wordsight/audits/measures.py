@@ -1,0 +1,83 @@
+"""How word rates go along with predictions and margins: what the steps *encoded* and *harmful* test.
+
+The margin of a class is its logit less the log-sum-exp of the other classes' logits.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.stats import mannwhitneyu, norm
+
+from wordsight.audits.evidence import Evidence, clarity, held_fixed, log_sum_of_others
+from wordsight.audits.statistics import Associations, separation
+
+
+@dataclass(frozen=True)
+class Measures:
+    """The measures of all words for class ``c``.
+
+    - ``area``: the area under the ROC curve of each word's rate, for images predicted as c, in [0, 1]; ``error``: its
+      standard error.
+    - ``p_encoded``: the p-value of the step *encoded*, in [0, 1].
+    - ``sides``: how the margin rises with each word's rate beyond the classes' own words, in standard errors; first among the
+      images of c, then among the images of other classes.
+    - ``strength``: both sides together, in standard errors.
+    """
+
+    c: int
+    area: Float[np.ndarray, " words"]
+    error: Float[np.ndarray, " words"]
+    p_encoded: Float[np.ndarray, " words"]
+    sides: tuple[np.ndarray, np.ndarray]
+    strength: Float[np.ndarray, " words"]
+
+
+def testable_classes(evidence: Evidence, min_images: int) -> list[int]:
+    """Classes with at least ``min_images`` images predicted as the class, as many not, and true images of it and of others."""
+    count = len(evidence.label)
+    predicted, own = (np.bincount(classes, minlength=len(evidence.classes)) for classes in (evidence.predicted, evidence.label))
+    testable = (np.minimum(predicted, count - predicted) >= min_images) & (own > 0) & (own < count)
+    return testable.nonzero()[0].tolist()
+
+
+def measure(
+    evidence: Evidence,
+    words: Int[np.ndarray, " usual"],
+    classes: Sequence[int],
+    naming: Bool[np.ndarray, "classes words"],
+) -> list[Measures]:
+    """The measures of these words (by number) for each of these classes. ``naming``: which words may name which class."""
+    rates, predicted = evidence.rates[:, words], evidence.predicted
+    margins = evidence.logits - log_sum_of_others(evidence.logits)
+    clear = clarity(evidence, naming)
+    associations = Associations(rates, evidence.label)
+    everyone = set(np.unique(evidence.label).tolist())
+    found = []
+    for c in classes:
+        margin, strata = margins[:, c], ({c}, everyone - {c})
+        area, error = separation(rates, predicted == c)
+        within = _together([associations(margin, members) for members in strata])
+        beyond = [associations(margin, members, given=partial(held_fixed, clear, c)) for members in strata]
+        p_encoded = _encoded(rates, predicted == c, within)
+        found.append(Measures(c, area, error, p_encoded, (beyond[0][0], beyond[1][0]), _together(beyond)))
+    return found
+
+
+def _encoded(
+    rates: Float[np.ndarray, "images words"], here: Bool[np.ndarray, " images"], within: Float[np.ndarray, " words"]
+) -> Float[np.ndarray, " words"]:
+    """The smaller p of two tests, doubled: enriched in the images ``here``, or rising with the margin within true classes.
+
+    Where another class has the word by nature, only the second can show that this one uses it.
+    """
+    enriched = mannwhitneyu(rates[here], rates[~here], axis=0, alternative="greater", method="asymptotic").pvalue
+    return np.minimum(1, 2 * np.minimum(enriched, norm.sf(within)))
+
+
+def _together(sides: Sequence[tuple[np.ndarray, np.ndarray]]) -> Float[np.ndarray, " words"]:
+    """The class's own images and the others, with equal weight however many classes there are (Stouffer et al. 1949)."""
+    known = sum((freedom > 0).astype(float) for _, freedom in sides)
+    return sum(z for z, _ in sides) / np.sqrt(np.maximum(known, 1))

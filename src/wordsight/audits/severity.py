@@ -1,0 +1,40 @@
+"""Severity: how much more frequent errors are without a word, or with it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from wordsight.audits.statistics import Estimate, difference
+
+
+def gaps(
+    present: Bool[np.ndarray, " images"],
+    predicted: Bool[np.ndarray, " images"],
+    label: Int[np.ndarray, " images"],
+    c: int,
+    *,
+    min_images: int = 1,
+) -> tuple[Estimate | None, Estimate | None]:
+    """The two gaps between shares of errors for a word and class ``c``, each in [-1, 1] with its 95% interval.
+
+    *missed*: among images of c, the share not predicted as c without the word, less that share with it. *mistaken*: among
+    images of other classes, the share predicted as c with the word, less that share without it, within each true class.
+    ``present``: which images have the word. ``predicted``: which images are predicted as c. A gap is None if one of its sides
+    has fewer than ``min_images`` images.
+    """
+
+    def counts(errors: Bool[np.ndarray, " images"], rows: Sequence[Bool[np.ndarray, " images"]]) -> list[tuple[int, int]]:
+        return [(int(errors[chosen].sum()), int(chosen.sum())) for chosen in rows]
+
+    own = label == c
+    others = [label == other for other in np.unique(label) if other != c]
+    missed = difference(counts(~predicted, [own & ~present]), counts(~predicted, [own & present]), min_images=min_images)
+    with_word = counts(predicted, [other & present for other in others])
+    without_word = counts(predicted, [other & ~present for other in others])
+    return missed, difference(with_word, without_word, min_images=min_images)
+
+
+def worse_gap(found: tuple[Estimate | None, Estimate | None]) -> Estimate | None:
+    """The severity: the larger of the two gaps; None if both are None."""
+    return max((gap for gap in found if gap), key=lambda gap: gap.value, default=None)
