@@ -289,13 +289,18 @@ def test_mitigate_says_whether_it_is_better(setting):
     made = wordsight(setting, "head", "labelled", "--classifier", "doubles:tiny_classifier", "--out", "mine.safetensors")
     assert made.returncode == 0, made.stderr
     models[1] = "head:mine.safetensors"
-    options = ["--finding", "dog", "--label", "red", "--out", "better.safetensors"]
+    translator, card = tiny_translator(tiny_classifier(), tiny_lm())
+    translator.to_prefix.weight.data *= 100  # features are small and alike, sentences should not be
+    save_translator(setting / "t.safetensors", translator, card)
+    options = ["--finding", "cat", "--label", "red", "--out", "better.safetensors", "--report", "after"]
     done = wordsight(setting, "mitigate", "labelled", *options, *models)
     assert done.returncode in (0, 1), done.stderr
     found = json.loads(done.stdout)
     assert found["better"] == (done.returncode == 0)
     assert (setting / "better.safetensors").exists()
     assert ("NOT better" in done.stderr) == (done.returncode == 1)
+    # Too few images for an audit of the new head: it is made and measured all the same.
+    assert "no report in after: There is nothing to compare" in done.stderr
 
 
 def test_mitigate_needs_a_class_for_a_word(setting):

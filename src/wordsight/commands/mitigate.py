@@ -22,6 +22,7 @@ from wordsight.commands.shared import (
     progress,
     sampling_of,
 )
+from wordsight.errors import WordsightError
 from wordsight.mitigation import METHODS
 from wordsight.sentences import MEMORY_MIB
 
@@ -66,7 +67,10 @@ def mitigate(
         result = run(explainer, images, target, method=method, held_out=held_out, sampling=sampling, on_progress=on_progress)
         result.save(out)
         if report is not None:
-            name_failures(write_report(explainer, images, result, out, report, sampling, on_progress))
+            try:
+                name_failures(write_report(explainer, images, result, out, report, sampling, on_progress))
+            except WordsightError as error:  # the head is made and measured all the same
+                typer.echo(f"no report in {report}: {error}", err=True)
     typer.echo(result.to_json(head=out))
     typer.echo(_as_text(result), err=True)
     if not result.better:
