@@ -14,7 +14,7 @@ HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u2028'
 SETTINGS: dict[str, object] = {
     "classifier": "head:birds and more.safetensors",
     "spec": "head:birds and more.safetensors",
-    "sentences": 32,
+    "sampling": {"sentences": 32},
     "translator_figures": {"dev_loss_nats_a_token": 2.345678},
     "limits": {"used": 0.05},
     "apart": ["bird"],

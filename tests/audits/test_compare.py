@@ -15,17 +15,17 @@ def test_by_hand():
     # Here 0.2, 0.4, 0.6 (mean 0.4, variance 0.04); elsewhere 0.1, 0.1, 0.3, 0.3 (mean 0.2, variance 0.04/3).
     rates = np.array([0.2, 0.4, 0.6, 0.1, 0.1, 0.3, 0.3])[:, None]
     here = np.array([True] * 3 + [False] * 4)
-    (one,) = compare_words(["water"], rates, here)
-    assert (one.word, one.here, one.elsewhere) == ("water", pytest.approx(0.4), pytest.approx(0.2))
+    (word,) = compare_words(["water"], rates, here)
+    assert (word.word, word.here, word.elsewhere) == ("water", pytest.approx(0.4), pytest.approx(0.2))
     # Errors squared 1/75 and 1/300, together 1/60: the error is 0.12910. Degrees of freedom
     # (1/60)^2 / ((1/75)^2 / 2 + (1/300)^2 / 3) = 3, for which Student's quantile is 3.18245.
-    assert one.difference.value == pytest.approx(0.2)
+    assert word.difference.value == pytest.approx(0.2)
     reach = 3.18245 * (1 / 60) ** 0.5
-    assert one.difference.low == pytest.approx(0.2 - reach, abs=1e-5)
-    assert one.difference.high == pytest.approx(0.2 + reach, abs=1e-5)
+    assert word.difference.low == pytest.approx(0.2 - reach, abs=1e-5)
+    assert word.difference.high == pytest.approx(0.2 + reach, abs=1e-5)
     # Of 12 pairs 0.2 beats two, 0.4 and 0.6 beat four each.
-    assert one.separation.value == pytest.approx(10 / 12)
-    assert one.separation.low < 10 / 12 < one.separation.high <= 1
+    assert word.separation.value == pytest.approx(10 / 12)
+    assert word.separation.low < 10 / 12 < one.separation.high <= 1
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says():
@@ -34,7 +34,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says():
     spread = np.where(here, 0.15, 0.05)[:, None]  # unequal spreads and sizes are what Welch's interval is for
     rates = 0.4 + 0.1 * here[:, None] + spread * random.normal(size=(28, 2000))
     found = compare_words([str(i) for i in range(2000)], rates, here)
-    assert np.mean([one.difference.low <= 0.1 <= one.difference.high for one in found]) == pytest.approx(0.95, abs=0.012)
+    assert np.mean([word.difference.low <= 0.1 <= word.difference.high for word in found]) == pytest.approx(0.95, abs=0.012)
 
 
 def test_benjamini_hochberg_over_the_words():
@@ -47,8 +47,8 @@ def test_benjamini_hochberg_over_the_words():
     found = compare_words([f"w{i}" for i in range(200)], rates, here)
     assert found[0].word == "w17"
     assert found[0].q < 0.001
-    assert sum(one.q <= 0.05 for one in found) <= 3
-    constant = next(one for one in found if one.word == "w3")
+    assert sum(word.q <= 0.05 for word in found) <= 3
+    constant = next(word for word in found if word.word == "w3")
     assert constant.q == 1
     assert constant.difference == Estimate(0, 0, 0)
     assert constant.separation.value == 0.5
@@ -66,8 +66,8 @@ def test_right_against_wrong_of_all_and_of_each_class():
     images = [image(i, "duck", "duck", water=0.8) for i in range(3)]
     images += [image(i, "duck", "hen", water=0.1) for i in range(3, 5)]
     images += [image(i, "hen", "hen") for i in range(5, 9)] + [image(9, "hen", "duck", water=0.5)]
-    one = Estimate(0.5, 0.4, 0.6)
-    words = [ClassWord("duck", "water", 3, one, 0, one, None, None, None, 0, "none")]
+    half = Estimate(0.5, 0.4, 0.6)
+    words = [ClassWord("duck", "water", 3, half, 0, half, None, None, None, 0, "none")]
     found = right_against_wrong(Audit(["hen", "duck", "ox"], images, words, [], {}), min_images=2)
     assert [(side.label, side.right, side.wrong) for side in found] == [(None, 7, 3), ("duck", 3, 2)]
     assert found[1].words[0].difference.value == pytest.approx(0.7)

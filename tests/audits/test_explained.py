@@ -1,4 +1,4 @@
-"""The share of a score that words explain: by hand, against refitting, and with something planted that words do not see."""
+"""The share of a logit that words explain: by hand, against refitting, and with something planted that words do not see."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ from wordsight.audits.explained import Explained, _shares, explained, little_exp
 from wordsight.audits.statistics import Estimate
 
 
-def share_of(rates, score) -> Estimate:
-    (found,) = explained(np.asarray(rates), np.asarray(score, float)[:, None], ["a"], np.array([20]))
+def share_of(rates, logit) -> Estimate:
+    (found,) = explained(np.asarray(rates), np.asarray(logit, float)[:, None], ["a"], np.array([20]))
     return found.share
 
 
@@ -65,51 +65,51 @@ def test_the_interval_covers_what_more_images_would_show(words):
         return share_of(x, x @ weights + random.normal(size=200))
 
     found = [draw(seed) for seed in range(200)]
-    truth = np.mean([one.value for one in found])
+    truth = np.mean([share.value for share in found])
     if words == 3:
         assert truth == pytest.approx(5 / 12 / (5 / 12 + 1), abs=0.02)  # the words' variance, 5/12, of it and that of the noise
-    assert 0.9 <= np.mean([one.low <= truth <= one.high for one in found]) <= 0.99
+    assert 0.9 <= np.mean([share.low <= truth <= share.high for share in found]) <= 0.99
 
 
 def classes(*, stamped: bool):
-    """Four words that say four classes, and a fifth class that differs from the fourth in what no word says."""
+    """Four words that name four classes, and a fifth class that differs from the fourth in something without a word."""
     random = np.random.default_rng(1)
     true = np.repeat(np.arange(4), 40)
     rates = np.clip(np.eye(4)[true] * 0.6 + 0.1 * random.random((160, 4)), 0, 1)
     stamp = np.tile([0.0, 1.0], 80) * stamped
-    scores = [(true == i) * (1 - stamp * (i == 3)) for i in range(4)] + [(true == 3) * stamp] * stamped
-    return rates, np.stack(scores, 1) + 0.1 * random.normal(size=(160, 4 + stamped))
+    logits = [(true == i) * (1 - stamp * (i == 3)) for i in range(4)] + [(true == 3) * stamp] * stamped
+    return rates, np.stack(logits, 1) + 0.1 * random.normal(size=(160, 4 + stamped))
 
 
-def test_what_no_word_tells_apart_is_remarkable():
+def test_a_class_without_a_word_of_its_own_is_remarkable():
     predicted = np.array([40, 40, 40, 20, 20])
     labels = ["a", "b", "c", "d", "stamped d"]
-    found = {one.label: one for one in explained(*classes(stamped=True), labels, predicted)}
-    assert [label for label, one in found.items() if one.remarkable] == ["d", "stamped d"]
+    found = {share.label: share for share in explained(*classes(stamped=True), labels, predicted)}
+    assert [label for label, share in found.items() if share.remarkable] == ["d", "stamped d"]
     assert found["stamped d"].share.high < 0.7 < 0.9 < found["a"].share.low
-    assert not any(one.remarkable for one in explained(*classes(stamped=False), labels[:4], predicted[:4]))
+    assert not any(share.remarkable for share in explained(*classes(stamped=False), labels[:4], predicted[:4]))
     few = explained(*classes(stamped=True), labels, np.array([40, 40, 40, 9, 20]))
-    assert [one.label for one in few if one.remarkable] == ["stamped d"]
+    assert [share.label for share in few if share.remarkable] == ["stamped d"]
 
 
 def test_two_classes_have_nothing_to_be_compared_with():
-    rates, scores = classes(stamped=True)
-    found = explained(rates, scores[:, [0, 4]], ["a", "stamped d"], np.array([40, 20]))
-    assert [one.remarkable for one in found] == [False, False]
+    rates, logits = classes(stamped=True)
+    found = explained(rates, logits[:, [0, 4]], ["a", "stamped d"], np.array([40, 20]))
+    assert [share.remarkable for share in found] == [False, False]
 
 
 def test_nothing_to_explain():
     several = np.array([20, 20, 20])
     assert explained(np.zeros((19, 1)), np.zeros((19, 3)), "abc", several) == []
     assert explained(np.zeros((25, 0)), np.zeros((25, 3)), "abc", several) == []
-    rates, scores = classes(stamped=False)
-    scores[:, 1] = 3.0
-    scores[:, 2] = -np.inf
-    assert [one.label for one in explained(rates, scores, "abcd", np.full(4, 20))] == ["a", "d"]
+    rates, logits = classes(stamped=False)
+    logits[:, 1] = 3.0
+    logits[:, 2] = -np.inf
+    assert [share.label for share in explained(rates, logits, "abcd", np.full(4, 20))] == ["a", "d"]
     assert share_of(np.full((25, 2), np.float32(0.1)), np.arange(25.0)).value == pytest.approx(0)
 
 
-def test_little_explained_on_the_whole_is_said():
+def test_little_explained_on_the_whole_has_a_sentence():
     shares = [Explained(label, Estimate(value, 0, 1), False) for label, value in (("a", 0.2), ("b", 0.342), ("c", 0.9))]
     assert little_explained(shares) == (
         "The words explain only 34% of the differences in the logit of the median class: much of what decides has no word "

@@ -11,7 +11,7 @@ WORDS = ("water", "grass", "dog", *(f"word{i}" for i in range(40)))
 
 
 def evidence(*, shortcut: float, seed: int = 0, images: int = 200) -> Evidence:
-    """Two classes, balanced over water and grass; ``shortcut`` is how much the first class's logit goes by water."""
+    """Two classes, balanced over water and grass; ``shortcut`` is how much the first class's logit depends on water."""
     random = np.random.default_rng(seed)
     label = np.arange(images) % 2
     water = (np.arange(images) // 2) % 2 == 0
@@ -32,8 +32,8 @@ def used(c: int, words) -> list[Estimate | None]:
 OWN = [frozenset({"dog"}), frozenset({"person"})]
 
 
-def found(some: Evidence, limits: Limits = Limits()):  # noqa: B008 (frozen)
-    return findings(some, class_words(some, used, OWN, limits))
+def found(about: Evidence, limits: Limits = Limits()):  # noqa: B008 (frozen)
+    return findings(about, class_words(about, used, OWN, limits))
 
 
 def test_a_planted_shortcut_is_found_for_both_classes():
@@ -52,8 +52,8 @@ def test_an_honest_classifier_gives_no_findings():
     assert [found(evidence(shortcut=0, seed=seed)) for seed in range(10)] == [[]] * 10
 
 
-def clear_and_poor_pictures() -> Evidence:
-    """Some dogs are hard to see: their score is low, and the sentences say neither "dog" nor "brown"."""
+def clear_and_unclear_images() -> Evidence:
+    """Some dogs are hard to see: their margin is low, and the sentences say neither "dog" nor "brown"."""
     random = np.random.default_rng(0)
     words = ("dog", "person", "brown", *(f"word{i}" for i in range(20)))
     label = np.arange(400) % 2
@@ -66,41 +66,45 @@ def clear_and_poor_pictures() -> Evidence:
     return Evidence(words, rates, label, np.stack([margin / 2, -margin / 2], 1), ("dog", "person"))
 
 
-def words_found(some: Evidence, own, **options) -> list[str]:
+def words_found(shown: Evidence, own, **options) -> list[str]:
     """Words of the findings if every word is used."""
     always = [Estimate(0.3, 0.2, 0.4)]
-    return [f.about.word for f in findings(some, class_words(some, lambda _, w: always * len(w), own, Limits(), **options))]
+    return [f.about.word for f in findings(shown, class_words(shown, lambda _, w: always * len(w), own, Limits(), **options))]
 
 
-def test_words_that_go_along_with_a_clear_picture_of_the_class_are_no_shortcut():
-    some, none = clear_and_poor_pictures(), [frozenset()] * 2
-    assert words_found(some, OWN) == []
-    assert "brown" in words_found(some, none)  # without the classes' own words it looks like one
-    # A user can name them; words set apart that tell no class from the others change nothing.
-    assert words_found(some, none, apart={"dog", "person"}) == []
-    assert words_found(some, OWN, apart={f"word{i}" for i in range(5)}) == []
+def test_words_that_go_along_with_a_clear_image_of_the_class_are_no_shortcut():
+    shown, none = clear_and_unclear_images(), [frozenset()] * 2
+    assert words_found(shown, OWN) == []
+    assert "brown" in words_found(shown, none)  # without the classes' own words it looks like one
+    # A user can name them; words set apart that separate no class from the others change nothing.
+    assert words_found(shown, none, apart={"dog", "person"}) == []
+    assert words_found(shown, OWN, apart={f"word{i}" for i in range(5)}) == []
 
 
 def test_a_word_that_a_class_without_images_owns_is_found_all_the_same():
-    some = evidence(shortcut=4)
+    shown = evidence(shortcut=4)
     wider = Evidence(
-        some.vocabulary, some.rates, some.label, np.column_stack([some.logits, np.full(200, -50.0)]), ("dog", "person", "lake")
+        shown.vocabulary,
+        shown.rates,
+        shown.label,
+        np.column_stack([shown.logits, np.full(200, -50.0)]),
+        ("dog", "person", "lake"),
     )
     for own in ([*OWN, frozenset({"lake", "water"})], [OWN[0], frozenset({"person", "water"}), frozenset({"lake"})]):
         found = findings(wider, class_words(wider, used, own, Limits()))
         assert ("dog", "water") in {(f.about.label, f.about.word) for f in found}
 
 
-def test_a_word_that_the_other_class_has_by_nature_is_encoded_if_the_score_rises_with_it():
-    """Grass goes with dogs everywhere, and yet the classifier calls what stands on grass "person"."""
+def test_a_word_that_the_other_class_has_by_nature_is_encoded_if_the_margin_rises_with_it():
+    """Grass goes with dogs everywhere, and yet the classifier predicts images with grass as "person"."""
     random = np.random.default_rng(0)
     label = np.arange(300) % 2
     grass = random.random(300) < np.where(label == 0, 0.6, 0.3)
     rates = np.clip(random.beta(0.5, 4, size=(300, len(WORDS))), 0, 1)
     rates[:, 1] = np.clip(0.6 * grass + random.normal(0.1, 0.05, 300), 0, 1)
     margin = np.where(label == 0, 3.0, -3.0) - 2.5 * grass + random.normal(0, 1, 300)
-    some = Evidence(WORDS, rates, label, np.stack([margin / 2, -margin / 2], 1), ("dog", "person"))
-    table = {(w.label, w.word): w for w in class_words(some, used, OWN, Limits())}
+    shown = Evidence(WORDS, rates, label, np.stack([margin / 2, -margin / 2], 1), ("dog", "person"))
+    table = {(w.label, w.word): w for w in class_words(shown, used, OWN, Limits())}
     assert table["person", "grass"].encoded.high < 0.5
     assert table["person", "grass"].verdict == "harmful"
 
@@ -114,24 +118,24 @@ def test_the_class_itself_is_set_apart():
 
 
 def test_each_step_has_to_be_passed():
-    some = evidence(shortcut=4)
-    unused = class_words(some, lambda c, words: [Estimate(0.0, -0.1, 0.1)] * len(words), OWN, Limits())
+    shown = evidence(shortcut=4)
+    unused = class_words(shown, lambda c, words: [Estimate(0.0, -0.1, 0.1)] * len(words), OWN, Limits())
     assert {w.verdict for w in unused} == {"class", "none", "encoded"}
-    assert findings(some, unused) == []
-    assert {w.verdict for w in class_words(some, used, OWN, Limits(severity=0.9))} == {"class", "none", "used"}
-    assert found(some, Limits(used=0.4)) == []
+    assert findings(shown, unused) == []
+    assert {w.verdict for w in class_words(shown, used, OWN, Limits(severity=0.9))} == {"class", "none", "used"}
+    assert found(shown, Limits(used=0.4)) == []
 
 
 def test_a_word_that_is_used_but_whose_cosine_may_be_zero_is_no_finding():
-    some = evidence(shortcut=4)
-    unsure = class_words(some, lambda c, words: [Estimate(0.3, -0.1, 0.7)] * len(words), OWN, Limits())
-    assert findings(some, unsure) == []
+    shown = evidence(shortcut=4)
+    unsure = class_words(shown, lambda c, words: [Estimate(0.3, -0.1, 0.7)] * len(words), OWN, Limits())
+    assert findings(shown, unsure) == []
 
 
 def test_classes_with_too_few_images_are_left_out():
-    some = evidence(shortcut=4)
-    called_one = Evidence(WORDS, some.rates, some.label, np.tile([1.0, 0.0], (200, 1)), some.classes)
-    assert class_words(called_one, used, OWN, Limits()) == []
+    shown = evidence(shortcut=4)
+    predicted_as_one = Evidence(WORDS, shown.rates, shown.label, np.tile([1.0, 0.0], (200, 1)), shown.classes)
+    assert class_words(predicted_as_one, used, OWN, Limits()) == []
 
 
 def test_the_level_of_presence_by_hand():
@@ -158,7 +162,7 @@ def test_weighted_mean_by_hand():
 
 
 def test_a_class_among_many_is_judged_by_its_own_images():
-    """One class of ten goes by water and loses images without it; nine others say nothing about it."""
+    """One class of ten uses water and loses images without it; the nine others do not."""
     random = np.random.default_rng(0)
     label = np.arange(600) % 10
     water = random.random(600) < 0.5
@@ -167,19 +171,19 @@ def test_a_class_among_many_is_judged_by_its_own_images():
     logits = random.normal(size=(600, 10)) + 4.0 * np.eye(10)[label]
     logits[:, 0] += np.where(label == 0, np.where(water, 1.0, -8.0), 0.0)
     own = [frozenset({f"class{i}"}) for i in range(10)]
-    some = Evidence(WORDS, rates, label, logits, tuple(f"class{i}" for i in range(10)))
+    shown = Evidence(WORDS, rates, label, logits, tuple(f"class{i}" for i in range(10)))
     always = [Estimate(0.3, 0.2, 0.4)]
-    found = findings(some, class_words(some, lambda c, words: always * len(words), own, Limits()))
+    found = findings(shown, class_words(shown, lambda c, words: always * len(words), own, Limits()))
     assert [(f.about.label, f.about.word) for f in found] == [("class0", "water")]
 
 
 def test_one_image_makes_no_finding():
-    some = evidence(shortcut=4)
-    rates = some.rates.copy()
-    dogs = np.flatnonzero(some.label == 0)
+    shown = evidence(shortcut=4)
+    rates = shown.rates.copy()
+    dogs = np.flatnonzero(shown.label == 0)
     rates[dogs, 0] = 0.9
-    rates[dogs[:3], 0] = 0.0  # all but three dogs say water
-    few = Evidence(WORDS, rates, some.label, some.logits, some.classes)
+    rates[dogs[:3], 0] = 0.0  # all but three dogs have water
+    few = Evidence(WORDS, rates, shown.label, shown.logits, shown.classes)
     table = {(w.label, w.word): w for w in class_words(few, used, OWN, Limits())}
     assert table["dog", "water"].missed is None
 

@@ -13,7 +13,7 @@ IMAGE |= {"sentence": "", "group": None, "split": None}
 
 def test_an_image_a_line(tmp_path):
     second = IMAGE | {"image": "b\u2028.png", "predicted": "duck", "group": "pond"}  # U+2028 ends no line
-    lines = [json.dumps(one, ensure_ascii=False) for one in (IMAGE, second)]
+    lines = [json.dumps(entry, ensure_ascii=False) for entry in (IMAGE, second)]
     (tmp_path / "images.jsonl").write_text("\n".join(lines), encoding="utf-8")
     first, second = read_images(tmp_path)
     assert (first.image, first.right, first.group, first.words) == ("a.png", False, None, {"water": 0.5})

@@ -79,22 +79,22 @@ def test_how_much_the_words_explain_of_each_class(setting):
     z = torch.stack(
         [explainer.classifier.features_of(prepare(Image.open(path))[None])[0].mean(0) for path in images.paths[:24]]
     )
-    scores = explainer.classifier.logits(z).double().numpy()
-    scores -= scores.mean(1, keepdims=True)
+    logits = explainer.classifier.logits(z).double().numpy()
+    logits -= logits.mean(1, keepdims=True)
     words = usual_words([image.words for image in result.images], min_images=2)
     rates = rates_of([image.words for image in result.images], words)
-    predicted = np.bincount(scores.argmax(1), minlength=3)
-    expected = {one.label: one.share for one in explained(rates, scores, explainer.classifier.labels, predicted)}
-    told = json.loads(result.to_json())["explained"]
-    assert {one["label"] for one in told} == {word.label for word in result.words}
-    for one in told:
-        share = expected[one["label"]]
-        assert [one["share"], one["share_low"], one["share_high"]] == pytest.approx(
+    predicted = np.bincount(logits.argmax(1), minlength=3)
+    expected = {found.label: found.share for found in explained(rates, logits, explainer.classifier.labels, predicted)}
+    entries = json.loads(result.to_json())["explained"]
+    assert {entry["label"] for entry in entries} == {word.label for word in result.words}
+    for entry in entries:
+        share = expected[entry["label"]]
+        assert [entry["share"], entry["share_low"], entry["share_high"]] == pytest.approx(
             [share.value, share.low, share.high], abs=0.01
         )
 
 
-def test_places_are_looked_at_once(setting, monkeypatch, tmp_path):
+def test_heat_maps_of_a_class_are_made_once(setting, monkeypatch, tmp_path):
     """Half of the maps have their heat in one corner, the others anywhere."""
     images, explainer = setting
     random, asked = np.random.default_rng(0), []
@@ -115,19 +115,19 @@ def test_places_are_looked_at_once(setting, monkeypatch, tmp_path):
     monkeypatch.setattr("wordsight.audits.focus.locate", located)
     monkeypatch.setattr("wordsight.audits.run._heat_maps", lambda *_args, **_options: {})
     result = audit(explainer, images, sampling=Sampling(sentences=10), limits=Limits(images=2))
-    found = {place.label: place for place in result.focus}
+    found = {focus.label: focus for focus in result.focus}
     assert set(found) == {word.label for word in result.words}
     assert found["red"].agreement.value > 0.5 > found["green"].agreement.value
     assert found["red"].remarkable
     assert not found["green"].remarkable
-    told = json.loads(result.to_json())["focus"]
-    assert [one["remarkable"] for one in told if one["label"] == "red"] == [True]
+    entries = json.loads(result.to_json())["focus"]
+    assert [entry["remarkable"] for entry in entries if entry["label"] == "red"] == [True]
     asked.clear()
     assert audit(explainer, images, sampling=Sampling(sentences=10), limits=Limits(images=2)).focus == result.focus
     assert asked == []
 
 
-def test_a_picture_that_is_gone_leaves_the_findings_without_places(setting, monkeypatch, caplog):
+def test_an_image_that_is_gone_leaves_the_findings_without_focus(setting, monkeypatch, caplog):
     images, explainer = setting
 
     def gone(*_args, **_options):
@@ -158,9 +158,9 @@ def test_what_is_written_can_be_read(setting, tmp_path):
     result = audit(explainer, images, sampling=Sampling(sentences=10), limits=Limits(images=2))
     files = result.save(tmp_path / "out")
     assert [f.name for f in files] == ["findings.json", "words.csv", "images.jsonl", "report.html"]
-    told = json.loads(files[0].read_text())
-    assert told["images"] == 24
-    assert told["settings"]["sampling"]["sentences"] == 10
+    written = json.loads(files[0].read_text())
+    assert written["images"] == 24
+    assert written["settings"]["sampling"]["sentences"] == 10
     assert read_images(tmp_path / "out") == result.images
     assert files[3].read_text().startswith("<!doctype html>")
 
@@ -209,16 +209,16 @@ def test_a_head_that_is_not_linear_is_audited_too(setting):
     assert len(result.images) == 24
 
 
-def test_files_of_one_name_are_told_apart(tmp_path):
+def test_files_of_one_name_get_different_names(tmp_path):
     assert own_names([tmp_path / "a" / "1.png", tmp_path / "b" / "2.png"]) == ["1.png", "2.png"]
     assert own_names([tmp_path / "a" / "1.png", tmp_path / "b" / "1.png"]) == ["a/1.png", "b/1.png"]
 
 
 def test_nothing_to_compare_is_an_error_and_no_clean_bill(setting):
     images, explainer = setting
-    one = images.take([i for i, label in enumerate(images.labels) if label == "red"])
+    red = images.take([i for i, label in enumerate(images.labels) if label == "red"])
     with pytest.raises(LabelError, match=r"There is nothing to compare: the 12 images have 1 labels and"):
-        audit(explainer, one, sampling=Sampling(sentences=10))
+        audit(explainer, red, sampling=Sampling(sentences=10))
 
 
 def test_classes_of_one_name_are_refused(setting):
@@ -232,10 +232,10 @@ def test_classes_of_one_name_are_refused(setting):
 
 
 def test_the_rate_matrix_keeps_words_that_enough_images_say():
-    def said(**rates: float) -> Sampled:
+    def sampled(**rates: float) -> Sampled:
         return Sampled(Counter(), WordRates({w: WordRate(1, r, 0.0, 1.0) for w, r in rates.items()}, 10))
 
-    vocabulary, rates = rate_matrix([said(dog=0.5, cat=0.05), said(dog=0.1, cat=0.9), said(cat=0.2)], min_images=2)
+    vocabulary, rates = rate_matrix([sampled(dog=0.5, cat=0.05), sampled(dog=0.1, cat=0.9), sampled(cat=0.2)], min_images=2)
     assert vocabulary == ("cat", "dog")
     assert rates.tolist() == [pytest.approx(row) for row in ([0.05, 0.5], [0.9, 0.1], [0.2, 0.0])]
     assert float(rates[2, 1]) == 0
@@ -249,25 +249,25 @@ def test_audits_of_overlapping_images_take_gradients_at_the_same_ones(tmp_path):
     observed = Observations(
         LabelledImages([], []), [f"{i}.png" for i in range(60)], torch.zeros(60, dtype=torch.long), z, sampled, {}, tmp_path
     )
-    some = draw_images(range(60), observed, seed=0, limit=8)
-    found = gradients_at(some, observed, explainer.models, seed=0)
-    assert (len(some), len(found)) == (8, 8)
-    assert some == sorted(some)
+    drawn = draw_images(range(60), observed, seed=0, limit=8)
+    found = gradients_at(drawn, observed, explainer.models, seed=0)
+    assert (len(drawn), len(found)) == (8, 8)
+    assert drawn == sorted(drawn)
     fewer = draw_images(range(0, 60, 2), observed, seed=0, limit=8)
-    assert {row for row in some if row % 2 == 0} < set(fewer)
-    assert draw_images(range(60), observed, seed=1, limit=8) != some
+    assert {row for row in drawn if row % 2 == 0} < set(fewer)
+    assert draw_images(range(60), observed, seed=1, limit=8) != drawn
 
 
 def test_the_images_that_tell_most_about_words():
-    # What each word has in all: 0.55 and 0.1; shares added up: 0.45, 0.55, 0.9, 0.09.
-    tells = np.array([[0.25, 0], [0.25, 0.01], [0, 0.09], [0.05, 0]])
-    assert most_informative(tells, 2).tolist() == [1, 2]
-    assert most_informative(tells, 9).tolist() == [0, 1, 2, 3]
+    # Sums of the words: 0.55 and 0.1; shares added up: 0.45, 0.55, 0.9, 0.09.
+    information = np.array([[0.25, 0], [0.25, 0.01], [0, 0.09], [0.05, 0]])
+    assert most_informative(information, 2).tolist() == [1, 2]
+    assert most_informative(information, 9).tolist() == [0, 1, 2, 3]
     assert most_informative(np.zeros((3, 2)), 2).tolist() == [0, 1]
 
 
-def test_images_weigh_by_what_they_tell_of_a_word(tmp_path, monkeypatch):
-    """Cosines 1, 0 and -1 at rates 0.5, 0.2 and 1: the third, all of whose sentences have the word, says nothing."""
+def test_images_weigh_by_their_information_about_a_word(tmp_path, monkeypatch):
+    """Cosines 1, 0 and -1 at rates 0.5, 0.2 and 1: the third, all of whose sentences have the word, has no weight."""
     classifier, lm = tiny_classifier(), tiny_lm()
     explainer = Explainer(classifier, lm=lm, translator=tiny_translator(classifier, lm))
     logits = np.zeros((3, len(classifier.labels)))

@@ -78,15 +78,15 @@ def test_a_name_that_no_image_has():
     with pytest.raises(
         LabelError, match=r"'group=pond' came, but the audit's images have no group\. Audit a table with the col"
     ):
-        select([replace(one, group=None) for one in IMAGES], "group=pond")
+        select([replace(image, group=None) for image in IMAGES], "group=pond")
 
 
 def test_a_set_against_all_others_by_hand():
     found = compare(IMAGES, "class=duck", min_images=2)
     assert (found.here, found.elsewhere) == ("class=duck", "all others")
     assert (found.images_here, found.images_elsewhere) == (4, 3)
-    words = {one.word: one for one in found.words}
-    assert set(words) == {"water", "straw"}  # one image says farm
+    words = {word.word: word for word in found.words}
+    assert set(words) == {"water", "straw"}  # one image has farm
     # Water: (0.9 + 0.7 + 0.2 + 0.4) / 4 less 0.5 / 3. Straw: 0.4 / 4 less 0.8 / 3. Who does not say it counts with 0.
     assert words["water"].here == pytest.approx(0.55)
     assert words["water"].difference.value == pytest.approx(0.55 - 0.5 / 3)
@@ -107,8 +107,8 @@ def test_a_set_against_another():
 def test_a_small_set_may_show_fewer_images_of_a_word():
     """Both of two images have it: no five can."""
     images = [*IMAGES, image(7, "ox", "ox", horn=0.5), image(8, "ox", "ox", horn=0.6)]
-    assert "horn" in {one.word for one in compare(images, "class=ox").words}
-    assert {one.word for one in compare(images, "class=duck").words} == {"water"}  # five images have it
+    assert "horn" in {word.word for word in compare(images, "class=ox").words}
+    assert {word.word for word in compare(images, "class=duck").words} == {"water"}  # five images have it
     assert compare(images, "class=ox").words[0].word == "horn"
 
 
@@ -128,21 +128,21 @@ def test_sets_that_cannot_be_compared():
         LabelError, match=r"^No set came to compare with the other images\. Name one with --here\. Wanted class="
     ):
         compare(IMAGES)
-    silent = [replace(one, words={"water": 0.09}) for one in IMAGES]
+    rare = [replace(image, words={"water": 0.09}) for image in IMAGES]
     with pytest.raises(
         LabelError, match=r"^There is nothing to compare: no word has a rate of 0.1 or more in 3 of the 7 images"
     ):
-        compare(silent, "class=duck")
+        compare(rare, "class=duck")
 
 
 def test_before_and_after():
-    # After: predicted right throughout, water said half as often; one image is new, one is gone.
-    after = [replace(one, predicted=one.label, words={w: r / 2 for w, r in one.words.items()}) for one in IMAGES[1:]]
+    # After: predicted right throughout, rates of water half as large; one image is new, one is gone.
+    after = [replace(old, predicted=old.label, words={w: r / 2 for w, r in old.words.items()}) for old in IMAGES[1:]]
     after.append(image(9, "duck", "duck", "pond", water=1.0))
     found = compare(after, before=IMAGES, min_images=2)
     assert (found.here, found.elsewhere) == ("all, after", "the same images, before")
     assert (found.images_here, found.images_elsewhere) == (6, 6)
-    water = next(one for one in found.words if one.word == "water")
+    water = next(word for word in found.words if word.word == "water")
     assert (water.here, water.elsewhere) == (pytest.approx(0.15), pytest.approx(0.3))
     # The second audit says which images are right; their words before are those of the same images, wrong or right.
     found = compare(after, "right,class=duck", before=IMAGES, min_images=2)
@@ -152,11 +152,11 @@ def test_before_and_after():
     found = compare(after, "class=duck", "class=duck,wrong", before=IMAGES, min_images=2)
     assert (found.here, found.elsewhere) == ("class=duck, after", "class=duck,wrong, before")
     assert (found.images_here, found.images_elsewhere) == (3, 2)
-    assert next(one for one in found.words if one.word == "water").elsewhere == pytest.approx(0.3)
+    assert next(word for word in found.words if word.word == "water").elsewhere == pytest.approx(0.3)
 
 
 def test_audits_without_images_in_common():
-    others = [replace(one, image=f"x/{one.image}") for one in IMAGES]
+    others = [replace(image, image=f"x/{image.image}") for image in IMAGES]
     wanted = (
         r"^The audits have 0 image names in common, wanted at least two; 7 and 6 images came, such as '0\.png' and 'x/1\.png'\."
     )
@@ -174,11 +174,11 @@ def test_a_row_a_word():
         "word", "here", "elsewhere", "difference", "difference_low", "difference_high",
         "separation", "separation_low", "separation_high", "q",
     ]  # fmt: skip
-    (one,) = found.words
-    assert found.differing() == [one]
-    assert found.differing(false_discovery=one.q / 2) == []
+    (water,) = found.words
+    assert found.differing() == [water]
+    assert found.differing(false_discovery=water.q / 2) == []
     row = frame.iloc[0]
-    assert (row["word"], row["here"]) == ("water", round(one.here, 4))
-    assert 0 < row["q"] == pytest.approx(one.q, rel=1e-3)
+    assert (row["word"], row["here"]) == ("water", round(water.here, 4))
+    assert 0 < row["q"] == pytest.approx(water.q, rel=1e-3)
     assert row["q"] < 1e-4
     assert isinstance(frame, pd.DataFrame)

@@ -6,8 +6,8 @@ import pytest
 from wordsight.audits.statistics import Associations, difference, separation
 
 
-def association(rates, score, stratum):
-    return Associations(rates, stratum)(score)[0]
+def association(rates, values, stratum):
+    return Associations(rates, stratum)(values)[0]
 
 
 def column(*values: float) -> np.ndarray:
@@ -43,61 +43,61 @@ def test_the_error_of_the_separation_is_right():
 def test_association_by_hand():
     strata = np.array([0] * 5 + [1] * 5)
     rising = column(*range(5), *range(5))
-    score = np.arange(10.0) ** 3
-    assert association(rising, score, strata)[0] == pytest.approx((4 + 4) / 8**0.5)
-    assert association(column(*range(5), 4, 3, 2, 1, 0), score, strata)[0] == pytest.approx(0)
+    values = np.arange(10.0) ** 3
+    assert association(rising, values, strata)[0] == pytest.approx((4 + 4) / 8**0.5)
+    assert association(column(*range(5), 4, 3, 2, 1, 0), values, strata)[0] == pytest.approx(0)
     # Ranks 1 2 3 against 1 3 2: correlation 1/2, two degrees of freedom.
     assert association(column(1, 2, 3), np.array([0.0, 9, 5]), np.zeros(3, int))[0] == pytest.approx(0.5 * 2 / 2**0.5)
 
 
 def test_association_looks_inside_strata_only():
-    """A word that goes with the label, and a score that does, are not associated unless they are within labels."""
+    """A word that goes with the label, and values that go with it, are not associated unless they are within labels."""
     random = np.random.default_rng(1)
     label = np.arange(200) % 2
     rates = random.random((200, 3000)) + 5 * label[:, None]
-    score = random.random(200) + 5 * label
-    found = association(rates, score, label)
+    values = random.random(200) + 5 * label
+    found = association(rates, values, label)
     assert abs(found.mean()) < 0.1
     assert found.std() == pytest.approx(1, abs=0.05)
 
 
 def test_association_given_others_by_hand():
-    # Centred ranks: score (-1.5, -.5, .5, 1.5), given (-.5, -1.5, 1.5, .5): slope 3/5, what is left (-1.2, .4, -.4, 1.2). The
+    # Centred ranks: values (-1.5, -.5, .5, 1.5), given (-.5, -1.5, 1.5, .5): slope 3/5, the rest is (-1.2, .4, -.4, 1.2). The
     # word's ranks (-1.5, .5, -.5, 1.5) are proportional to it: correlation 1, on 3 - 1 degrees of freedom.
-    one = np.zeros(4, dtype=int)
+    stratum = np.zeros(4, dtype=int)
     word, given = column(1, 3, 2, 4), column(2, 1, 4, 3)
-    z, freedom = Associations(word, one)(np.array([1.0, 2, 3, 4]), given=lambda _: given)
+    z, freedom = Associations(word, stratum)(np.array([1.0, 2, 3, 4]), given=lambda _: given)
     assert z[0] == pytest.approx(2 / 2**0.5)
     assert freedom[0] == 2
 
 
 def test_association_given_what_does_not_vary_is_the_association():
     random = np.random.default_rng(0)
-    rates, score, stratum = random.random((30, 5)), random.random(30), np.arange(30) % 2
-    plain, freedom = Associations(rates, stratum)(score)
-    given, same = Associations(rates, stratum)(score, given=lambda _: np.ones((30, 2)))
+    rates, values, stratum = random.random((30, 5)), random.random(30), np.arange(30) % 2
+    plain, freedom = Associations(rates, stratum)(values)
+    given, same = Associations(rates, stratum)(values, given=lambda _: np.ones((30, 2)))
     np.testing.assert_allclose(given, plain)
     np.testing.assert_array_equal(same, freedom)
 
 
 def test_association_given_the_score_itself_is_nothing():
     random = np.random.default_rng(0)
-    rates, score = random.random((30, 5)), random.random(30)
-    z, freedom = Associations(rates, np.zeros(30, dtype=int))(score, given=lambda _: score[:, None] ** 3)
+    rates, values = random.random((30, 5)), random.random(30)
+    z, freedom = Associations(rates, np.zeros(30, dtype=int))(values, given=lambda _: values[:, None] ** 3)
     assert not z.any()
     assert not freedom.any()
 
 
 def test_association_given_a_common_cause_is_chance():
-    """Word and score both follow what is given: found without it, and no oftener than chance with it."""
+    """Word and values both follow what is given: found without it, and no more often than chance with it."""
     random = np.random.default_rng(0)
     plain, given = [], []
     for _ in range(1500):
         cause = random.normal(size=40)
-        rates, score = cause[:, None] + random.normal(size=(40, 1)), cause + random.normal(size=40)
+        rates, values = cause[:, None] + random.normal(size=(40, 1)), cause + random.normal(size=40)
         associations = Associations(rates, np.zeros(40, dtype=int))
-        plain.append(associations(score)[0][0])
-        given.append(associations(score, given=lambda _, cause=cause: cause[:, None])[0][0])
+        plain.append(associations(values)[0][0])
+        given.append(associations(values, given=lambda _, cause=cause: cause[:, None])[0][0])
     assert np.mean(np.array(plain) > 1.645) > 0.8
     assert np.mean(np.array(given) > 1.645) < 0.065
     assert abs(np.mean(given)) < 0.2  # the ranks of a sum are not quite linear in its parts' ranks
@@ -117,18 +117,18 @@ def test_difference_is_newcombes_for_one_stratum():
 
 
 def test_difference_over_strata_by_hand():
-    one, two = difference([(56, 70)], [(48, 80)]), difference([(56, 70), (56, 70)], [(48, 80), (48, 80)])
-    assert one is not None
-    assert two is not None
-    assert two.value == pytest.approx(one.value)
-    assert one.value - one.low == pytest.approx((two.value - two.low) * 2**0.5)
+    single, double = difference([(56, 70)], [(48, 80)]), difference([(56, 70), (56, 70)], [(48, 80), (48, 80)])
+    assert single is not None
+    assert double is not None
+    assert double.value == pytest.approx(single.value)
+    assert single.value - single.low == pytest.approx((double.value - double.low) * 2**0.5)
     # Weights 10 * 10 / 20 = 5 and 5 * 20 / 25 = 4: (5 * 0.3 + 4 * 0.1) / 9.
     mixed = difference([(5, 10), (1, 5)], [(2, 10), (2, 20)])
     assert mixed is not None
     assert mixed.value == pytest.approx((5 * 0.3 + 4 * 0.1) / 9)
 
 
-def test_strata_that_say_nothing_count_nothing():
+def test_strata_without_variation_count_nothing():
     rates = column(1, 2, 3, 4, 7, 7, 7, 7)
     strata = np.array([0] * 4 + [1] * 4)
     z, freedom = Associations(rates, strata)(np.arange(8.0))
@@ -142,6 +142,6 @@ def test_difference_needs_enough_images_on_either_side():
     assert difference([(1, 3), (1, 3)], [(0, 4), (0, 4)], min_images=6) is not None
 
 
-def test_difference_without_a_side_says_nothing():
+def test_difference_needs_both_sides():
     assert difference([(0, 0)], [(3, 5)]) is None
     assert difference([(0, 0), (1, 2)], [(3, 5), (1, 2)]) == difference([(1, 2)], [(1, 2)])

@@ -26,8 +26,8 @@ from wordsight.sentences.estimates import WordRate, WordRates
 from wordsight.sentences.sampler import Sampled
 
 
-def said_of(images: int = 1500, agree: float = 0.9, *, groups: bool = False, splits: bool = False):
-    """A head that goes by "ball", which agrees with the class in most images; the classifier, and what was observed."""
+def observed_with(images: int = 1500, agree: float = 0.9, *, groups: bool = False, splits: bool = False):
+    """An explainer whose head uses "ball", which agrees with the class in 90% of the images; images, labels, features, sentences."""
     classifier, lm = tiny_classifier(), tiny_lm()
     generator = torch.Generator().manual_seed(0)
     label = torch.arange(images) % 2
@@ -54,7 +54,7 @@ def names_of(label: torch.Tensor) -> list[str]:
 
 
 def mitigation(tmp_path, monkeypatch, *, method: str = "reweight", word: str = "ball", **options):
-    explainer, images, label, z, sampled = said_of(**options)
+    explainer, images, label, z, sampled = observed_with(**options)
     monkeypatch.setattr(
         "wordsight.mitigation.run.observe",
         lambda *_args, **_options: Observations(images, names_of(label), label, z, sampled, {}, tmp_path),
@@ -87,16 +87,16 @@ def test_retrained_images_weigh_by_their_rates(tmp_path, monkeypatch):
 
     monkeypatch.setattr("wordsight.mitigation.run.reweight", retrained)
     mitigation(tmp_path, monkeypatch, splits=True)
-    explainer, images, label, _, sampled = said_of(splits=True)
+    explainer, images, label, _, sampled = observed_with(splits=True)
     train = torch.tensor([split == "train" for split in images.splits])
-    rate = torch.tensor([one.rates.words["ball"].rate for one in sampled])
+    rate = torch.tensor([drawn.rates.words["ball"].rate for drawn in sampled])
     torch.testing.assert_close(weighed[0], reweighing(rate[train], label[train], explainer.classifier))
 
 
 def test_before_is_the_classifiers_own_head(tmp_path, monkeypatch):
     """The average of the groups, weighed by their shares in training, by hand."""
     result, explainer = mitigation(tmp_path, monkeypatch, splits=True, groups=True)
-    _, images, label, z, _ = said_of(splits=True, groups=True)
+    _, images, label, z, _ = observed_with(splits=True, groups=True)
     held = torch.tensor([split == "test" for split in images.splits])
     right = (explainer.classifier.logits(z[held]).argmax(1) == label[held]).float()
     assert result.before.average == pytest.approx(float(right.mean()))
@@ -111,7 +111,7 @@ def test_before_is_the_classifiers_own_head(tmp_path, monkeypatch):
     assert result.before.reweighted == pytest.approx(sum(accuracy[n] * share[n] for n in accuracy))
 
 
-def test_projecting_takes_out_what_the_words_gradient_says(tmp_path, monkeypatch):
+def test_projecting_takes_out_the_words_gradient(tmp_path, monkeypatch):
     result, explainer = mitigation(tmp_path, monkeypatch, method="project")
     head = load_head(tmp_path / "head.safetensors")
     assert not torch.equal(head.weight, explainer.classifier.head_weight)
@@ -133,7 +133,7 @@ def test_a_retrained_head_can_be_projected_too(tmp_path, monkeypatch):
 
 
 def test_masking_hides_the_words_region_in_training_images_and_retrains(tmp_path, monkeypatch):
-    """The images are real here, and so is a classifier that sees places."""
+    """The images are real here, and so is a classifier with a spatial feature map."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 2))
     classifier = make_classifier(net, head=net[4], transform=prepare, labels=["cat", "dog"], name="net")
@@ -142,7 +142,7 @@ def test_masking_hides_the_words_region_in_training_images_and_retrains(tmp_path
         Image.effect_noise((16, 16), 10 + 5 * i).convert("RGB").save(path)
     z = classifier.features_of(torch.stack([prepare(Image.open(path)) for path in paths])).mean(1)
     label, lm = torch.arange(40) % 2, tiny_lm()
-    _, _, _, _, sampled = said_of(40)
+    _, _, _, _, sampled = observed_with(40)
     images = LabelledImages(paths, ["dog" if i % 2 else "cat" for i in range(40)])
     explainer = Explainer(classifier, lm=lm, translator=tiny_translator(classifier, lm))
     monkeypatch.setattr(
@@ -153,18 +153,18 @@ def test_masking_hides_the_words_region_in_training_images_and_retrains(tmp_path
     monkeypatch.setattr("wordsight.mitigation.masks.locate", lambda *_args: upper)
     result = mitigate(explainer, images, Target("dog", "ball"), method="mask")
     masked = list(result.masked.glob("*.png"))
-    say_it = [i for i, one in enumerate(sampled) if one.rates.words["ball"].rate > 0.5]
-    assert 0 < len(masked) < len(say_it)  # those that are held out are left as they are
+    with_word = [i for i, drawn in enumerate(sampled) if drawn.rates.words["ball"].rate > 0.5]
+    assert 0 < len(masked) < len(with_word)  # those that are held out are left as they are
     rows = [int(path.name.split("-")[0]) for path in masked]
-    assert set(rows) <= set(say_it)
+    assert set(rows) <= set(with_word)
     for path, row in zip(masked, rows, strict=True):
         pixels, own = np.asarray(Image.open(path)), np.asarray(Image.open(paths[row]))
         np.testing.assert_array_equal(pixels[10:], own[10:])
         assert np.ptp(pixels[:6].reshape(-1, 3), axis=0).max() == 0
 
 
-def test_not_better_is_said(tmp_path, monkeypatch):
-    """Images in which the word says nothing about the class: there is nothing to mitigate."""
+def test_better_means_a_better_worst_group(tmp_path, monkeypatch):
+    """Images in which the word does not go along with the class: there is nothing to mitigate."""
     result, _ = mitigation(tmp_path, monkeypatch, agree=0.5, method="project")
     assert result.better == (result.after.worst > result.before.worst)
     assert json.loads(result.to_json(head=tmp_path / "h"))["better"] == result.better
@@ -187,7 +187,7 @@ def test_what_cannot_be_mitigated_is_refused(tmp_path, monkeypatch, options, err
 
 
 def test_an_unknown_class_and_odd_splits_are_refused(tmp_path, monkeypatch):
-    explainer, images, label, z, sampled = said_of()
+    explainer, images, label, z, sampled = observed_with()
     monkeypatch.setattr(
         "wordsight.mitigation.run.observe",
         lambda *_args, **_options: Observations(odd, names_of(label), label, z, sampled, {}, tmp_path),
@@ -200,7 +200,7 @@ def test_an_unknown_class_and_odd_splits_are_refused(tmp_path, monkeypatch):
 
 
 def test_a_head_is_not_retrained_without_images_of_a_class(tmp_path, monkeypatch):
-    explainer, images, label, z, sampled = said_of()
+    explainer, images, label, z, sampled = observed_with()
     classifier = explainer.classifier
     wider = Head(torch.randn(3, 6), torch.zeros(3), ("cat", "dog", "cow"), classifier.name, classifier.fingerprint)
     explainer.models = dataclasses.replace(explainer.models, classifier=with_head(classifier, wider))

@@ -133,7 +133,7 @@ def test_a_words_images_by_rate_with_heat_maps_and_the_way_back(page):
     assert rates[:3] == ["90%", "85%", "80%"]
     viewer.get_by_label("Class").select_option("All classes")
     assert viewer.locator(".tile").count() == 24
-    toggle = viewer.get_by_role("button", name="Show where “water” is seen")
+    toggle = viewer.get_by_role("button", name="Show where “water” comes from")
     toggle.click()
     assert viewer.locator("canvas").count() == 24
     assert toggle.get_attribute("aria-pressed") == "true"
@@ -153,10 +153,10 @@ def test_a_findings_examples_and_their_heat_maps(page):
     finding = page.locator(".finding")
     assert finding.locator(".strip h4").all_inner_texts() == [
         "duck with “water”, predicted right",
-        "duck missed, least “water” first",
+        "duck missed, lowest rate of “water” first",
     ]
     assert finding.locator(".tile.wrong").count() == 6
-    finding.get_by_role("button", name="Show where “water” is seen").click()
+    finding.get_by_role("button", name="Show where “water” comes from").click()
     assert finding.locator("canvas").count() == 12
     finding.get_by_role("button", name="All images of duck with “water”").click()
     assert page.locator("#viewer .tile").count() == 16
@@ -232,26 +232,28 @@ def test_dark_and_light(open_page):
 def test_on_a_phone_nothing_scrolls_sideways(open_page, files):
     for file in (files.report, files.hostile):
         page = open_page(file, width=390)
-        page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
-        page.wait_for_function("document.querySelectorAll('.table-place table').length === 2")
+        page.evaluate("document.querySelectorAll('details').forEach((section) => (section.open = true))")
+        page.wait_for_function("document.querySelectorAll('.class-table table').length === 2")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        page.locator(".table-place .word").first.click()
+        page.locator(".class-table .word").first.click()
         page.locator("#viewer .tile").first.click()
         assert page.evaluate("document.querySelector('#viewer').scrollWidth <= document.querySelector('#viewer').clientWidth")
 
 
 def faults(page: "playwright.Page") -> list[str]:
     found = axe.Axe().run(page).response["violations"]
-    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in ("serious", "critical")]
+    return [
+        f"{fault['id']}: {fault['nodes'][0]['html'][:200]}" for fault in found if fault["impact"] in ("serious", "critical")
+    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_fault(open_page, scheme):
     page = open_page(color_scheme=scheme)
-    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
-    page.wait_for_function("document.querySelectorAll('.table-place table').length === 2")
+    page.evaluate("document.querySelectorAll('details').forEach((section) => (section.open = true))")
+    page.wait_for_function("document.querySelectorAll('.class-table table').length === 2")
     assert faults(page) == []
-    page.locator(".table-place .word").first.click()
+    page.locator(".class-table .word").first.click()
     assert faults(page) == []
     page.locator("#viewer .tile").first.click()
     assert faults(page) == []
@@ -267,7 +269,7 @@ def test_hostile_text_runs_nothing(open_page, files):
 
 
 def test_a_script_that_did_break_in_would_not_run(browser, files, tmp_path):
-    """The content security policy's twin of the test above: without the policy, the script runs."""
+    """The test above for the content security policy: without the policy, the script runs."""
     script = "<script>document.title = 'broken in'</script></body>"
     html = files.report.read_text(encoding="utf-8").replace("</body>", script)
     for name, text, runs in (("with", html, False), ("without", html.replace("http-equiv", "data-off"), True)):

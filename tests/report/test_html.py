@@ -1,4 +1,4 @@
-"""The report as text: what it says, and that nothing in it can break out of its place. No browser needed."""
+"""The report as text: its content, and that no text from outside becomes markup. No browser needed."""
 
 import base64
 import dataclasses
@@ -18,7 +18,7 @@ from wordsight.audits.statistics import Estimate
 from wordsight.report.cloud import CLOUD, cloud
 from wordsight.report.data import chosen_images, script_json, shown_words
 from wordsight.report.html import LIBRARIES, render_report
-from wordsight.report.page import percent, points
+from wordsight.report.numbers import percent, points
 from wordsight.report.pieces import heat_map, thumbnails
 
 
@@ -68,7 +68,7 @@ def audit(tmp_path: Path) -> Audit:
 
 def test_a_finding_in_plain_language(audit):
     page = Page(render_report(audit))
-    assert "One word goes with wrong decisions, in 1 of 2 classes." in page.words
+    assert "One word goes along with errors, in 1 of 2 classes." in page.words
     assert (
         "Images of duck without “water” are missed 31 points more often than those with it (95% interval 12 to 50)."
         in page.words
@@ -88,13 +88,13 @@ def test_a_finding_in_plain_language(audit):
     assert names[0] == "15.png"
 
 
-def test_no_finding_is_said_plainly_with_what_it_does_not_mean(audit):
+def test_without_findings_the_report_says_what_that_means(audit):
     none = Audit(audit.classes, audit.images, audit.words[1:], [], {}, {})
     words = Page(render_report(none)).words
-    assert "No word was found that the classifier's decisions depend on to their harm." in words
+    assert "No word was found that the classifier's decisions use and that goes along with errors." in words
     assert "It does not mean that there is no shortcut" in words
-    assert "Before and after mending" not in words
-    assert "No figures of the translator's quality came with it" in words
+    assert "Before and after mitigation" not in words
+    assert "The translator has no figures of its quality." in words
 
 
 def test_an_audit_of_nothing_is_rendered():
@@ -103,20 +103,20 @@ def test_an_audit_of_nothing_is_rendered():
 
 def test_how_far_to_trust_it(audit):
     words = Page(render_report(audit)).words
-    assert "24 images were described, each in 32 sampled sentences" in words
+    assert "24 images are described, each in 32 sampled sentences" in words
     assert "Loss on held-out captions (nats a token; lower is better) 2.346" in words
     assert re.search(r"duck 16 62% 2 1 water 0\.30 \N{EN DASH} few images", words)
     assert re.search(r"hen 8 100% 1 0 grass 0\.02 \N{EN DASH} few images, low word use", words)
 
 
-def test_a_class_decided_at_one_place_is_said(audit):
+def test_a_class_decided_at_one_position_has_a_note(audit):
     corner = np.zeros((14, 14))
     corner[12, 1] = 1.0
-    places = [
+    focus = [
         Focus("duck", 16, Estimate(0.52, 0.41, 0.63), True, corner),
         Focus("hen", 8, Estimate(-0.1, -0.2, 0.0), False, np.full((14, 14), 1 / 196)),
     ]
-    html = render_report(dataclasses.replace(audit, focus=places))
+    html = render_report(dataclasses.replace(audit, focus=focus))
     page = Page(html)
     assert "The heat maps of duck lie at one position of the images" in page.words
     assert (
@@ -125,21 +125,21 @@ def test_a_class_decided_at_one_place_is_said(audit):
     )
     assert html.count('<rect x="1" y="12" width="1" height="1" opacity="1.0"/>') == 1
     assert re.search(r"duck 16 62% 2 1 water 0\.30 \N{EN DASH} few images, looks at one position", page.words)
-    assert "at one place" not in Page(render_report(audit)).words
+    assert "at one position" not in Page(render_report(audit)).words
 
 
-def test_a_class_that_words_do_not_explain_is_said(audit):
+def test_a_class_that_words_do_not_explain_has_a_note(audit):
     explained = [
         Explained("duck", Estimate(0.55, 0.48, 0.62), True),
         Explained("hen", Estimate(0.9, 0.8, 0.95), False),
     ]
     page = Page(render_report(dataclasses.replace(audit, explained=explained)))
-    assert "The words explain less of the score of duck than of other classes: what decides there may have no" in page.words
+    assert "The words explain less of the logit of duck than of other classes. What decides there may have no" in page.words
     assert (
-        "The words of the images explain 55% of the differences in duck's score (95% interval 48% to 62%), in other classes "
+        "The words of the images explain 55% of the differences in the logit of duck (95% interval 48% to 62%), in other classes "
         "90% to 90%." in page.words
     )
-    assert "compare its images with those that it is confused with" in page.words
+    assert "compare its images with those of the class that it is confused with" in page.words
     assert re.search(r"duck 16 62% 2 1 water 0\.30 55% few images, words explain little", page.words)
     assert re.search(r"hen 8 100% 1 0 grass 0\.02 90% few images, low word use", page.words)
     assert "explain less" not in Page(render_report(audit)).words
@@ -217,7 +217,7 @@ def test_the_page_may_run_its_own_scripts_and_fetch_nothing(audit):
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", html)
 
 
-def test_a_picture_that_cannot_be_read_is_named(audit):
+def test_an_image_that_cannot_be_read_is_named(audit):
     audit.images[3].path.unlink()
     images = Page(render_report(audit)).data["images"]
     assert [image["thumbnail"] is None for image in images].count(True) == 1
@@ -225,17 +225,17 @@ def test_a_picture_that_cannot_be_read_is_named(audit):
     assert images[4]["thumbnail"].startswith("data:image/webp;base64,")
 
 
-def test_at_most_so_many_pictures_the_examples_first(audit):
+def test_at_most_so_many_images_the_examples_first(audit):
     names = [image.image for image in chosen_images(audit, limit=14)]
-    assert {n for some in audit.examples(audit.findings[0]).values() for n in some} <= set(names)
+    assert {n for shown in audit.examples(audit.findings[0]).values() for n in shown} <= set(names)
     assert len(names) == 14
     assert "16.png" in names  # a hen: every class is shown
     words = Page(render_report(audit, max_images=14)).words
     assert "14 of them are shown here" in words
-    assert "24 images were described" in words
+    assert "24 images are described" in words
 
 
-def test_thumbnails_of_what_is_no_picture(tmp_path):
+def test_thumbnails_of_what_is_no_image(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no image")
     assert thumbnails([tmp_path / "broken.png", tmp_path / "missing.png", Path("null\0byte")]) == [None] * 3
 

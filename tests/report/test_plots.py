@@ -18,11 +18,11 @@ HOSTILE = r"<script>$\frac{1}$ $x^2$ \$5 猫"
 SHOWN = r"<script>$\frac{1}$ $x^2$ \$5 " + "\N{REPLACEMENT CHARACTER}"  # DejaVu Sans has no glyph for the last one
 
 
-def score(word: str, rate: float, *, lift: float | None = 0.5) -> WordScore:
+def row(word: str, rate: float, *, lift: float | None = 0.5) -> WordScore:
     return WordScore(word, round(100 * rate), rate, max(0.0, rate - 0.1), min(1.0, rate + 0.05), lift, lift)
 
 
-WORDS = [score("dog", 0.2, lift=-1.5), score("cat", 0.8, lift=3.0), score("bed", 0.5, lift=0.0)]
+WORDS = [row("dog", 0.2, lift=-1.5), row("cat", 0.8, lift=3.0), row("bed", 0.5, lift=0.0)]
 IMAGE = Image.fromarray(np.arange(60 * 90 * 3, dtype=np.uint32).reshape(60, 90, 3).astype(np.uint8))
 
 
@@ -63,7 +63,7 @@ def test_colour_is_the_lift_and_has_a_legend() -> None:
 
 
 def test_bars_without_lift_are_grey_and_need_no_legend() -> None:
-    figure = bar_chart([score("cat", 0.8, lift=None), score("dog", 0.2, lift=None)], title="")
+    figure = bar_chart([row("cat", 0.8, lift=None), row("dog", 0.2, lift=None)], title="")
     assert len(figure.axes) == 1
     for bar in bars(figure.axes[0]):
         assert len(set(bar.get_facecolor()[:3])) == 1
@@ -71,7 +71,7 @@ def test_bars_without_lift_are_grey_and_need_no_legend() -> None:
 
 
 def test_only_the_top_words_are_drawn() -> None:
-    many = [score(f"word{i:02}", i / 40) for i in range(1, 31)]
+    many = [row(f"word{i:02}", i / 40) for i in range(1, 31)]
     assert len(bars(bar_chart(many, title="").axes[0])) == 20
     assert [bar.get_width() for bar in bars(bar_chart(many, title="", top=2).axes[0])] == pytest.approx([75, 72.5])
 
@@ -79,7 +79,7 @@ def test_only_the_top_words_are_drawn() -> None:
 def test_the_ends_of_the_scale_can_be_drawn() -> None:
     # Rounding can leave an end of the interval a hair on the wrong side of the rate; matplotlib refuses negative whiskers.
     odd = WordScore("all", 10, 1.0, 1.0 + 1e-16, 1.0 - 1e-16, 1.0, 1.0)
-    assert pixels(bar_chart([odd, score("rare", 0.0)], title="")).any()
+    assert pixels(bar_chart([odd, row("rare", 0.0)], title="")).any()
 
 
 def test_a_cloud_is_the_same_for_the_same_words() -> None:
@@ -89,18 +89,18 @@ def test_a_cloud_is_the_same_for_the_same_words() -> None:
 
 def test_a_cloud_has_a_legend_only_with_lifts() -> None:
     assert LIFT_LABEL in texts(word_cloud(WORDS, title=""))
-    assert LIFT_LABEL not in texts(word_cloud([score("cat", 0.8, lift=None)], title=""))
+    assert LIFT_LABEL not in texts(word_cloud([row("cat", 0.8, lift=None)], title=""))
 
 
-def test_without_words_the_pictures_say_so() -> None:
-    for figure in (bar_chart([], title="t"), word_cloud([], title="t"), word_cloud([score("cat", 0.0)], title="t")):
+def test_without_words_the_figures_have_a_note() -> None:
+    for figure in (bar_chart([], title="t"), word_cloud([], title="t"), word_cloud([row("cat", 0.0)], title="t")):
         assert "no words" in texts(figure)
         assert pixels(figure).any()
     assert texts(explanation_figure(IMAGE, [], title="t", sentences=[])).count("no words") == 2
 
 
 def test_hostile_titles_and_words_are_shown_as_they_are() -> None:
-    words = [score(HOSTILE, 0.9), score("$x$", 0.4)]
+    words = [row(HOSTILE, 0.9), row("$x$", 0.4)]
     for figure in (
         bar_chart(words, title=HOSTILE),
         word_cloud(words, title=HOSTILE),
@@ -113,7 +113,7 @@ def test_hostile_titles_and_words_are_shown_as_they_are() -> None:
 
 def test_no_text_turns_into_mathematics() -> None:
     # "$x^2$" as mathtext is drawn narrower than its five characters in one row.
-    figure = bar_chart([score("cat", 0.5)], title="$x^2$")
+    figure = bar_chart([row("cat", 0.5)], title="$x^2$")
     (title,) = (text for text in figure.texts if text.get_text() == "$x^2$")
     plain = title.get_window_extent(figure.canvas.get_renderer()).width
     title.set_parse_math(True)
@@ -121,17 +121,17 @@ def test_no_text_turns_into_mathematics() -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "1", "CMYK"])
-def test_a_photograph_of_any_mode(mode: str) -> None:
+def test_an_image_of_any_mode(mode: str) -> None:
     figure = explanation_figure(IMAGE.convert(mode), WORDS, title="t", sentences=[])
     assert pixels(figure).shape == (620, 1500, 4)
 
 
 def test_the_explanation_shows_three_sentences_twelve_bars_and_nothing_overlaps() -> None:
-    words = [score(f"word{i:02}" + "x" * i, i / 40, lift=i - 15.0) for i in range(1, 31)]
-    said = ["short", "a long sentence " * 60, "w" * 1000, "a fourth one"]
-    figure = explanation_figure(IMAGE, words, title="a long title " * 60, sentences=said)
+    words = [row(f"word{i:02}" + "x" * i, i / 40, lift=i - 15.0) for i in range(1, 31)]
+    sentences = ["short", "a long sentence " * 60, "w" * 1000, "a fourth one"]
+    figure = explanation_figure(IMAGE, words, title="a long title " * 60, sentences=sentences)
     assert pixels(figure).shape == (620, 1500, 4)
-    _photograph, chart, _scale, cloud = figure.axes
+    _image, chart, _scale, cloud = figure.axes
     assert len(bars(chart)) == 12
     assert "“short”" in texts(figure)
     assert not any("fourth" in text for text in texts(figure))
@@ -146,7 +146,7 @@ def test_the_explanation_shows_three_sentences_twelve_bars_and_nothing_overlaps(
 
 def test_a_word_has_one_colour_in_bars_and_cloud() -> None:
     # The strongest lift is on a word that only the cloud has room for: it sets the scale of both.
-    words = [score(f"word{i:02}", 0.9 - i / 50, lift=1.0) for i in range(12)] + [score("rare", 0.01, lift=8.0)]
+    words = [row(f"word{i:02}", 0.9 - i / 50, lift=1.0) for i in range(12)] + [row("rare", 0.01, lift=8.0)]
     figure = explanation_figure(IMAGE, words, title="", sentences=[])
     assert figure.axes[2].get_ylim() == pytest.approx((-8, 8))
 

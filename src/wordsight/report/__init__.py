@@ -1,1 +1,1 @@
-"""Findings and word scores -> images and pages."""
+"""Results -> figures, HTML for notebooks, and pages."""

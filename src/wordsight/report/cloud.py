@@ -1,4 +1,4 @@
-"""Where the words of a cloud go: one layout for pages and figures."""
+"""The layout of a word cloud, for pages and figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,17 +11,18 @@ from matplotlib import get_data_path
 from PIL import ImageFont
 
 FONT_FILE = Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
-#: Width and height of a word cloud in its own units; whoever draws it scales it.
+#: The width and height of a word cloud in its own units; what draws it scales it.
 CLOUD = (440, 250)
-#: Log-odds from which a word of a cloud counts as lifted, and as strongly lifted.
+#: The minimum log-odds of a word that is lifted, and of one that is strongly lifted.
 LIFTED, STRONGLY = 0.3, 1.0
 
 
 @dataclass(frozen=True)
 class CloudWord:
-    """A word of a cloud: where its baseline begins, its size and width (units of the cloud), and -2..2 for its lift.
+    """A word of a cloud.
 
-    ``shown`` is the word, shortened if it is long: one word as wide as the cloud would make all others tiny.
+    ``shown``: the word, at most 24 characters of it, because a word as wide as the cloud would make the others tiny. ``x`` and
+    ``y``: the start of its baseline; ``size`` and ``width``: of its text, all in units of the cloud. ``lift``: -2 to 2.
     """
 
     word: str
@@ -35,21 +36,22 @@ class CloudWord:
 
 @dataclass(frozen=True)
 class Cloud:
-    """A word cloud: left edge, upper edge, width and height of what its words cover, and the words."""
+    """A word cloud: its words, and the left edge, upper edge, width and height of the box around them."""
 
     box: tuple[int, int, int, int]
     words: list[CloudWord]
 
 
 def cloud(words: Sequence[tuple[str, float, float | None]], *, top: int = 40, size: tuple[int, int] = CLOUD) -> Cloud | None:
-    """Where the ``top`` most frequent words go, each given as (word, rate, lift). None if there are none.
+    """The layout of the ``top`` most frequent words, each given as (word, rate, lift). None without words.
 
-    A word is larger the higher its rate, and as near to the centre as there is room. Words are kept apart by the boxes that they
-    are written in (the wordcloud library measures one box and writes in another, so that its words touch).
+    ``size``: the width and height of the area. The size of a word grows with its rate, and each word is as near to the centre as
+    there is room, the most frequent first. The boxes of the words do not overlap; a word without room is left out. (The wordcloud
+    library measures one box and draws in another, so its words touch.)
     """
     shown = sorted((w for w in words if w[1] > 0 and w[0].strip()), key=lambda w: (-w[1], w[0]))[:top]
     scale = size[1] / CLOUD[1]
-    for largest in (46, 36, 28, 22):  # words that are all as frequent would fill the cloud at the first size
+    for largest in (46, 36, 28, 22):  # if all words are equally frequent, the first size is too large for them
         packed = _packed(shown, round(largest * scale), size)
         if packed is not None and len(packed.words) >= 0.9 * len(shown):
             return packed
@@ -57,7 +59,7 @@ def cloud(words: Sequence[tuple[str, float, float | None]], *, top: int = 40, si
 
 
 def _packed(words: Sequence[tuple[str, float, float | None]], largest: int, area: tuple[int, int]) -> Cloud | None:
-    """The words that find room, in their order; ``largest`` is the first one's size. None if there are none."""
+    """The words that have room, in their order; ``largest``: the size of the first one. None if no word has room."""
     positions, centre = _spiral(area), np.array(area) / 2
     taken = np.zeros((0, 4))
     placed: list[CloudWord] = []
@@ -83,7 +85,7 @@ def _packed(words: Sequence[tuple[str, float, float | None]], largest: int, area
 
 @cache
 def _spiral(area: tuple[int, int]) -> Float[np.ndarray, "positions 2"]:
-    """Positions from the centre of the cloud outwards, as a sunflower's seeds stand, so that they are equally dense."""
+    """Positions from the centre outwards, in a spiral of constant density (Vogel's)."""
     n = np.arange(1600)
     angle, reach = n * np.pi * (3 - 5**0.5), np.sqrt(n / len(n)) * 0.75
     return np.stack([np.cos(angle) * reach + 0.5, np.sin(angle) * reach + 0.5], axis=1) * np.array(area)

@@ -12,26 +12,26 @@ from wordsight.audits.findings import ClassWord, Finding
 from wordsight.audits.result import Audit, AuditedImage
 from wordsight.audits.statistics import Estimate
 from wordsight.mitigation.result import Accuracies, Mitigation
-from wordsight.report.pieces import heat_of_images, thumbnails
+from wordsight.report.pieces import Heat, heat_of_images, thumbnails
 
-#: Heat maps that one report holds at most: about 100 bytes each.
+#: The maximum number of heat maps in a report: about 100 bytes each.
 HEAT_MAPS = 10_000
-#: Rows that the tables of words hold at most, together: about 110 bytes each.
+#: The maximum number of rows in all tables of words together: about 110 bytes each.
 ROWS = 20_000
-#: Rows that the tables of right against wrong words hold at most, together: about 60 bytes each.
+#: The maximum number of rows in all tables of right against wrong images together: about 60 bytes each.
 SIDE_ROWS = 5_000
-#: Of a word's columns in the table of words, those that are estimates.
+#: The columns of the table of words that are estimates.
 ESTIMATES = ("rate", "encoded", "used", "missed", "mistaken", "severity")
 
 
 def shown_classes(audit: Audit) -> list[str]:
-    """Classes that have images or words, in the classifier's order; a classifier of 1,000 classes may have met ten of them."""
+    """The classes that have images or words, in the classifier's order: the data may have ten of 1,000 classes."""
     met = {image.label for image in audit.images} | {word.label for word in audit.words}
     return [name for name in audit.classes if name in met]
 
 
 def shown_words(audit: Audit, *, limit: int = ROWS) -> list[ClassWord]:
-    """The rows of the tables of words: all, or of an audit of hundreds of classes the strongest of each."""
+    """The rows of the tables of words: all, or, if there are more than ``limit``, the strongest of each class and the harmful."""
     if len(audit.words) <= limit:
         return audit.words
     per_class = max(1, limit // len(shown_classes(audit)))
@@ -45,7 +45,7 @@ def shown_words(audit: Audit, *, limit: int = ROWS) -> list[ClassWord]:
 
 
 def chosen_images(audit: Audit, *, limit: int) -> list[AuditedImage]:
-    """The images to show: the findings' examples, then some of every class, in the audit's order."""
+    """At most ``limit`` images to show, in the audit's order: the findings' examples, then images of every class in turn."""
     taken: dict[int, AuditedImage] = {}
     for finding in audit.findings:
         for images in audit.example_images(finding).values():
@@ -70,53 +70,52 @@ def page_data(
     mitigations: Sequence[Mitigation],
     heat_maps: Mapping[tuple[str, str], np.ndarray],
 ) -> dict[str, object]:
-    """Everything that the scripts show, by number where a name would be repeated: classes and words are lists of names."""
+    """The data of the page's scripts. Classes and words are lists of names; other entries refer to them by number."""
     classes = shown_classes(audit)
-    words = list(dict.fromkeys(row.word for row in audit.words))
     class_number = {label: i for i, label in enumerate(classes)}
-    number = {word: i for i, word in enumerate(words)}
-    shown = {image.image for image in images}
-    heat = heat_of_images({key: value for key, value in heat_maps.items() if key[0] in shown}, limit=HEAT_MAPS)
-    for image in heat.values():  # a word may have a heat map and be too rare for the table
-        for word in image:
+    number = {word: i for i, word in enumerate(dict.fromkeys(row.word for row in audit.words))}
+    names = {image.image for image in images}
+    heat = heat_of_images({key: value for key, value in heat_maps.items() if key[0] in names}, limit=HEAT_MAPS)
+    for maps in heat.values():  # a word may have a heat map and be too rare for the table
+        for word in maps:
             number.setdefault(word, len(number))
-    words = list(number)
-    example = {id(image): i for i, image in enumerate(images)}
+    position = {id(image): i for i, image in enumerate(images)}
     return {
         "classes": classes,
-        "words": words,
+        "words": list(number),
         "rows": [_row(row, class_number, number) for row in rows],
         "images": [
-            {
-                "name": image.image,
-                "label": image.label,
-                "predicted": image.predicted,
-                "probability": image.probability,
-                "sentence": image.sentence,
-                "group": image.group,
-                "split": image.split,
-                "thumbnail": thumbnail,
-                "words": [x for w, rate in image.words.items() if w in number and rate >= 0.005 for x in (number[w], rate)],
-                "heat": {number[word]: dataclasses.astuple(cells) for word, cells in heat.get(image.image, {}).items()},
-            }
+            _image(image, thumbnail, heat.get(image.image, {}), number)
             for image, thumbnail in zip(images, thumbnails(image.path for image in images), strict=True)
         ],
-        "findings": [_finding(audit, finding, example, number) for finding in audit.findings],
-        "sides": [
-            {
-                "label": side.label,
-                "right": side.right,
-                "wrong": side.wrong,
-                "compared": len(side.words),
-                "rows": [
-                    [w.word, w.here, w.elsewhere, *_ends(w.difference), *_ends(w.separation), w.q]
-                    for w in side.words[: max(20, SIDE_ROWS // len(sides))]  # the clearest come first
-                ],
-            }
-            for side in sides
-        ],
+        "findings": [_finding(audit, finding, position, number) for finding in audit.findings],
+        "sides": [_side(side, limit=max(20, SIDE_ROWS // len(sides))) for side in sides],
         "mitigations": [_before_after(mitigation) for mitigation in mitigations],
     }
+
+
+def _image(
+    image: AuditedImage, thumbnail: str | None, heat: Mapping[str, Heat], number: Mapping[str, int]
+) -> dict[str, object]:
+    """``words``: the number and the rate of each word in turn."""
+    return {
+        "name": image.image,
+        "label": image.label,
+        "predicted": image.predicted,
+        "probability": image.probability,
+        "sentence": image.sentence,
+        "group": image.group,
+        "split": image.split,
+        "thumbnail": thumbnail,
+        "words": [x for w, rate in image.words.items() if w in number and rate >= 0.005 for x in (number[w], rate)],
+        "heat": {number[word]: dataclasses.astuple(cells) for word, cells in heat.items()},
+    }
+
+
+def _side(side: RightWrong, *, limit: int) -> dict[str, object]:
+    """The first ``limit`` words, which differ most clearly."""
+    rows = [[w.word, w.here, w.elsewhere, *_ends(w.difference), *_ends(w.separation), w.q] for w in side.words[:limit]]
+    return {"label": side.label, "right": side.right, "wrong": side.wrong, "compared": len(side.words), "rows": rows}
 
 
 def _row(row: ClassWord, class_number: Mapping[str, int], number: Mapping[str, int]) -> list[object]:
@@ -125,13 +124,13 @@ def _row(row: ClassWord, class_number: Mapping[str, int], number: Mapping[str, i
     return [class_number[row.label], number[row.word], row.verdict, row.images_with, row.lift, row.strength, *ends]
 
 
-def _finding(audit: Audit, finding: Finding, example: Mapping[int, int], number: Mapping[str, int]) -> dict[str, object]:
+def _finding(audit: Audit, finding: Finding, position: Mapping[int, int], number: Mapping[str, int]) -> dict[str, object]:
     images = audit.example_images(finding)
     return {
         "label": finding.about.label,
         "word": number[finding.about.word],
         "severity": _ends(finding.severity),
-        "examples": {kind: [example[id(i)] for i in shown if id(i) in example] for kind, shown in images.items()},
+        "examples": {kind: [position[id(i)] for i in shown if id(i) in position] for kind, shown in images.items()},
     }
 
 
@@ -147,12 +146,12 @@ def _ends(estimate: Estimate | None) -> list[float | None]:
 
 
 def script_json(value: object) -> str:
-    """JSON that may stand inside a script element: nothing in it can end the element or begin a comment.
+    """JSON for a script element: nothing in it can end the element or begin a comment.
 
-    Numbers are rounded to four digits; what is no finite number becomes null, which JSON has and NaN is not.
+    Numbers are rounded to four decimals; NaN and infinity, which JSON does not have, become null.
     """
     text = json.dumps(_plain(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    # JSON's own escapes: any parser reads the same text back. ensure_ascii has seen to U+2028 and lone surrogates.
+    # JSON's own escapes: every parser reads the same text. ensure_ascii escapes U+2028 and lone surrogates.
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

@@ -1,9 +1,8 @@
-"""An audit -> one HTML file that needs nothing else: no network, no folder beside it. Writing it is separate.
+"""An audit -> one HTML file that needs no network and no other file. Writing it is separate (``Audit.save``).
 
-The scripts draw the charts with Observable Plot on D3, which are embedded: half a megabyte together, SVG that follows the
-page's own colours (light and dark) and can be described to a screen reader, and published as one minified file each, so that
-no build step stands between what npm has and what the report holds. ECharts and Vega are twice that, Plotly six times;
-Chart.js and uPlot are smaller but draw on a canvas.
+The scripts draw the charts with Observable Plot on D3, which are embedded: half a megabyte together. Their SVG follows the page's
+colours (light and dark) and can be described to a screen reader, and each is published as one minified file, so there is no build
+step. ECharts and Vega are twice as large, Plotly six times; Chart.js and uPlot are smaller, but draw on a canvas.
 """
 
 import base64
@@ -20,18 +19,19 @@ from wordsight.audits.compare import right_against_wrong
 from wordsight.audits.findings import ClassWord
 from wordsight.audits.result import Audit
 from wordsight.mitigation.result import Mitigation
-from wordsight.report import page, provenance
+from wordsight.report import numbers, page, provenance
 from wordsight.report.classes import FEW_IMAGES, class_lines
 from wordsight.report.cloud import Cloud, cloud
 from wordsight.report.data import chosen_images, page_data, script_json, shown_classes, shown_words
+from wordsight.report.mitigations import mitigation_cards
 
-#: Images that a report shows at most, so that it stays near 5 MB; its numbers are those of all images.
+#: The maximum number of images in a report, so that it is about 5 MB at most; its numbers are of all images.
 MAX_IMAGES = 1000
-#: Clouds that a report has at most: 8 kB and a tenth of a second each.
+#: The maximum number of clouds in a report: 8 kB and a tenth of a second each.
 CLOUDS = 100
 #: The scripts, in the order in which they build on each other.
 LIBRARIES = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
-SCRIPTS = ("dom.js", "pictures.js", "viewer.js", "tables.js", "charts.js", "main.js")
+SCRIPTS = ("dom.js", "images.js", "viewer.js", "tables.js", "charts.js", "main.js")
 
 
 def render_report(
@@ -42,13 +42,17 @@ def render_report(
     title: str | None = None,
     max_images: int = MAX_IMAGES,
 ) -> str:
-    """The report as HTML; it is self-contained and opens by double click.
+    """The report as HTML: one self-contained page.
 
-    ``heat_maps`` has, by image (as in ``AuditedImage.image``) and word, where in the image's middle square the word is seen:
-    (rows, columns) in [0, 1], coarse. ``mitigations`` are mitigations of the audit's findings. At most ``max_images`` images are
-    shown, the findings' examples first; one that cannot be read any more is shown by its name. What comes from outside
-    (labels, words, file names, sentences) is escaped, and the page's content security policy lets no script run but its own
-    and nothing be fetched.
+    - ``heat_maps``: by image (``AuditedImage.image``) and word, where in the image's central square the word comes from:
+      (rows, columns) in [0, 1].
+    - ``mitigations``: of the audit's findings; shown before and after.
+    - ``title``: default "Audit of" and the classifier's name.
+    - ``max_images``: the maximum number of images shown, the findings' examples first. An image that cannot be read any more is
+      shown by its name.
+
+    Text from outside (labels, words, file names, sentences) is escaped. The page's content security policy allows only the
+    page's own scripts, and no requests.
     """
     images = chosen_images(audit, limit=max_images)
     sides = right_against_wrong(audit)
@@ -72,11 +76,12 @@ def render_report(
         shown=len(images),
         cut=len(rows) < len(audit.words),
         sides=sides,
-        mitigations=page.mitigation_cards(mitigations),
+        sentences=page.sentences_an_image(audit.settings),
+        mitigations=mitigation_cards(mitigations),
         figures=provenance.figures(audit),
         settings=provenance.settings(audit),
         few_images=FEW_IMAGES,
-        percent=page.percent,
+        percent=numbers.percent,
         style=Markup(_text("report.css")),
         libraries=[Markup(text) for text in libraries],
         script=Markup(script),
@@ -84,12 +89,12 @@ def render_report(
         hashes=[_hash(text) for text in (*libraries, script)],
         data=Markup(script_json(page_data(audit, rows, images, sides, mitigations, heat_maps))),
     )
-    # A file name need not be valid Unicode; its odd bytes come as lone surrogates, which UTF-8 cannot write.
+    # A file name may be no valid Unicode: its bytes are lone surrogates, which UTF-8 cannot encode.
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _clouds(audit: Audit, words_of: Mapping[str, Sequence[ClassWord]]) -> list[Cloud | None]:
-    """A cloud for each class, of very many only for the first, those with findings before the others."""
+    """A cloud for each class; None for those beyond ``CLOUDS``, which are taken from classes with findings first."""
     order = dict.fromkeys([*(finding.about.label for finding in audit.findings), *words_of])
     drawn = set(list(order)[:CLOUDS])
     return [
@@ -102,7 +107,7 @@ def _clouds(audit: Audit, words_of: Mapping[str, Sequence[ClassWord]]) -> list[C
 def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("wordsight.report", "templates"),
-        autoescape=True,  # by name it would be off: the file does not end in .html
+        autoescape=True,  # jinja2 would decide by the file's ending, which is not .html
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -116,5 +121,5 @@ def _text(name: str) -> str:
 
 
 def _hash(script: str) -> str:
-    """How a content security policy names a script that may run."""
+    """The name of a script in a content security policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")

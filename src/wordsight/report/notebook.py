@@ -1,4 +1,4 @@
-"""Results as small pieces of HTML for notebooks. What comes from outside is escaped; no script, nothing is fetched."""
+"""Results as HTML for notebooks. Text from outside is escaped; there is no script, and nothing is fetched."""
 
 import base64
 import io
@@ -31,14 +31,14 @@ def explanation_html(explanation: Explanation) -> str:
             '<tr><td style="text-align:left">{}</td><td style="text-align:left"><div style="background:#4a8fc7;height:.8em;'
             'width:{}px"></div></td><td>{}</td><td>{} to {}</td><td>{}</td></tr>'
         ).format(
-            score.word,
-            round(120 * score.rate),
-            f"{score.rate:.1%}",
-            f"{score.low:.1%}",
-            f"{score.high:.1%}",
-            "" if score.lift is None else f"{score.lift:+.1f}",
+            word.word,
+            round(120 * word.rate),
+            f"{word.rate:.1%}",
+            f"{word.low:.1%}",
+            f"{word.high:.1%}",
+            "" if word.lift is None else f"{word.lift:+.1f}",
         )
-        for score in explanation.table[:_ROWS]
+        for word in explanation.table[:_ROWS]
     )
     sentences = Markup("").join(Markup("<li><em>{}</em></li>").format(sentence) for sentence in explanation.examples)
     return str(
@@ -143,7 +143,7 @@ def _points(estimate: Estimate) -> str:
 def _thumbnail(source: ImageLike) -> Markup:
     try:
         image = open_rgb(source)
-    except (ImageError, OSError) as error:  # moved since it was explained
+    except (ImageError, OSError) as error:  # the file is gone
         return Markup("<em>{}</em>").format(f"{Path(str(source)).name} cannot be shown: {error}")
     stream = io.BytesIO()
     ImageOps.contain(image, (_SIDE, _SIDE), Image.Resampling.LANCZOS).save(stream, "JPEG", quality=85)

@@ -1,14 +1,14 @@
-"""An audit -> the text of the page, as plain data: sentences, and rows of text. The template only lays them out."""
+"""An audit -> the summary and the findings in words, as plain data. The template only lays them out."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wordsight.audits.explained import little_explained
 from wordsight.audits.findings import ClassWord, Finding
 from wordsight.audits.result import Audit
 from wordsight.audits.statistics import Estimate
-from wordsight.mitigation.result import Accuracies, Mitigation
+from wordsight.report.numbers import group_name, interval, percent, points, with_minus
 
 
 @dataclass(frozen=True)
@@ -43,80 +43,58 @@ class Card:
     command: str
 
 
-@dataclass(frozen=True)
-class MitigationLine:
-    """One number of a mitigation, before and after, as text, and the change."""
-
-    name: str
-    before: str
-    after: str
-    change: str
-
-
-@dataclass(frozen=True)
-class MitigationCard:
-    """A mitigation: what it was for, and its numbers."""
-
-    label: str
-    word: str
-    method: str
-    verdict: str
-    about: str
-    lines: list[MitigationLine]
-    groups: list[MitigationLine]
-
-
-def percent(share: float) -> str:
-    """A share of 0 to 1 as a whole percentage; with a digit where that would hide that it is not all, or not none."""
-    whole = f"{share:.0%}"
-    return f"{share:.1%}" if whole in ("0%", "100%") and share not in (0, 1) else whole
-
-
-def points(share: float, *, signed: bool = False) -> str:
-    """A difference of shares in whole percentage points, with a real minus."""
-    number = f"{100 * share:+.0f}" if signed else f"{100 * share:.0f}"
-    return ("0" if float(number) == 0 else number).replace("-", "\N{MINUS SIGN}")
-
-
-def _interval(estimate: Estimate) -> str:
-    text = f"95% interval {points(estimate.low)} to {points(estimate.high)}"
-    # Only a gap that is there at all can be in doubt; one of nothing includes zero anyway.
-    return f"{text}, which includes no difference" if estimate.low <= 0 < round(100 * estimate.value) else text
-
-
 def summary(audit: Audit) -> list[str]:
-    """What came out, in a few sentences: the findings, or plainly that there are none, and what that means."""
-    tried = {word.label for word in audit.words}
-    stuck = [focus.label for focus in audit.focus if focus.remarkable]
-    nameless = [explained.label for explained in audit.explained if explained.remarkable]
-    little = little_explained(audit.explained)
-    unnamed = [*([_stuck(stuck)] if stuck else []), *([_nameless(nameless)] if nameless else []), *([little] if little else [])]
-    if audit.findings:
-        hit = {finding.about.label for finding in audit.findings}
-        many = len(audit.findings) > 1
-        return [
-            f"{f'{len(audit.findings)} words go' if many else 'One word goes'} with wrong decisions, in {len(hit)} of "
-            f"{len(tried)} {'classes' if len(tried) != 1 else 'class'}.",
-            "For each, three things hold: errors are markedly more frequent without the word, or on other classes with it; the "
-            "class's score follows the word among images of one true class, beyond what the classes' own words explain; and "
-            "the classifier's own gradient points that way. The findings are ranked by the strength of that evidence.",
-            "Words that occur together are found together: read several words of one class as one shortcut first, and look at "
-            "the examples before you act.",
-            *unnamed,
-        ]
+    """The result in a few paragraphs: the findings, or that there are none, and what that means."""
+    return [*(_with_findings(audit) if audit.findings else _without_findings()), *_without_words(audit)]
+
+
+def _with_findings(audit: Audit) -> list[str]:
+    tested = {word.label for word in audit.words}
+    classes = {finding.about.label for finding in audit.findings}
+    count = len(audit.findings)
     return [
-        "No word was found that the classifier's decisions depend on to their harm.",
-        "That means: among the words that the descriptions of these images use often enough, none at once goes along with a "
-        "class, is used by its score and clearly tied to errors. It does not mean that there is no shortcut: one that has "
-        "no name in everyday captions, that every image of a class shares, or that shows in few of these images would not be "
-        "found.",
-        *unnamed,
+        f"{'One word goes' if count == 1 else f'{count} words go'} along with errors, in {len(classes)} of "
+        f"{len(tested)} {'class' if len(tested) == 1 else 'classes'}.",
+        "For each of them, three things hold. Errors are more frequent without the word, or in images of other classes with it. "
+        "Among images of one true class, the class's margin (its logit against all other logits) rises with the word, beyond "
+        "what the classes' own words explain. The word's gradient points in the direction that raises the class's logit. The "
+        "findings are ordered by the strength of this evidence.",
+        "Words that occur together are found together. Read several words of one class as one shortcut first, and look at the "
+        "examples before you act.",
     ]
 
 
+def _without_findings() -> list[str]:
+    return [
+        "No word was found that the classifier's decisions use and that goes along with errors.",
+        "This means: of the words that the sentences of these images have often enough, none passes all steps. It is not at the "
+        "same time encoded in a class, used by its logit and clearly related to errors. It does not mean that there is no "
+        "shortcut. A shortcut is not found if captions have no word for it, if all images of a class have it, or if few of "
+        "these images have it.",
+    ]
+
+
+def _without_words(audit: Audit) -> list[str]:
+    """What the audit shows of shortcuts that have no word in captions."""
+    paragraphs = []
+    if labels := [focus.label for focus in audit.focus if focus.remarkable]:
+        paragraphs.append(
+            f"The heat maps of {', '.join(labels)} lie at one position of the images, more than those of other classes. A stamp "
+            "has this effect. See the section of the class."
+        )
+    if labels := [explained.label for explained in audit.explained if explained.remarkable]:
+        paragraphs.append(
+            f"The words explain less of the logit of {', '.join(labels)} than of other classes. What decides there may have no "
+            "word in captions. See the section of the class."
+        )
+    if little := little_explained(audit.explained):
+        paragraphs.append(little)
+    return paragraphs
+
+
 def cards(audit: Audit) -> list[Card]:
-    """The findings, in the audit's order."""
-    return [_card(i, finding, audit.settings) for i, finding in enumerate(audit.findings, start=1)]
+    """The findings in words, in the audit's order."""
+    return [_card(number, finding, audit.settings) for number, finding in enumerate(audit.findings, start=1)]
 
 
 def _card(number: int, finding: Finding, settings: Mapping[str, object]) -> Card:
@@ -134,39 +112,54 @@ def _card(number: int, finding: Finding, settings: Mapping[str, object]) -> Card
         value=_cut(gap.value),
         low=_cut(gap.low),
         high=_cut(gap.high),
-        groups=[
-            GroupLine(
-                f"{g.label}, {'with' if g.present else 'without'} “{about.word}”",
-                g.images,
-                percent(g.accuracy),
-                100 * g.accuracy,
-                g.accuracy == min(other.accuracy for other in finding.groups),
-            )
-            for g in finding.groups
-        ],
-        encoded=f"In {about.encoded.value:.0%} of pairs, an image predicted as {about.label} has a higher rate of "
-        f"“{about.word}” than one that is not (95% interval {about.encoded.low:.0%} to {about.encoded.high:.0%}; chance: 50%)."
-        + ("" if about.encoded.low > 0.5 else " It counts since the score rises with it among images of one true class."),
-        used="Not measured."
-        if about.used is None
-        else f"The gradient of “{about.word}” and the direction that raises {about.label}'s score have a cosine of "
-        f"{about.used.value:.2f} (95% interval {about.used.low:.2f} to {about.used.high:.2f}; 0 is no use).".replace(
-            "-", "\N{MINUS SIGN}"
-        ),
-        strength=f"Among images of one true class, {about.label}'s score rises with “{about.word}” beyond what the classes' "
-        f"own words explain: {about.strength:.1f} standard errors.",
+        groups=_groups(finding),
+        encoded=_encoded(about),
+        used=_used(about),
+        strength=f"Among images of one true class, the margin of {about.label} rises with “{about.word}” beyond what the "
+        f"classes' own words explain: {about.strength:.1f} standard errors.",
         command=_command(about, settings),
     )
 
 
+def _groups(finding: Finding) -> list[GroupLine]:
+    worst = min((group.accuracy for group in finding.groups), default=0.0)
+    return [
+        GroupLine(
+            group_name(group, finding.about.word),
+            group.images,
+            percent(group.accuracy),
+            100 * group.accuracy,
+            group.accuracy == worst,
+        )
+        for group in finding.groups
+    ]
+
+
+def _encoded(about: ClassWord) -> str:
+    area = about.encoded
+    return (
+        f"In {area.value:.0%} of pairs, an image predicted as {about.label} has a higher rate of “{about.word}” than an image "
+        f"that is not (95% interval {area.low:.0%} to {area.high:.0%}; chance: 50%)."
+    ) + ("" if area.low > 0.5 else " It is encoded because the margin rises with it among images of one true class.")
+
+
+def _used(about: ClassWord) -> str:
+    if about.used is None:
+        return "Not measured."
+    return with_minus(
+        f"The gradient of “{about.word}” and the direction that raises the logit of {about.label} have a cosine of "
+        f"{about.used.value:.2f} (95% interval {about.used.low:.2f} to {about.used.high:.2f}; 0 is no use)."
+    )
+
+
 def _missed(label: str, word: str, gap: Estimate) -> str:
-    return f"Images of {label} without “{word}” are missed {_more(gap)} than those with it ({_interval(gap)})."
+    return f"Images of {label} without “{word}” are missed {_more(gap)} than those with it ({interval(gap)})."
 
 
 def _mistaken(label: str, word: str, gap: Estimate) -> str:
     return (
         f"Images of other classes with “{word}” are mistaken for {label} {_more(gap)} than those without it, compared within "
-        f"each true class ({_interval(gap)})."
+        f"each true class ({interval(gap)})."
     )
 
 
@@ -196,63 +189,7 @@ def _command(about: ClassWord, settings: Mapping[str, object]) -> str:
     )
 
 
-def _stuck(labels: Sequence[str]) -> str:
-    return (
-        f"The heat maps of {', '.join(labels)} lie at one position of the images more than those of "
-        "other classes do, as if there were a stamp. See the section of the class."
-    )
-
-
-def _nameless(labels: Sequence[str]) -> str:
-    return (
-        f"The words explain less of the score of {', '.join(labels)} than of other classes: what decides there may have no "
-        "word. See the section of the class."
-    )
-
-
-def mitigation_cards(mitigations: Sequence[Mitigation]) -> list[MitigationCard]:
-    """Before and after of each mitigation."""
-    return [
-        MitigationCard(
-            label=mitigation.label,
-            word=mitigation.word,
-            method=mitigation.method,
-            verdict="The worst group improved." if mitigation.better else "The worst group did not improve.",
-            about="Groups are the data's own."
-            if mitigation.true_groups
-            else "Groups are made by label and presence of the word.",
-            lines=[
-                _line("Average accuracy", mitigation.before.average, mitigation.after.average),
-                _line(
-                    "Accuracy reweighted to the training set's groups",
-                    mitigation.before.reweighted,
-                    mitigation.after.reweighted,
-                ),
-                _line("Accuracy of the worst group", mitigation.before.worst, mitigation.after.worst),
-                _severities(mitigation.before, mitigation.after),
-            ],
-            groups=[
-                _line(
-                    f"{a.label}, {'with' if a.present else 'without'} “{mitigation.word}” ({a.images} images)",
-                    a.accuracy,
-                    b.accuracy,
-                )
-                for a, b in zip(mitigation.before.groups, mitigation.after.groups, strict=False)
-            ],
-        )
-        for mitigation in mitigations
-    ]
-
-
-def _line(name: str, before: float, after: float) -> MitigationLine:
-    return MitigationLine(name, f"{before:.1%}", f"{after:.1%}", points(after - before, signed=True))
-
-
-def _severities(before: Accuracies, after: Accuracies) -> MitigationLine:
-    def shown(gap: Estimate | None) -> str:
-        return "not measured" if gap is None else f"{points(gap.value)} ({points(gap.low)} to {points(gap.high)})"
-
-    change = ""
-    if before.severity and after.severity:
-        change = points(after.severity.value - before.severity.value, signed=True)
-    return MitigationLine("Severity of the finding, points", shown(before.severity), shown(after.severity), change)
+def sentences_an_image(settings: Mapping[str, object]) -> object:
+    """The number of sampled sentences of each image; None if the settings do not have it."""
+    sampling = settings.get("sampling")
+    return sampling.get("sentences") if isinstance(sampling, Mapping) else None

@@ -1,4 +1,4 @@
-"""Photographs, heat maps and words -> small pieces of a page: data URIs, base64 and SVG."""
+"""Images and heat maps -> data for a page: data URIs and base64."""
 
 import base64
 import io
@@ -13,9 +13,9 @@ from PIL import Image, ImageOps
 from wordsight.errors import ImageError
 from wordsight.images.files import read_image
 
-#: Pixels a side of a thumbnail, and its WebP quality: 4 kB or so for a photograph, of which a report holds a thousand.
+#: The side of a thumbnail in pixels, and its WebP quality: about 4 kB each, and a report has up to a thousand.
 THUMBNAIL, QUALITY = 128, 60
-#: Cells a side that a heat map has at most; they come from pooled features, so finer ones show nothing more.
+#: The maximum number of cells a side of a heat map; it comes from pooled features, so finer cells show nothing more.
 HEAT_CELLS = 16
 
 
@@ -29,10 +29,7 @@ class Heat:
 
 
 def thumbnails(paths: Iterable[Path]) -> list[str | None]:
-    """A data URI for each image, None for one that cannot be read (any more).
-
-    The image's middle square, which is what most classifiers see, so that heat maps lie right on it.
-    """
+    """A data URI of the central square of each image, which heat maps are over; None for an image that cannot be read."""
     # Decoding releases the interpreter's lock.
     with ThreadPoolExecutor(4) as pool:
         return list(pool.map(_thumbnail, paths))
@@ -49,9 +46,9 @@ def _thumbnail(path: Path) -> str | None:
 
 
 def heat_map(values: np.ndarray) -> Heat:
-    """A heat map in [0, 1], at most ``HEAT_CELLS`` a side; what is outside is cut, what is no number counts as 0.
+    """A heat map in [0, 1] with at most ``HEAT_CELLS`` cells a side. Values outside are cut; NaN counts as 0.
 
-    Raises ValueError for what is not two-dimensional or empty.
+    Raises ValueError for an array that is empty or does not have two dimensions.
     """
     if values.ndim != 2 or 0 in values.shape:
         raise ValueError(f"A heat map of shape {values.shape} came, wanted (rows, columns), for instance (7, 7).")
@@ -64,7 +61,7 @@ def heat_map(values: np.ndarray) -> Heat:
 
 
 def heat_of_images(maps: Mapping[tuple[str, str], np.ndarray], *, limit: int) -> dict[str, dict[str, Heat]]:
-    """Heat maps by image and word, at most ``limit`` of them, in the order they came in."""
+    """The first ``limit`` heat maps, by image and word."""
     found: dict[str, dict[str, Heat]] = {}
     for (image, word), values in list(maps.items())[:limit]:
         found.setdefault(image, {})[word] = heat_map(values)

@@ -1,45 +1,36 @@
-"""Word scores -> images: a bar chart, a word cloud, and both beside the photograph. Writing them is separate (``save``)."""
+"""Words of an image -> figures: a bar chart, a word cloud, heat maps, and an overview. Writing is separate (``save``)."""
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.ft2font import FT2Font
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
 
-from wordsight.report.cloud import FONT_FILE, cloud
+from wordsight.report.cloud import cloud
+from wordsight.report.drawing import DPI, FAINT, INK, TEXT, axes_at, new_figure, printable, put, put_title, wrap
 from wordsight.storage import replacing
 from wordsight.words.scores import WordScore
 
-#: float an inch; figures are laid out in pixels at this resolution.
-DPI = 100
 #: The label of the colours.
 LIFT_LABEL = "lift over the mean feature (log-odds)"
 #: The label of the bars.
 RATE_LABEL = "share of sentences that contain the word"
 
-# Blue to orange stays apart for every common kind of colour blindness; the grey between is dark enough to read as text.
+# Blue and orange differ for every common kind of colour blindness; the grey between is dark enough for text.
 _LIFT_COLOURS = LinearSegmentedColormap.from_list("lift", ["#08519c", "#4a8fc7", "#949494", "#e08a3c", "#b84a00"])
-_NO_LIFT = "#787878"  # darker than the scale's middle: no lift is not a lift of 0
-INK, FAINT = "#222222", "#666666"
-# Titles and words are other people's text: no mathtext ("$x^2$" stays as it is, so needs no escaping) and no TeX, whatever
-# the user's matplotlibrc says, and in the one font whose glyphs `_printable` knows.
-TEXT: dict[str, Any] = {"parse_math": False, "usetex": False, "fontfamily": "DejaVu Sans"}
+_NO_LIFT = "#787878"  # darker than the colour of a lift of 0, which is something else
 
 
 def bar_chart(words: Sequence[WordScore], *, title: str, top: int = 20) -> Figure:
-    """Horizontal bars of the ``top`` most frequent words' rates in percent, whiskers at their 95% intervals.
+    """The rates of the ``top`` most frequent words in percent, as horizontal bars with 95% intervals.
 
-    The most frequent word is on top. Colour is the lift, with a colour bar; grey bars and no colour bar without lifts.
+    The most frequent word is on top. The colour is the lift, with a colour bar; without lifts the bars are grey.
     """
     shown = _most_frequent(words, top)
     height = 130 + 26 * max(len(shown), 5)
@@ -54,7 +45,7 @@ def bar_chart(words: Sequence[WordScore], *, title: str, top: int = 20) -> Figur
 
 
 def word_cloud(words: Sequence[WordScore], *, title: str, top: int = 60) -> Figure:
-    """The ``top`` most frequent words, larger the higher their rate, coloured by lift."""
+    """The ``top`` most frequent words; the size shows the rate and the colour the lift. The same words, the same figure."""
     shown = _most_frequent(words, top)
     figure = new_figure(width=800, height=560)
     put_title(figure, title, lines=2)
@@ -66,9 +57,9 @@ def word_cloud(words: Sequence[WordScore], *, title: str, top: int = 60) -> Figu
 
 
 def explanation_figure(image: Image.Image, words: Sequence[WordScore], *, title: str, sentences: Sequence[str]) -> Figure:
-    """One image's explanation, 1500 x 620 pixels: the photograph, its 12 most frequent words as bars, a cloud of up to 60.
+    """An overview of one image, 1500 x 620 pixels: the image, its 12 most frequent words as bars, up to 60 as a cloud.
 
-    The first three of ``sentences`` stand below, each wrapped to two lines at most.
+    The first three of ``sentences`` are below, each in at most two lines.
     """
     figure = new_figure(width=1500, height=620)
     put_title(figure, title, lines=1)
@@ -76,15 +67,15 @@ def explanation_figure(image: Image.Image, words: Sequence[WordScore], *, title:
     floor = 14
     for lines in reversed(quoted):  # from the bottom up: what the sentences leave is the panels'
         height = 20 * len(lines)
-        _put(figure, 24, floor + height, "\n".join(lines), size=12, style="italic", va="top", linespacing=1.25)
+        put(figure, 24, floor + height, "\n".join(lines), size=12, style="italic", va="top", linespacing=1.25)
         floor += height + 5
     floor += 12
     ceiling = 620 - 62
-    photograph = axes_at(figure, 24, floor, 400, ceiling - floor)
+    panel = axes_at(figure, 24, floor, 400, ceiling - floor)
     small = image.convert("RGB")
     small.thumbnail((1200, 1200))  # enough for print; a camera's 50 megapixels would only slow the drawing
-    photograph.imshow(np.asarray(small), interpolation="lanczos", interpolation_stage="rgba")
-    photograph.set_axis_off()
+    panel.imshow(np.asarray(small), interpolation="lanczos", interpolation_stage="rgba")
+    panel.set_axis_off()
     bottom = floor + 44
     bars = axes_at(figure, 570, bottom, 370, ceiling - bottom)
     in_cloud = _most_frequent(words, 60)
@@ -97,7 +88,7 @@ def explanation_figure(image: Image.Image, words: Sequence[WordScore], *, title:
 
 
 def heat_maps(image: Image.Image, panels: Sequence[tuple[str, np.ndarray]], *, title: str) -> Figure:
-    """The image once for each panel, its heat map (rows, columns) in [0, 1] laid over it, under its name; 3 panels a row."""
+    """A panel for each (name, heat map): the map, (rows, columns) in [0, 1], over the image; three panels a row."""
     width = 320
     height = max(120, min(480, round(width * image.height / image.width)))
     across, down = min(3, len(panels)), -(-len(panels) // 3)
@@ -123,14 +114,14 @@ def heat_maps(image: Image.Image, panels: Sequence[tuple[str, np.ndarray]], *, t
             interpolation="bilinear",
         )
         axes.set_axis_off()
-        _put(figure, left, bottom + height + 22, wrap(name, width=width, size=12, lines=1)[0], size=12, va="top")
+        put(figure, left, bottom + height + 22, wrap(name, width=width, size=12, lines=1)[0], size=12, va="top")
     return figure
 
 
 def save(figure: Figure, path: Path | str) -> None:
-    """Write the figure as PNG, whatever the name's ending; all or nothing, so an old file survives a failure.
+    """Write the figure as PNG, whatever the file's ending, atomically: if it fails, an old file stays as it is.
 
-    Missing folders are made. Raises ``OSError`` if the file cannot be written.
+    Missing folders are made. Raises OSError if the file cannot be written.
     """
     with replacing(path) as partial:
         figure.savefig(partial, format="png", dpi=DPI)
@@ -139,7 +130,7 @@ def save(figure: Figure, path: Path | str) -> None:
 def _draw_bars(axes: Axes, words: Sequence[WordScore], *, scale: Normalize | None, label_width: int) -> None:
     """Bars into ``axes``, the first word on top; labels at most ``label_width`` pixels wide."""
     if not words:
-        _say_no_words(axes)
+        _no_words(axes)
         return
     rates = np.array([100 * w.rate for w in words])
     # Rounding can put an end of the interval 1e-16 on the wrong side of the rate, and matplotlib refuses negative lengths.
@@ -180,12 +171,12 @@ def _draw_scale(axes: Axes, scale: Normalize, *, orientation: Literal["vertical"
 
 def _draw_cloud(axes: Axes, words: Sequence[WordScore], *, scale: Normalize | None) -> None:
     """The words at the positions of ``cloud``, in an area that fills ``axes``."""
-    printable = [w for w in words if w.rate > 0 and _printable(w.word)]
-    colours = dict(zip((w.word for w in printable), _colours(printable, scale), strict=True))
+    drawn = [w for w in words if w.rate > 0 and printable(w.word)]
+    colours = dict(zip((w.word for w in drawn), _colours(drawn, scale), strict=True))
     width, height = round(axes.bbox.width), round(axes.bbox.height)
-    packed = cloud([(w.word, w.rate, w.lift) for w in printable], top=60, size=(width, height))
+    packed = cloud([(w.word, w.rate, w.lift) for w in drawn], top=60, size=(width, height))
     if packed is None:
-        _say_no_words(axes)
+        _no_words(axes)
         return
     axes.set_axis_off()
     axes.set_xlim(0, width)
@@ -195,7 +186,7 @@ def _draw_cloud(axes: Axes, words: Sequence[WordScore], *, scale: Normalize | No
         axes.text(
             word.x,
             word.y,
-            _printable(word.shown),
+            printable(word.shown),
             fontsize=word.size * 72 / DPI,
             color=colours[word.word],
             va="baseline",
@@ -208,7 +199,7 @@ def _most_frequent(words: Sequence[WordScore], top: int) -> list[WordScore]:
 
 
 def _lift_scale(words: Sequence[WordScore]) -> Normalize | None:
-    """Lifts to colours, 0 in the middle and at least one log-odds unit to each side, so that noise does not look vivid."""
+    """Lifts to colours, symmetric about 0; the ends are at least one log-odds unit, so that noise has no strong colours."""
     lifts = [abs(w.lift) for w in words if w.lift is not None]
     return Normalize(-max(1.0, *lifts), max(1.0, *lifts)) if lifts else None
 
@@ -217,73 +208,7 @@ def _colours(words: Sequence[WordScore], scale: Normalize | None) -> list[Any]:
     return [_NO_LIFT if w.lift is None or scale is None else _LIFT_COLOURS(scale(w.lift)) for w in words]
 
 
-def new_figure(*, width: int, height: int) -> Figure:
-    """An empty white figure of so many pixels, with a canvas of its own: pyplot, which is global, stays out of it."""
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _size(figure: Figure) -> tuple[float, float]:
-    """Width and height in pixels."""
-    return float(figure.get_figwidth()) * DPI, float(figure.get_figheight()) * DPI
-
-
-def axes_at(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Axes at a position given in pixels from the figure's lower left corner."""
-    across, up = _size(figure)
-    return figure.add_axes((left / across, bottom / up, width / across, height / up))
-
-
-def _put(figure: Figure, x: float, y: float, text: str, *, size: int, **style: Any) -> None:
-    """Printable text at a position given in pixels from the figure's lower left corner."""
-    across, up = _size(figure)
-    figure.text(x / across, y / up, text, fontsize=size, color=INK, **TEXT, **style)
-
-
-def put_title(figure: Figure, title: str, *, lines: int) -> None:
-    across, up = _size(figure)
-    wrapped = wrap(title, width=across - 48, size=14, lines=lines)
-    size = 14 if len(wrapped) == 1 else 12
-    y = up - 28 if len(wrapped) == 1 else up - 29
-    _put(figure, across / 2, y, "\n".join(wrapped), size=size, weight="bold", ha="center", va="center")
-
-
-def _say_no_words(axes: Axes) -> None:
+def _no_words(axes: Axes) -> None:
+    """The note "no words" instead of a chart."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, "no words", transform=axes.transAxes, ha="center", va="center", fontsize=14, color=FAINT, **TEXT)
-
-
-def _printable(text: str) -> str:
-    """The text on one line, with "\N{REPLACEMENT CHARACTER}" for what the font cannot show: boxes and warnings otherwise."""
-    glyphs = _glyphs()
-    return " ".join("".join(c if c.isspace() or ord(c) in glyphs else "\N{REPLACEMENT CHARACTER}" for c in text).split())
-
-
-@cache
-def _glyphs() -> frozenset[int]:
-    return frozenset(code for code in FT2Font(str(FONT_FILE)).get_charmap() if chr(code).isprintable())
-
-
-def wrap(text: str, *, width: float, size: int, lines: int) -> list[str]:
-    """At least one and at most ``lines`` printable lines of at most ``width`` pixels; "…" ends what had to be cut."""
-    # Bold is the widest style in use, so what fits in bold fits.
-    font = FontProperties(family="DejaVu Sans", size=size, weight="bold")
-    renderer = FigureCanvasAgg(Figure(figsize=(1, 1), dpi=DPI)).get_renderer()
-
-    def fits(line: str) -> bool:
-        return renderer.get_text_width_height_descent(line, font, False)[0] <= width
-
-    rest, wrapped = _printable(text[:4000]), []  # no two lines hold more; a megabyte would take its time
-    while rest and len(wrapped) < lines:
-        if fits(rest):
-            return [*wrapped, rest]
-        last = len(wrapped) == lines - 1
-        end = "…" if last else ""
-        length = next((n for n in range(1, len(rest)) if not fits(rest[: n + 1] + end)), len(rest))
-        # Break at a space where there is one; a word longer than the line is broken inside.
-        space = rest.rfind(" ", 0, length + 1)
-        cut = space if space > 0 else length
-        wrapped.append(rest[:cut].rstrip() + end)
-        rest = rest[cut:].lstrip()
-    return wrapped or [""]

@@ -1,4 +1,4 @@
-"""What an audit was made with: settings, versions and the translator's figures, as rows of text."""
+"""The settings of an audit, versions, and the translator's figures, as rows of text."""
 
 import platform
 from collections.abc import Mapping

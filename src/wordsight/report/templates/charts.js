@@ -1,24 +1,24 @@
-// Charts: SVG in the page's own colours. Each says in words what it shows; the table beside it has the numbers.
+// Charts: SVG in the page's own colours. Each has a description in words; the table beside it has the numbers.
 
 const COLOURS = { harmful: "var(--harmful)", used: "var(--used)", encoded: "var(--encoded)", class: "var(--class)", none: "var(--faint)" };
 
-/** Draws into a figure at its width, again whenever that changes; ``draw`` takes the width and gives an element. */
-function keepDrawn(figure, draw, caption) {
-  const place = make("div", { class: "plot" });
-  figure.replaceChildren(place, make("figcaption", { class: "small faint" }, caption));
+/** Draws into a figure at its width, and again when the width changes; ``draw`` takes the width and gives an element. */
+function drawInto(figure, draw, caption) {
+  const plot = make("div", { class: "plot" });
+  figure.replaceChildren(plot, make("figcaption", { class: "small faint" }, caption));
   let last = 0;
   const again = () => {
-    const width = Math.floor(place.clientWidth);
+    const width = Math.floor(plot.clientWidth);
     if (width < 50 || width === last) return;
     last = width;
-    place.replaceChildren(draw(width));
+    plot.replaceChildren(draw(width));
   };
-  new ResizeObserver(again).observe(place);
+  new ResizeObserver(again).observe(plot);
   again();
   return () => { last = 0; again(); };
 }
 
-/** A chart as one image for a screen reader; what is inside would be read as a heap of numbers. */
+/** A chart as one image with a description for screen readers, instead of all its numbers. */
 function described(svg, text) {
   svg.setAttribute("aria-hidden", "true");
   return make("div", { role: "img", "aria-label": text }, svg);
@@ -27,7 +27,7 @@ function described(svg, text) {
 function scatter(figure, label) {
   const found = rows.filter((row) => row.label === label && row.used !== null);
   if (!found.length) {
-    figure.replaceChildren(make("p", { class: "note" }, "No word is encoded, so the use of none was measured."));
+    figure.replaceChildren(make("p", { class: "note" }, "No word is encoded, so the use of words was not measured."));
     return;
   }
   const reach = (row) => row.encoded.value * 2 - 1 + row.used.value + 2 * (row.verdict === "harmful");
@@ -48,28 +48,28 @@ function scatter(figure, label) {
     });
     svg.addEventListener("click", () => svg.value && openWord(svg.value.word, label));
     const top = named.slice(0, 3).map((row) => quoted(row.name)).join(", ");
-    return described(svg, `Words of ${data.classes[label]} by how well they are encoded and how much they are used. Furthest out: ${top}. The table has all numbers.`);
+    return described(svg, `Words of ${data.classes[label]} by how well they are encoded and how much they are used. The strongest: ${top}. The table has all numbers.`);
   };
   const legend = make("span", { class: "legend" });
   for (const verdict of ["harmful", "used", "encoded", "class"]) {
     if (found.some((row) => row.verdict === verdict)) legend.append(make("span", { class: `key ${verdict}` }, VERDICT_NAMES[verdict]));
   }
-  keepDrawn(figure, draw, legend);
+  drawInto(figure, draw, legend);
 }
 
-/** Of words that would be written over each other, only the first. */
+/** The words whose names do not overlap with a name before them. */
 function spread(named, width) {
   const x = d3.scaleLinear(d3.extent(named, (r) => r.encoded.value), [0, width - 90]);
   const y = d3.scaleLinear(d3.extent(named, (r) => r.used.value), [240, 0]);
-  const kept = [];
+  const shown = [];
   for (const row of named) {
-    const free = kept.every((other) => Math.abs(y(row.used.value) - y(other.used.value)) > 13 || Math.abs(x(row.encoded.value) - x(other.encoded.value)) > 3.6 * (row.name.length + other.name.length));
-    if (free) kept.push(row);
+    const free = shown.every((other) => Math.abs(y(row.used.value) - y(other.used.value)) > 13 || Math.abs(x(row.encoded.value) - x(other.encoded.value)) > 3.6 * (row.name.length + other.name.length));
+    if (free) shown.push(row);
   }
-  return kept;
+  return shown;
 }
 
-/** Right against wrong: differences with intervals; more among right to the right. */
+/** Right against wrong: differences with intervals; positive is more when right. */
 function sidesChart(figure, side) {
   const shown = [...side.rows].sort((a, b) => a.q - b.q || Math.abs(b.gap.value) - Math.abs(a.gap.value)).slice(0, 16).sort((a, b) => b.gap.value - a.gap.value);
   const draw = (width) => {
@@ -87,13 +87,13 @@ function sidesChart(figure, side) {
     const clear = shown.filter((row) => row.q <= 0.05).map((row) => quoted(row.word));
     return described(svg, `Differences of mean rates between right and wrong images with 95% intervals. ${clear.length ? `Clear at 5%: ${clear.join(", ")}.` : "None is clear at 5%."}`);
   };
-  keepDrawn(figure, draw, "Dots: right less wrong; lines: 95% intervals; pale: not clear at 5%.");
+  drawInto(figure, draw, "Dots: right less wrong; lines: 95% intervals; pale: not clear at 5%.");
 }
 
 const MEASURES = { average: "Average", reweighted: "Reweighted", worst: "Worst group" };
 
-function mitigationChart(figure, one) {
-  const found = Object.entries(MEASURES).map(([key, name]) => ({ name, before: one.before[key], after: one.after[key] }));
+function mitigationChart(figure, mitigation) {
+  const found = Object.entries(MEASURES).map(([key, name]) => ({ name, before: mitigation.before[key], after: mitigation.after[key] }));
   const draw = (width) => {
     const svg = Plot.plot({
       width, height: 170, marginLeft: 90, marginRight: 20, marginTop: 14, marginBottom: 40,
@@ -108,5 +108,5 @@ function mitigationChart(figure, one) {
     });
     return described(svg, found.map((r) => `${r.name} accuracy ${percent(r.before)} before, ${percent(r.after)} after`).join("; "));
   };
-  keepDrawn(figure, draw, "Open dots: before; filled: after.");
+  drawInto(figure, draw, "Open dots: before; filled: after.");
 }

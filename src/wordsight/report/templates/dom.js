@@ -1,5 +1,5 @@
 "use strict";
-// Elements are made with textContent only, never from strings of HTML: labels, words and file names are other people's text.
+// Elements are made with textContent only, never from strings of HTML: labels, words and file names come from outside.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 
@@ -19,7 +19,7 @@ const MINUS = "\u2212";
 const number = (value, digits) => (value === null ? "\u2013" : value.toFixed(digits).replace("-", MINUS).replace(/^\u2212(0(\.0*)?)$/, "$1"));
 const percent = (value) => (value === null ? "\u2013" : `${number(100 * value, 0)}%`);
 const points = (value) => (value === null ? "\u2013" : number(100 * value, 0));
-const plural = (count, one) => `${count.toLocaleString("en")} ${one}${count === 1 ? "" : "s"}`;
+const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 const quoted = (word) => `\u201c${word}\u201d`;
 const hidden = (text) => make("span", { class: "hidden" }, text);
 

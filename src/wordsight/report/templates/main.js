@@ -7,10 +7,10 @@ function setUpTheme() {
   const wanted = matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : wanted.matches);
   const name = () => (button.textContent = isDark() ? "Light" : "Dark");
-  try { // some browsers keep no storage for files opened by double click
-    const kept = localStorage.getItem("wordsight-theme");
-    if (kept) root.dataset.theme = kept;
-  } catch { /* the system's theme, then */ }
+  try { // some browsers have no storage for files opened by double click
+    const stored = localStorage.getItem("wordsight-theme");
+    if (stored) root.dataset.theme = stored;
+  } catch { /* the system's theme */ }
   button.append(" ");
   name();
   button.setAttribute("aria-label", "Change between the light and the dark theme");
@@ -24,26 +24,26 @@ function setUpTheme() {
 
 const EXAMPLES = {
   with: (f) => `${f.label} with ${quoted(data.words[f.word])}, predicted right`,
-  missed: (f) => `${f.label} missed, least ${quoted(data.words[f.word])} first`,
-  mistaken: (f) => `Mistaken for ${f.label}, most ${quoted(data.words[f.word])} first`,
+  missed: (f) => `${f.label} missed, lowest rate of ${quoted(data.words[f.word])} first`,
+  mistaken: (f) => `Mistaken for ${f.label}, highest rate of ${quoted(data.words[f.word])} first`,
 };
 
 function setUpFinding(card) {
   const finding = data.findings[Number(card.dataset.finding)];
-  const place = card.querySelector(".examples");
+  const examples = card.querySelector(".examples");
   const actions = make("p", { class: "actions" });
   const strips = Object.entries(EXAMPLES).filter(([kind]) => finding.examples[kind].length);
   for (const [kind, title] of strips) {
     const tiles = make("ul", { class: "tiles" }, ...finding.examples[kind].map((index) => make("li", {}, tile(index, finding.word))));
-    place.append(make("div", { class: "strip" }, make("h4", { class: "name" }, title(finding)), tiles));
+    examples.append(make("div", { class: "strip" }, make("h4", { class: "name" }, title(finding)), tiles));
   }
   if (strips.some(([kind]) => anyHeat(finding.examples[kind], finding.word))) {
-    const lay = (on) => place.querySelectorAll(".picture").forEach((one) => heat(one, on ? finding.word : null));
+    const lay = (on) => examples.querySelectorAll(".thumbnail").forEach((image) => heat(image, on ? finding.word : null));
     actions.append(heatToggle(finding.word, lay));
   }
   const all = make("button", { type: "button", class: "quiet", onclick: () => openWord(finding.word, data.classes.indexOf(finding.label)) }, `All images of ${finding.label} with ${quoted(data.words[finding.word])}`);
   actions.append(all);
-  place.append(actions);
+  examples.append(actions);
   const copy = card.querySelector(".copy");
   copy.addEventListener("click", async () => {
     try {
@@ -73,7 +73,7 @@ function buildClass(section) {
   let update = () => {};
   if (own.length) {
     const table = sortable(`Words of ${data.classes[label]}`, wordColumns(label));
-    section.querySelector(".table-place").append(table.element);
+    section.querySelector(".class-table").append(table.element);
     update = () => table.update(own.filter(matches));
     update();
   }
@@ -81,7 +81,7 @@ function buildClass(section) {
   images.sort((a, b) => (data.images[a].label === data.images[a].predicted) - (data.images[b].label === data.images[b].predicted));
   if (images.length) {
     const heated = [...new Set(images.flatMap((i) => Object.keys(data.images[i].heat).map(Number)))];
-    section.querySelector(".gallery-place").append(make("h4", {}, "Images, wrong ones first"), gallery(images, { words: heated, step: 16 }));
+    section.querySelector(".class-gallery").append(make("h4", {}, "Images, wrong ones first"), gallery(images, { words: heated, step: 16 }));
   }
   return update;
 }
@@ -105,7 +105,7 @@ function setUpClasses() {
       if (!shown) continue;
       words += found;
       classes += 1;
-      // What was asked for should be seen; more than a few open sections would bury it.
+      // Open the sections that match, at most five.
       if ((narrowed || filter.label !== null) && opened++ < 5) section.open = true;
       if (section.open) ensure(section);
       built.get(section)?.();
@@ -145,8 +145,8 @@ function setUpSides() {
       { name: "Word", text: true, value: (row) => row.word, cell: (row) => make("button", { type: "button", class: "word", onclick: () => openWord(wordOf(row)) }, row.word) },
       { name: "Right", about: "Mean rate of images predicted right", value: (row) => row.here, cell: (row) => percent(row.here) },
       { name: "Wrong", about: "Mean rate of images predicted wrong", value: (row) => row.elsewhere, cell: (row) => percent(row.elsewhere) },
-      { name: "Difference", about: "In points, with Welch's 95% interval", value: (row) => row.gap.value, cell: (row) => estimate(row.gap, points) },
-      { name: "Separation", about: "Chance that a right image has a higher rate than a wrong one", value: (row) => row.area.value, cell: (row) => two(row.area.value) },
+      { name: "Difference", about: "In points, with Welch's 95% interval", value: (row) => row.gap.value, cell: (row) => estimateCell(row.gap, points) },
+      { name: "Separation", about: "Chance that an image predicted right has a higher rate than an image predicted wrong", value: (row) => row.area.value, cell: (row) => two(row.area.value) },
       { name: "q", about: "Benjamini-Hochberg", value: (row) => row.q, cell: (row) => (row.q < 0.001 ? "<0.001" : row.q.toFixed(3)) },
     ],
     { step: 12 },

@@ -6,12 +6,12 @@ function chip(verdict) {
   return make("span", { class: `chip ${verdict}` }, VERDICT_NAMES[verdict]);
 }
 
-function estimate(one, write) {
-  if (one === null) return ["\u2013"];
-  return [write(one.value), make("span", { class: "ends" }, `${write(one.low)} to ${write(one.high)}`)];
+function estimateCell(estimate, write) {
+  if (estimate === null) return ["\u2013"];
+  return [write(estimate.value), make("span", { class: "ends" }, `${write(estimate.low)} to ${write(estimate.high)}`)];
 }
 
-/** Numbers by size, text by alphabet, what is missing last whichever way. */
+/** Numbers by size, text by alphabet; missing values are last in both directions. */
 function compareValues(a, b, down) {
   if (a === null || b === null) return (a === null) - (b === null);
   const order = typeof a === "string" ? a.localeCompare(b) : a - b;
@@ -69,25 +69,25 @@ function sortable(label, columns, { first = null, step = PAGE } = {}) {
 }
 
 const two = (value) => number(value, 2);
-const gap = (name, title, about) => ({ name: title, about, value: (row) => row[name]?.value ?? null, cell: (row) => estimate(row[name], points) });
+const gap = (name, title, about) => ({ name: title, about, value: (row) => row[name]?.value ?? null, cell: (row) => estimateCell(row[name], points) });
 
 function wordColumns(label) {
   const word = (row) => make("button", { type: "button", class: "word", onclick: () => openWord(row.word, label) }, row.name);
   return [
     { name: "Word", text: true, value: (row) => row.name, cell: word },
     { name: "Verdict", text: true, value: (row) => VERDICTS.indexOf(row.verdict), cell: (row) => chip(row.verdict) },
-    { name: "Rate", about: "Share of the class's sentences that say the word", value: (row) => row.rate.value, cell: (row) => estimate(row.rate, percent) },
+    { name: "Rate", about: "Share of the class's sentences with the word", value: (row) => row.rate.value, cell: (row) => estimateCell(row.rate, percent) },
     { name: "Lift", about: "Log-odds against the other images", value: (row) => row.lift, cell: (row) => two(row.lift) },
-    { name: "Encoded", about: "Chance that an image predicted this has a higher rate", value: (row) => row.encoded.value, cell: (row) => estimate(row.encoded, two) },
-    { name: "Used", about: "Mean cosine of the word's gradient with the class's", value: (row) => row.used?.value ?? null, cell: (row) => estimate(row.used, two) },
+    { name: "Encoded", about: "Chance that an image predicted as this class has a higher rate", value: (row) => row.encoded.value, cell: (row) => estimateCell(row.encoded, two) },
+    { name: "Used", about: "Mean cosine of the word's gradient with the class's", value: (row) => row.used?.value ?? null, cell: (row) => estimateCell(row.used, two) },
     gap("missed", "Missed", "Points more of the class's images wrong without the word than with it"),
-    gap("mistaken", "Mistaken", "Points more of the other images predicted this with the word than without it"),
+    gap("mistaken", "Mistaken", "Points more of the other images predicted as this class with the word than without it"),
     gap("severity", "Severity", "The larger of the two gaps, in points"),
     { name: "Images", about: "Images of the class that have the word", value: (row) => row.imagesWith, cell: (row) => String(row.imagesWith) },
   ];
 }
 
-/** Gives a table that stands in the page already the same sort buttons. */
+/** Adds the same sort buttons to a table of the page. */
 function makeSortable(table) {
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];

@@ -1,4 +1,4 @@
-// The dialog: images of a word, or one image with its words. It remembers the way back.
+// The dialog: the images of a word, or one image with its words; a button leads back.
 
 const viewer = document.getElementById("viewer");
 const trail = [];
@@ -28,34 +28,34 @@ viewer.addEventListener("close", () => {
 });
 viewer.addEventListener("click", (event) => event.target === viewer && viewer.close()); // beside the dialog
 
-/** The images that say a word, the highest rate first; of one class, or of all (label null). */
+/** The images that have a word, the highest rate first; of one class, or of all (label null). */
 function openWord(word, label = null) {
   let chosen = label;
   enter(() => {
     const title = make("h2", { id: "viewer-title", tabindex: "-1" }, "Images with ", make("q", {}, data.words[word]));
-    const place = make("div");
+    const content = make("div");
     const fill = () => {
       const name = chosen === null ? null : data.classes[chosen];
       const found = data.images
         .map((image, index) => ({ index, rate: image.rates.get(word) ?? 0, label: image.label }))
-        .filter((one) => one.rate > 0 && (name === null || one.label === name))
+        .filter((entry) => entry.rate > 0 && (name === null || entry.label === name))
         .sort((a, b) => b.rate - a.rate)
-        .map((one) => one.index);
-      const row = rows.find((one) => one.word === word && one.label === chosen);
-      place.replaceChildren(
+        .map((entry) => entry.index);
+      const row = rows.find((candidate) => candidate.word === word && candidate.label === chosen);
+      content.replaceChildren(
         make("p", { class: "faint", role: "status" }, `${plural(found.length, "image")}, the highest rate first`),
         row ? facts(row) : "",
         gallery(found, { word, step: 48 }),
       );
     };
-    const select = make("select", {}, make("option", { value: "" }, "All classes"), ...data.classes.map((one, i) => make("option", { value: i }, one)));
+    const select = make("select", {}, make("option", { value: "" }, "All classes"), ...data.classes.map((name, i) => make("option", { value: i }, name)));
     select.value = chosen === null ? "" : String(chosen);
     select.addEventListener("change", () => {
       chosen = select.value === "" ? null : Number(select.value);
       fill();
     });
     fill();
-    return make("div", {}, title, make("label", {}, "Class ", select), place);
+    return make("div", {}, title, make("label", {}, "Class ", select), content);
   });
 }
 
@@ -71,30 +71,30 @@ function facts(row) {
   return list;
 }
 
-/** One image: what it is predicted, its typical sentence, its words with rates; words with a heat map can be laid over it. */
+/** One image: its label and prediction, its typical sentence, its words with rates and heat maps. */
 function openImage(index, word = null) {
   enter(() => {
     const image = data.images[index];
     const right = image.label === image.predicted;
-    const large = picture(index);
+    const large = thumbnail(index);
     const about = make("dl", { class: "pairs" });
     const add = (name, value) => value !== null && value !== "" && about.append(make("div", {}, make("dt", {}, name), make("dd", {}, value)));
     add("Label", image.label);
-    add("Called", `${image.predicted} (${percent(image.probability)}${right ? "" : ", wrong"})`);
+    add("Predicted", `${image.predicted} (${percent(image.probability)}${right ? "" : ", wrong"})`);
     add("Group", image.group);
     add("Split", image.split);
     add("Typical sentence", image.sentence);
     const toggles = [];
-    const said = [...image.rates].sort((a, b) => b[1] - a[1]).slice(0, 30);
+    const words = [...image.rates].sort((a, b) => b[1] - a[1]).slice(0, 30);
     const list = make("ul", { class: "bars words" });
-    for (const [w, rate] of said) {
+    for (const [w, rate] of words) {
       const name = make("button", { type: "button", class: "word", onclick: () => openWord(w) }, data.words[w]);
       let toggle = "";
       if (image.heat[w]) {
-        toggle = make("button", { type: "button", class: "quiet heat-toggle", "aria-pressed": String(w === word) }, "where", hidden(` ${data.words[w]} is seen`));
+        toggle = make("button", { type: "button", class: "quiet heat-toggle", "aria-pressed": String(w === word) }, "where", hidden(` ${data.words[w]} comes from`));
         toggle.addEventListener("click", () => {
           const on = toggle.getAttribute("aria-pressed") !== "true";
-          toggles.forEach((one) => one.setAttribute("aria-pressed", String(on && one === toggle)));
+          toggles.forEach((other) => other.setAttribute("aria-pressed", String(on && other === toggle)));
           heat(large, on ? w : null);
         });
         toggles.push(toggle);
@@ -107,7 +107,7 @@ function openImage(index, word = null) {
       "div",
       {},
       make("h2", { id: "viewer-title", tabindex: "-1", class: "name" }, image.name),
-      make("div", { class: "columns" }, make("div", { class: "large" }, large, about), make("div", {}, make("h3", {}, "Its words"), said.length ? list : make("p", {}, "None of the words of the audit."))),
+      make("div", { class: "columns" }, make("div", { class: "large" }, large, about), make("div", {}, make("h3", {}, "Its words"), words.length ? list : make("p", {}, "It has none of the words of the audit."))),
     );
   });
 }

@@ -1,4 +1,4 @@
-"""Better heads: surprising images weigh more, directions go, and a planted shortcut is mitigation."""
+"""Better heads: surprising images weigh more, directions go, and a planted shortcut is mitigated."""
 
 import pytest
 import torch
@@ -60,7 +60,7 @@ def test_weights_of_a_word_that_is_there_or_not_by_hand():
     torch.testing.assert_close(weights[[0, 160, 200, 220]], torch.tensor([0.75, 2.0, 3.0, 0.5]), atol=0, rtol=0.03)
     for c in (0, 1):
         assert float(weights[label == c].mean()) == pytest.approx(1, abs=1e-5)
-    # A rate that says nothing of the label weighs nothing; the surer a word that does not go with the label, the more.
+    # A rate without relation to the label changes no weight; the higher the rate of a word that is rare in the label, the larger.
     torch.testing.assert_close(reweighing(torch.ones(300), label, two_classes()), torch.ones(300))
     unsure = reweighing(rate * torch.linspace(0.5, 1, 300), label, two_classes())[200:220]
     assert (unsure.diff() > 0).all()
@@ -84,20 +84,20 @@ def test_a_share_of_every_group_is_held_out_but_never_all_of_it():
     assert [int(held[group == g].sum()) for g in range(3)] == [4, 1, 0]
 
 
-def test_reweighting_mends_a_planted_shortcut():
+def test_reweighting_mitigates_a_planted_shortcut():
     classifier = two_classes()
     train, test = shortcut(400, 0.95, 0), shortcut(2000, 0.5, 1)
     z, label, word = train
     plain = fit_head(z, label, ["a", "b"], classifier)
     assert worst(plain, *test) < 0.7
     for importance in (balanced(groups_of(label, word)), reweighing(word.float(), label, classifier)):
-        mitigation = reweight(z, label, importance, classifier)
-        assert worst(mitigation, *test) > worst(plain, *test) + 0.15
-        assert mitigation.figures["penalty"] in (1, 10, 100, 1000, 10_000)
+        retrained = reweight(z, label, importance, classifier)
+        assert worst(retrained, *test) > worst(plain, *test) + 0.15
+        assert retrained.figures["penalty"] in (1, 10, 100, 1000, 10_000)
 
 
-def test_a_word_that_is_told_badly_mends_better_by_its_rate_than_by_groups():
-    """Of the images without the word, one in five says it all the same, at a low rate: more than truly have it."""
+def test_a_word_with_errors_is_mitigated_better_by_its_rate_than_by_groups():
+    """Of the images without the word, one in five has it by error, at a low rate: more images than truly have it."""
     classifier = two_classes()
     z, label, word = shortcut(1000, 0.95, 0)
     generator = torch.Generator().manual_seed(2)
@@ -114,9 +114,9 @@ def test_projecting_takes_the_direction_out_and_keeps_the_mean_logits():
     z, label, _ = shortcut(400, 0.95, 0)
     plain = fit_head(z, label, ["a", "b"], classifier)
     directions = [torch.tensor([0.0, 1, 0, 0, 0, 0]), torch.tensor([0.0, 1, 1, 0, 0, 0])]
-    mitigation = project(plain.weight, plain.bias, directions, z, classifier)
+    projected = project(plain.weight, plain.bias, directions, z, classifier)
     for direction in directions:
-        torch.testing.assert_close(mitigation.weight @ direction, torch.zeros(2), atol=1e-5, rtol=0)
-    torch.testing.assert_close(mitigation.weight[:, 0], plain.weight[:, 0])
-    torch.testing.assert_close(mitigation.logits(z).mean(0), plain.logits(z).mean(0), atol=1e-4, rtol=1e-4)
-    assert worst(mitigation, *shortcut(2000, 0.5, 1)) > worst(plain, *shortcut(2000, 0.5, 1)) + 0.1
+        torch.testing.assert_close(projected.weight @ direction, torch.zeros(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(projected.weight[:, 0], plain.weight[:, 0])
+    torch.testing.assert_close(projected.logits(z).mean(0), plain.logits(z).mean(0), atol=1e-4, rtol=1e-4)
+    assert worst(projected, *shortcut(2000, 0.5, 1)) > worst(plain, *shortcut(2000, 0.5, 1)) + 0.1
