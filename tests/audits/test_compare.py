@@ -25,7 +25,7 @@ def test_by_hand():
     assert word.difference.high == pytest.approx(0.2 + reach, abs=1e-5)
     # Of 12 pairs 0.2 beats two, 0.4 and 0.6 beat four each.
     assert word.separation.value == pytest.approx(10 / 12)
-    assert word.separation.low < 10 / 12 < one.separation.high <= 1
+    assert word.separation.low < 10 / 12 < word.separation.high <= 1
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says():
