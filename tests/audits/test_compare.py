@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_ind
 
 from wordsight.audits.compare import compare_words, right_against_wrong
 from wordsight.audits.findings import ClassWord
@@ -72,3 +73,20 @@ def test_right_against_wrong_of_all_and_of_each_class():
     assert [(side.label, side.right, side.wrong) for side in found] == [(None, 7, 3), ("duck", 3, 2)]
     assert found[1].words[0].difference.value == pytest.approx(0.7)
     assert found[0].words[0].difference.value == pytest.approx(3 * 0.8 / 7 - 0.7 / 3)
+
+
+def test_the_interval_is_that_of_scipy():
+    random = np.random.default_rng(2)
+    here = np.arange(50) < 15
+    rates = np.where(here, 0.1, 0.02)[:, None] * random.normal(size=(50, 20)) + 0.5
+    expected = ttest_ind(rates[here], rates[~here], axis=0, equal_var=False).confidence_interval(0.95)
+    found = {word.word: word.difference for word in compare_words([str(i) for i in range(20)], rates, here)}
+    assert [found[str(i)].low for i in range(20)] == pytest.approx(expected.low.tolist(), abs=1e-12)
+    assert [found[str(i)].high for i in range(20)] == pytest.approx(expected.high.tolist(), abs=1e-12)
+
+
+def test_a_word_that_is_constant_on_one_side():
+    rates = np.array([0.3, 0.3, 0.3, 0.1, 0.2, 0.3])[:, None]
+    (word,) = compare_words(["water"], rates, np.arange(6) < 3)
+    reach = 4.30265 * 0.1 / 3**0.5  # Student's with two degrees of freedom: those of the side that varies
+    assert (word.difference.low, word.difference.high) == pytest.approx((0.1 - reach, 0.1 + reach), abs=1e-5)

@@ -1,9 +1,11 @@
-"""Reading an audit's images back: whatever a line may hold, the error names it."""
+"""Writing an audit, and reading its images: whatever a line may hold, the error names it."""
 
 import json
 
+import pandas as pd
 import pytest
 
+from reporting import a_mitigation, an_audit
 from wordsight.audits.result import read_images
 from wordsight.errors import LabelError
 
@@ -51,3 +53,28 @@ def test_no_file_and_no_image(tmp_path):
     (tmp_path / "images.jsonl").write_text("")
     with pytest.raises(LabelError, match=r"images\.jsonl has no image, wanted one a line\. Run 'wordsight audit' again\."):
         read_images(tmp_path)
+
+
+def test_an_audit_is_written_as_a_whole_with_its_mitigations(tmp_path):
+    audit = an_audit(tmp_path)
+    folder = tmp_path / "new" / "folder"
+    files = audit.save(folder, mitigations=[a_mitigation(audit)])
+    assert [file.name for file in files] == ["findings.json", "words.csv", "images.jsonl", "report.html"]
+    assert sorted(file.name for file in folder.iterdir()) == sorted(file.name for file in files)
+    entry = json.loads((folder / "findings.json").read_text(encoding="utf-8"))
+    assert entry == json.loads(audit.to_json())
+    assert [finding["word"] for finding in entry["findings"]] == ["water"]
+    assert entry["findings"][0]["examples"] == audit.examples(audit.findings[0])
+    table = pd.read_csv(folder / "words.csv", keep_default_na=False)
+    assert list(table["word"]) == [word.word for word in audit.words]
+    assert list(table.columns) == list(audit.to_dataframe().columns)
+    assert read_images(folder) == audit.images
+    assert "Before and after mitigation" in (folder / "report.html").read_text(encoding="utf-8")
+    audit.save(folder)  # again, without mitigations: every file is replaced
+    assert "Before and after mitigation" not in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_examples_of_a_finding_by_hand(tmp_path):
+    audit = an_audit(tmp_path)
+    examples = audit.examples(audit.findings[0], limit=3)
+    assert examples == {"with": ["0.png", "1.png", "2.png"], "missed": ["15.png", "14.png", "13.png"], "mistaken": []}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from wordsight.audits.statistics import Associations, difference, separation
 
@@ -145,3 +146,15 @@ def test_difference_needs_enough_images_on_either_side():
 def test_difference_needs_both_sides():
     assert difference([(0, 0)], [(3, 5)]) is None
     assert difference([(0, 0), (1, 2)], [(3, 5), (1, 2)]) == difference([(1, 2)], [(1, 2)])
+
+
+@pytest.mark.parametrize(("hits1", "n1", "hits0", "n0"), [(0, 10, 0, 20), (10, 10, 0, 29), (5, 56, 0, 29), (3, 4, 70, 80)])
+def test_difference_has_the_wilson_limits_of_scipy(hits1, n1, hits0, n0):
+    """Newcombe's method 10, with each share's limits from scipy."""
+    first, second = (binomtest(hits, n).proportion_ci(0.95, method="wilson") for hits, n in ((hits1, n1), (hits0, n0)))
+    share1, share0 = hits1 / n1, hits0 / n0
+    below = ((share1 - first.low) ** 2 + (second.high - share0) ** 2) ** 0.5
+    above = ((first.high - share1) ** 2 + (share0 - second.low) ** 2) ** 0.5
+    found = difference([(hits1, n1)], [(hits0, n0)])
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((share1 - share0 - below, share1 - share0 + above), abs=1e-12)

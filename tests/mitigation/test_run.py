@@ -252,3 +252,11 @@ def test_a_mitigation_shows_itself(tmp_path, monkeypatch):
     assert "the worst group is better" in result._repr_html_()
     entry = json.loads(result.to_json(head="h.safetensors"))
     assert (entry["head"], entry["before"]["worst"]) == ("h.safetensors", result.before.worst)
+
+
+def test_a_misspelt_method_is_an_error_before_anything_is_read(monkeypatch):
+    explainer = observed_with(20)[0]
+    monkeypatch.setattr("wordsight.mitigation.run.observe", None)
+    monkeypatch.setattr("wordsight.mitigation.run.read_labelled", None)
+    with pytest.raises(WordsightError, match=r"^Unknown method 'reweigh'\. Did you mean 'reweight'\? Wanted one of reweight, "):
+        mitigate(explainer, "no/such/folder", ("dog", "ball"), method="reweigh")

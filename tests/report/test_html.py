@@ -12,6 +12,7 @@ import pytest
 
 from reporting import HOSTILE, a_mitigation, an_audit, heat_maps
 from wordsight.audits.explained import Explained
+from wordsight.audits.findings import Group
 from wordsight.audits.focus import Focus
 from wordsight.audits.result import Audit
 from wordsight.audits.statistics import Estimate
@@ -167,6 +168,17 @@ def test_before_and_after(audit):
             "after": {"average": 0.8, "reweighted": 0.8, "worst": 0.8},
         }
     ]
+
+
+def test_true_groups_of_a_mitigation_have_their_own_names(audit):
+    mitigation = a_mitigation(audit)
+    groups = [Group("duck, pond", None, 6, 0.4)]
+    before, after = (dataclasses.replace(side, groups=groups) for side in (mitigation.before, mitigation.after))
+    own = dataclasses.replace(mitigation, true_groups=True, before=before, after=after)
+    words = Page(render_report(audit, mitigations=[own, mitigation])).words
+    assert "duck, pond (6 images) 40.0% 40.0% 0" in words
+    assert "Groups are the data's own." in words
+    assert "Groups are made by label and presence of the word." in words
 
 
 def test_right_against_wrong(audit):

@@ -87,6 +87,24 @@ def test_a_cloud_is_the_same_for_the_same_words() -> None:
     assert np.array_equal(first, again)
 
 
+def test_the_words_of_a_cloud_are_text_that_does_not_overlap() -> None:
+    words = [row(f"word{i}" + "x" * (i % 7), 0.9 - i / 80) for i in range(50)] + [row("w" * 300, 0.95), row("none", 0.0)]
+    figure = word_cloud(words, title="")
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()
+    panel = figure.axes[0]
+    boxes = {text.get_text(): text.get_window_extent(renderer) for text in panel.texts}
+    assert len(boxes) > 45
+    assert "w" * 23 + "…" in boxes
+    assert "none" not in boxes
+    assert boxes["word0"].height >= boxes["word40" + "x" * 5].height
+    for i, box in enumerate(list(boxes.values())):
+        assert panel.bbox.x0 <= box.x0 < box.x1 <= panel.bbox.x1
+        for other in list(boxes.values())[:i]:
+            wide, high = min(box.x1, other.x1) - max(box.x0, other.x0), min(box.y1, other.y1) - max(box.y0, other.y0)
+            assert wide <= 1 or high <= 0.3 * min(box.height, other.height)  # boxes of text have room for descenders
+
+
 def test_a_cloud_has_a_legend_only_with_lifts() -> None:
     assert LIFT_LABEL in texts(word_cloud(WORDS, title=""))
     assert LIFT_LABEL not in texts(word_cloud([row("cat", 0.8, lift=None)], title=""))

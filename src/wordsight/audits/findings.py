@@ -24,7 +24,7 @@ from scipy.stats import false_discovery_control, norm
 from wordsight.audits import FALSE_DISCOVERY, MIN_SEVERITY, MIN_USED
 from wordsight.audits.evidence import Evidence
 from wordsight.audits.kinds import is_own
-from wordsight.audits.measures import Measures, measure, testable_classes
+from wordsight.audits.measures import Measures, judged_classes, measure
 from wordsight.audits.severity import gaps, worse_gap
 from wordsight.audits.statistics import Z95, Estimate, mean_estimate
 from wordsight.sentences.estimates import WordCounts
@@ -141,7 +141,7 @@ def class_words(
     """
     present = evidence.present()
     words = ((present.sum(0) >= limits.images) & ((~present).sum(0) >= limits.images)).nonzero()[0]
-    classes = testable_classes(evidence, limits.images)
+    classes = judged_classes(evidence, limits.images)
     if not classes or not len(words):
         return []
     own = np.array([[is_own(word, own_of_class) for word in evidence.vocabulary] for own_of_class in own_words])

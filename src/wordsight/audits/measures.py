@@ -35,12 +35,12 @@ class Measures:
     strength: Float[np.ndarray, " words"]
 
 
-def testable_classes(evidence: Evidence, min_images: int) -> list[int]:
+def judged_classes(evidence: Evidence, min_images: int) -> list[int]:
     """Classes with at least ``min_images`` images predicted as the class, as many not, and true images of it and of others."""
     count = len(evidence.label)
     predicted, own = (np.bincount(classes, minlength=len(evidence.classes)) for classes in (evidence.predicted, evidence.label))
-    testable = (np.minimum(predicted, count - predicted) >= min_images) & (own > 0) & (own < count)
-    return testable.nonzero()[0].tolist()
+    judged = (np.minimum(predicted, count - predicted) >= min_images) & (own > 0) & (own < count)
+    return judged.nonzero()[0].tolist()
 
 
 def measure(

@@ -37,14 +37,16 @@ def comparison_figure(comparison: Comparison, *, top: int = 20) -> Figure:
 def mitigation_figure(mitigation: Mitigation) -> Figure:
     """The accuracy of every group and the averages in percent, before and after."""
     table = mitigation.to_dataframe()
-    figure, axes = _chart(len(table), title=f"{mitigation.word} ({mitigation.label}), {mitigation.method}", lines=1)
+    figure, axes = _chart(len(table), title=f"{mitigation.word} ({mitigation.label}), {mitigation.method}")
     rows = np.arange(len(table))
     for name, offset, colour in (("before", -0.18, _BEFORE), ("after", 0.18, _AFTER)):
         axes.barh(rows + offset, 100 * table[name], height=0.34, color=colour, label=name)
     _finish(axes, list(table["group"]), label="accuracy (%)")
     axes.set_xlim(0, 100)
     axes.axhline(len(mitigation.before.groups) - 0.5, color="#aaaaaa", linewidth=1)  # below: over all groups
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=10, frameon=False, labelcolor=INK)
+    # Below the names, where nothing else is.
+    corner = {"loc": "lower left", "bbox_to_anchor": (0.01, 0.01), "bbox_transform": figure.transFigure}
+    axes.legend(**corner, ncols=2, fontsize=10, frameon=False, labelcolor=INK)
     return figure
 
 
@@ -69,10 +71,10 @@ def _intervals_figure(rows: list[tuple[str, Estimate]], *, title: str, label: st
     return figure
 
 
-def _chart(rows: int, *, title: str, lines: int = 2) -> tuple[Figure, Axes]:
+def _chart(rows: int, *, title: str) -> tuple[Figure, Axes]:
     height = 130 + 34 * max(rows, 4)
     figure = new_figure(width=860, height=height)
-    put_title(figure, title, lines=lines)
+    put_title(figure, title, lines=2)
     return figure, axes_at(figure, 300, 60, 520, height - 60 - 62)
 
 

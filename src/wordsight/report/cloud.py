@@ -66,6 +66,7 @@ def _packed(words: Sequence[tuple[str, float, float | None]], largest: int, area
     for word, rate, lift in words:
         shown = word if len(word) <= 24 else f"{word[:23]}\N{HORIZONTAL ELLIPSIS}"
         size = max(11, round(largest * (rate / words[0][1]) ** 0.6))
+        size = min(size, int(size * (area[0] - 12) / _font(size).getlength(shown)))  # a long word has to fit the area, too
         left, up, right, down = _font(size).getbbox(shown, anchor="ls")
         half = np.array([(right - left) / 2 + 5, (down - up) / 2 + 3])
         inside = np.all(np.abs(positions - centre) + half <= centre, axis=1)

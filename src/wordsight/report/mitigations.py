@@ -1,4 +1,4 @@
-"""Mitigations -> what the page says of them, as plain data."""
+"""Mitigations -> their numbers before and after in words, as plain data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

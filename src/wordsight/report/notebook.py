@@ -17,6 +17,7 @@ from wordsight.explain import Explanation, Explanations
 from wordsight.features.extraction import open_rgb
 from wordsight.images.sources import ImageLike
 from wordsight.mitigation.result import Mitigation
+from wordsight.report.numbers import group_name
 
 _SIDE = 220
 #: Rows that a table shows; ``to_dataframe()`` has all.
@@ -69,14 +70,7 @@ def explanations_html(explanations: Explanations) -> str:
 
 def finding_html(finding: Finding) -> str:
     """The class and word, the severity, and the accuracy of each group."""
-    rows = [
-        (
-            f"{group.label}, {'with' if group.present else 'without'} '{finding.about.word}'",
-            group.images,
-            f"{group.accuracy:.0%}",
-        )
-        for group in finding.groups
-    ]
+    rows = [(group_name(group, finding.about.word), group.images, f"{group.accuracy:.0%}") for group in finding.groups]
     title = Markup("<p><strong>{}: {}</strong>, severity {}</p>").format(
         finding.about.label, finding.about.word, _points(finding.severity)
     )
@@ -85,8 +79,9 @@ def finding_html(finding: Finding) -> str:
 
 def audit_html(audit: Audit) -> str:
     """How many images and findings, and the findings as a table."""
-    title = Markup("<p><strong>{} findings</strong> in {} images; accuracy {}</p>").format(
-        len(audit.findings), len(audit.images), f"{audit.accuracy:.1%}"
+    count = f"{len(audit.findings)} finding{'' if len(audit.findings) == 1 else 's'}"
+    title = Markup("<p><strong>{}</strong> in {} images; accuracy {}</p>").format(
+        count, len(audit.images), f"{audit.accuracy:.1%}"
     )
     rows = [
         (finding.about.label, finding.about.word, _points(finding.severity), f"{finding.about.rate.value:.0%}")

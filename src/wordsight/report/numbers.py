@@ -19,7 +19,7 @@ def points(share: float, *, signed: bool = False) -> str:
 
 
 def interval(estimate: Estimate) -> str:
-    """The 95% interval of a difference of shares in points; it says so if a difference is not certain."""
+    """The 95% interval of a difference of shares in points, with a remark if a positive difference is not certain."""
     text = f"95% interval {points(estimate.low)} to {points(estimate.high)}"
     # A difference that is rounded to 0 or is negative needs no such remark.
     return f"{text}, which includes no difference" if estimate.low <= 0 < round(100 * estimate.value) else text

@@ -1,0 +1,29 @@
+"""Gaps between shares of errors, by hand."""
+
+import numpy as np
+import pytest
+
+from wordsight.audits.severity import gaps, worse_gap
+from wordsight.audits.statistics import Estimate, difference
+
+
+def test_gaps_by_hand():
+    # Class 0: missed 1 of 4 with the word, 3 of 4 without it. Class 1: mistaken 2 of 4 with it, 1 of 4 without it. Class 2 has no
+    # image without the word and counts nothing.
+    label = np.array([0] * 8 + [1] * 8 + [2] * 3)
+    present = np.array(([True] * 4 + [False] * 4) * 2 + [True] * 3)
+    predicted = np.array([0, 1, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 1, 0, 0, 0, 1, 1, 1], dtype=bool)
+    missed, mistaken = gaps(present, predicted, label, 0)
+    assert missed == difference([(3, 4)], [(1, 4)])
+    assert mistaken == difference([(2, 4), (3, 3)], [(1, 4), (0, 0)])
+    assert missed is not None
+    assert mistaken is not None
+    assert (missed.value, mistaken.value) == (pytest.approx(0.5), pytest.approx(0.25))
+    assert worse_gap((missed, mistaken)) == missed
+    assert gaps(present, predicted, label, 0, min_images=5) == (None, None)
+
+
+def test_the_severity_is_the_gap_that_is_known():
+    gap = Estimate(-0.1, -0.2, 0.0)
+    assert worse_gap((None, gap)) == worse_gap((gap, None)) == gap
+    assert worse_gap((None, None)) is None
