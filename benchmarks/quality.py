@@ -12,24 +12,28 @@ import json
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from provenance import provenance
-from starter_data import held_out_class, imagenet_sample, lines
+from starter_data import SETS, held_out_class, imagenet_sample, lines
 from word_quality import Known, baselines, ranked, score
 from wordsight.classifiers.imagenet import imagenet_classes
 from wordsight.explain import Explainer, Explanation
 from wordsight.features.extraction import extract_stored
-from wordsight.language.content import lemma
+from wordsight.language.content import content_words, lemma
 from wordsight.runtime import tune_memory
 from wordsight.sentences.sampling import Sampling
 from wordsight.storage import cache_folder
 from wordsight.translator.captions import read_captions
+from wordsight.words import SOURCES
+from wordsight.words.joined import head_words, join
 from wordsight.words.scores import jaccard
 
-SETS = ("flickr8k", "coco_small", "ade_interiors", "dtd_textures")
+#: Bounds between the bins of said rates.
+EDGES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6)
 
 
 def explain_all(explainer: Explainer, paths: list[Path], sentences: int, target: Path) -> dict[str, dict]:
@@ -40,10 +44,40 @@ def explain_all(explainer: Explainer, paths: list[Path], sentences: int, target:
     with target.open("a") as file:
         for result in tqdm(explainer.explain_each(todo, Sampling(sentences=sentences)), total=len(todo), mininterval=10):
             assert isinstance(result, Explanation), result
-            file.write(result.to_json() + "\n")
+            line = json.loads(result.to_json()) | {"of": rates_by_source(explainer, result)}
+            file.write(json.dumps(line) + "\n")
             file.flush()
-            done[result.image] = json.loads(result.to_json())
+            done[result.image] = line
     return {path.name: done[path.name] for path in paths}
+
+
+def rates_by_source(explainer: Explainer, result: Explanation) -> dict[str, dict[str, float]]:
+    """Source -> word -> rate, above 0.1%, from the same sentences."""
+    head = explainer.models.word_rates(result.z)
+    of_head = None if head is None else head_words(head, 0)
+    return {
+        source: {
+            word: round(found.rate.rate, 5)
+            for word, found in join(result.sampled.rates, of_head, source).items()
+            if found.rate.rate >= 0.001
+        }
+        for source in SOURCES
+    }
+
+
+def calibration(explained: dict[str, dict], captions: dict[str, list[str]], source: str) -> list[dict[str, float]]:
+    """Words by said rate: the mean said rate, and the share of people (captions) who used the word."""
+    bins: dict[int, list[tuple[float, float]]] = {}
+    for image, e in explained.items():
+        people = [content_words(caption) for caption in captions[image]]
+        for word, rate in e["of"][source].items():
+            said = sum(word in person for person in people) / len(people)
+            bins.setdefault(int(np.searchsorted(EDGES, rate, side="right")), []).append((rate, said))
+    means = {b: np.mean(pairs, 0) for b, pairs in sorted(bins.items())}
+    return [
+        {"said": round(float(said), 4), "people": round(float(people), 4), "words": len(bins[b])}
+        for b, (said, people) in means.items()
+    ]
 
 
 def caption_scores(explained: dict[str, dict], captions: dict[str, list[str]]) -> dict[str, float]:
@@ -103,7 +137,11 @@ def main() -> None:
         dev = lines(shared / name / "dev.txt")[1::2][: options.images]
         paths = [shared / name / "images" / image for image in dev]
         explained = explain_all(explainer, paths, options.sentences, runs / f"{name}.jsonl")
-        found = {"words": score({image: ranked(e["words"]) for image, e in explained.items()}, captions[name])}
+        found: dict[str, Any] = {
+            source: score({image: ranked(e["of"][source]) for image, e in explained.items()}, captions[name])
+            for source in SOURCES
+        }
+        found["calibration"] = {source: calibration(explained, captions[name], source) for source in SOURCES}
         found |= baselines(known, features_of(explainer, paths), dev, captions[name])
         figures["sets"][name] = found | caption_scores(explained, captions[name])
         if name == "flickr8k":

@@ -4,6 +4,9 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+#: The captioned sets that the starter is trained and measured on.
+SETS = ("flickr8k", "coco_small", "ade_interiors", "dtd_textures")
+
 
 def held_out_class(index: int) -> bool:
     """Every fourth ImageNet class is kept from the translator: it sees no photograph of it. A rule, not a choice."""

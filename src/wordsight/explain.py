@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from wordsight.classifiers.classifier import Classifier
-from wordsight.errors import ImageError
+from wordsight.errors import ImageError, TranslatorError
 from wordsight.features.extraction import extract
 from wordsight.features.maps import HeatMap, class_map
 from wordsight.images.files import read_image, to_rgb
@@ -21,11 +22,13 @@ from wordsight.language.model import LanguageModel
 from wordsight.models import MEMORY, Models, Pair, load_models
 from wordsight.runtime import OnProgress, no_progress
 from wordsight.sentences.consensus import consensus
-from wordsight.sentences.estimates import WordCounts
+from wordsight.sentences.estimates import WordCounts, WordRate, WordRates
 from wordsight.sentences.sampler import ESTIMATOR, Sampled, image_seed, sample
 from wordsight.sentences.sampling import Sampling
 from wordsight.storage import cache_folder, read_stored, replacing
 from wordsight.tensors import Features
+from wordsight.words import SOURCES
+from wordsight.words.joined import head_words, join
 from wordsight.words.maps import word_map
 from wordsight.words.scores import WordScore, word_table
 
@@ -73,7 +76,7 @@ class Explanation:
 
     @property
     def words(self) -> dict[str, float]:
-        """Word -> rate: the share of sentences that contain it, in [0, 1], most frequent first."""
+        """Word -> rate: how probable a description of the image has it, in [0, 1], most frequent first."""
         return {score.word: score.rate for score in self.table}
 
     def top(self, n: int = 10) -> list[str]:
@@ -81,7 +84,7 @@ class Explanation:
         return [score.word for score in self.table[:n]]
 
     def to_dataframe(self) -> "pandas.DataFrame":
-        """One row a word: word, count, rate, low, high (95% interval), lift and lift_z (log-odds against the mean feature)."""
+        """One row a word: word, count, rate, low, high (95% interval), lift and lift_z (log-odds against the mean feature), source."""
         import pandas
 
         return pandas.DataFrame([asdict(score) for score in self.table])
@@ -96,6 +99,7 @@ class Explanation:
                 "words": {s.word: round(s.rate, 6) for s in table},
                 "intervals": {s.word: [round(s.low, 6), round(s.high, 6)] for s in table},
                 "lift": {s.word: None if s.lift is None else round(s.lift, 4) for s in table},
+                "sources": {s.word: s.source for s in table},
                 "sentences": self.sentences,
                 "examples": self.examples,
                 "seed": self.sampling.seed,
@@ -192,13 +196,18 @@ class Explainer:
         images: Images,
         sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
         *,
+        words: str = "both",
         on_progress: OnProgress = no_progress,
     ) -> Explanations:
         """Explain images: whatever ``image_list`` reads (paths, folders, patterns, arrays, tensors, datasets, tables).
 
-        Those that cannot be read are in ``.failures``; the rest go on. Raises ImageError if there is no image at all.
+        ``words``: where word rates come from: "sentences" (sampled), "head" (the translator's word head, without any sentence:
+        milliseconds an image), or "both" (their mean; of words outside the head's vocabulary the sentences').
+
+        Those that cannot be read are in ``.failures``; the rest go on. Raises ImageError if there is no image at all, and
+        TranslatorError for "head" if the translator has no word head.
         """
-        results = Explanations(list(self.explain_each(image_list(images), sampling, on_progress=on_progress)))
+        results = Explanations(list(self.explain_each(image_list(images), sampling, words=words, on_progress=on_progress)))
         for failure in results.failures:
             logger.warning("%s: %s", failure.image, failure.reason)
         return results
@@ -208,10 +217,12 @@ class Explainer:
         images: Sequence[ImageLike],
         sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
         *,
+        words: str = "both",
         on_progress: OnProgress = no_progress,
     ) -> Iterator[Explanation | Failure]:
         """Like ``explain``, one result after the other as they are ready, in order."""
-        baseline = _baseline(self.models, sampling)
+        _check_words(self.models, words)
+        baseline = _baseline(self.models, sampling, words)
         together = max(1, min(_IMAGES_TOGETHER, _SENTENCES_TOGETHER // sampling.sentences))
         drawn = 0
         for start in range(0, len(images), together):
@@ -224,8 +235,9 @@ class Explainer:
             names = [_name(image, start + i) for i, image in enumerate(batch)]
             features = extract(self.classifier, batch)
             z = features.views.mean(1)
-            sampled = []
-            if features.readable:
+            sampled = [Sampled(Counter(), WordRates({}, 0))] * len(features.readable)
+            head = self.models.word_rates(z) if features.readable else None
+            if features.readable and words != "head":
                 sampled = sample(
                     self.models.lm,
                     self.models.prefix(z),
@@ -244,7 +256,11 @@ class Explainer:
                 yield Explanation(
                     image=name,
                     prediction=_predict(self.classifier, z[row : row + 1]),
-                    table=word_table(sampled[row].rates, baseline),
+                    table=word_table(
+                        join(sampled[row].rates, None if head is None else head_words(head, row), words),
+                        baseline,
+                        sentences=sampled[row].rates.sentences or _BASELINE_SENTENCES,
+                    ),
                     examples=consensus(sampled[row].sentences),
                     sampling=sampling,
                     source=image,
@@ -274,8 +290,32 @@ def _predict(classifier: Classifier, z: Features, *, classes: int = 5) -> list[P
     ]
 
 
-def _baseline(models: Models, sampling: Sampling) -> WordCounts:
-    """Words of the mean feature: the habits of the language model. Cached."""
+def _check_words(models: Models, words: str) -> None:
+    if words not in SOURCES:
+        raise ValueError(f"words is '{words}', wanted one of: {', '.join(SOURCES)}.")
+    if words == "head" and models.translator.words is None:
+        raise TranslatorError(
+            f"The translator for '{models.card.classifier}' has no word head, wanted one for words from the head. Take the words "
+            "from sentences, or make the translator anew with 'wordsight train'."
+        )
+
+
+def _baseline(models: Models, sampling: Sampling, words: str) -> WordCounts:
+    """Words of the mean feature: the habits of the language model, of captions, or of both."""
+    mean: torch.Tensor = models.translator.mean[None]
+    head = models.word_rates(mean)
+    sentences = WordRates({}, 0)
+    if words != "head":
+        counts = _sentences_of_mean(models, sampling)
+        shares = {word: count / counts.sentences for word, count in counts.counts.items()}
+        sentences = WordRates({word: WordRate(0, r, r, r) for word, r in shares.items()}, counts.sentences)
+    joined = join(sentences, None if head is None else head_words(head, 0), words)
+    size = _BASELINE_SENTENCES
+    return WordCounts({word: rate.rate.rate * size for word, rate in joined.items()}, size)
+
+
+def _sentences_of_mean(models: Models, sampling: Sampling) -> WordCounts:
+    """In how many sentences of the mean feature each word is expected. Cached."""
     sampling = replace(sampling, sentences=_BASELINE_SENTENCES, precision=None, seed=0)
     about = f"{models.fingerprint} {models.lm.fingerprint} {models.lm.dtype} {sampling} {rules_fingerprint()} {ESTIMATOR}"
     file = cache_folder() / "baseline" / f"{hashlib.sha256(about.encode()).hexdigest()[:32]}.json"

@@ -27,6 +27,7 @@ from wordsight.translator.checkpoint import (
 )
 from wordsight.translator.mlp import Translator
 from wordsight.translator.transfer import transfer_translator
+from wordsight.translator.word_head import HeadRates
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,10 @@ class Models:
     def prefix(self, z: Features) -> Prefix:
         """What the translator makes of features."""
         return self.translator(z.to(self.lm.device))
+
+    def word_rates(self, z: Features) -> HeadRates | None:
+        """What the translator's word head says of features; None without one."""
+        return self.translator.word_rates(z)
 
 
 def load_models(

@@ -5,6 +5,7 @@ from math import isfinite
 import pytest
 
 from wordsight.sentences.estimates import WordCounts, WordRate, WordRates, rate_estimate
+from wordsight.words.joined import SourcedRate
 from wordsight.words.scores import jaccard, lift, word_table
 
 
@@ -141,8 +142,12 @@ def rates(sentences: int, **counts: int) -> WordRates:
     return WordRates(found, sentences)
 
 
+def sampled(found: WordRates) -> dict[str, SourcedRate]:
+    return {word: SourcedRate(rate, "sentences") for word, rate in found.words.items()}
+
+
 def test_the_table_is_sorted_by_rate_then_word() -> None:
-    table = word_table(rates(10, dog=2, zebra=8, cat=2, never=0), None)
+    table = word_table(sampled(rates(10, dog=2, zebra=8, cat=2, never=0)), None, sentences=10)
     assert [row.word for row in table] == ["zebra", "cat", "dog"]
     first = table[0]
     assert (first.count, first.rate, first.lift, first.lift_z) == (8, 0.8, None, None)
@@ -151,7 +156,7 @@ def test_the_table_is_sorted_by_rate_then_word() -> None:
 
 def test_the_table_has_words_that_are_expected_but_were_not_said() -> None:
     found = {"cat": WordRate(0, 0.02, 0.01, 0.03), "dog": WordRate(0, 0.0, 0.0, 0.002), "owl": WordRate(1, 0.001, 0.0, 0.01)}
-    assert [row.word for row in word_table(WordRates(found, 100), None)] == ["cat", "owl"]
+    assert [row.word for row in word_table(sampled(WordRates(found, 100)), None, sentences=100)] == ["cat", "owl"]
 
 
 def test_expected_counts() -> None:
@@ -161,13 +166,13 @@ def test_expected_counts() -> None:
 def test_the_table_carries_the_lift() -> None:
     here, baseline = rates(50, cat=9, dog=1), WordCounts({"dog": 3}, 44)
     lifts = lift(here.expected_counts(), baseline)
-    for row in word_table(here, baseline):
+    for row in word_table(sampled(here), baseline, sentences=50):
         assert (row.lift, row.lift_z) == (lifts[row.word].log_odds, lifts[row.word].z)
 
 
 def test_no_sentences_make_an_empty_table() -> None:
-    assert word_table(WordRates({}, 0), None) == []
-    assert word_table(WordRates({}, 0), WordCounts({"cat": 1}, 2)) == []
+    assert word_table({}, None, sentences=0) == []
+    assert word_table({}, WordCounts({"cat": 1}, 2), sentences=0) == []
 
 
 @pytest.mark.parametrize(

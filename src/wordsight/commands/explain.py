@@ -24,6 +24,7 @@ from wordsight.commands.shared import (
 )
 from wordsight.errors import WordsightError
 from wordsight.sentences import MEMORY_MIB
+from wordsight.words import SOURCES
 
 if TYPE_CHECKING:
     from wordsight.explain import Explainer, Explanation
@@ -38,6 +39,10 @@ def explain(
     precision: Annotated[
         float | None, typer.Option(help="Sample on until every word's 95% interval is at most this far to either side.")
     ] = None,
+    words: Annotated[
+        str,
+        typer.Option(help="Where word rates come from: sentences, head (the word head: milliseconds, no sentences), or both."),
+    ] = "both",
     top: Annotated[int, typer.Option(min=1, help="Words shown; JSON always holds at least 50.")] = 20,
     out: Annotated[Path | None, typer.Option(help="Write word cloud, bar chart and overview as PNG, and JSON, here.")] = None,
     where: Annotated[
@@ -65,6 +70,10 @@ def explain(
         precision=precision,
         seed=seed,
     )
+    if words not in SOURCES:
+        raise typer.BadParameter(f"--words is '{words}', wanted one of: {', '.join(SOURCES)}.")
+    if where and words == "head":
+        raise typer.BadParameter("--where needs sentences and came with --words head; leave one of them out.")
     if where and out is None:
         raise typer.BadParameter("--where came without --out; name the folder for the heat maps.")
     paths, failed = find(images)
@@ -76,7 +85,7 @@ def explain(
     total = len(paths) + len(failed)
     explained, stems = 0, set()
     with progress() as on_progress:
-        for result in explainer.explain_each(paths, sampling, on_progress=on_progress):
+        for result in explainer.explain_each(paths, sampling, words=words, on_progress=on_progress):
             if isinstance(result, Failure):
                 failed.append(result.reason)
                 tqdm.write(f"{result.image}: {result.reason}", file=sys.stderr)
@@ -107,10 +116,10 @@ def _refuse_to_overwrite(paths: list[Path], out: Path) -> None:
 
 def _as_text(result: "Explanation", top: int) -> str:
     lines = [result.image, "  classifier: " + ", ".join(f"{p.label} {p.probability:.0%}" for p in result.prediction[:3])]
-    lines.append(f"  {'word':<16}{'rate':>6}  {'95% interval':<14}{'lift':>6}   ({result.sentences} sentences)")
+    lines.append(f"  {'word':<16}{'rate':>6}  {'95% interval':<14}{'lift':>6}  from       ({result.sentences} sentences)")
     for score in result.table[:top]:
         lift = f"{score.lift:+.1f}" if score.lift is not None else ""
-        lines.append(f"  {score.word:<16}{score.rate:>6.1%}  {score.low:>5.1%} - {score.high:<6.1%}{lift:>6}")
+        lines.append(f"  {score.word:<16}{score.rate:>6.1%}  {score.low:>5.1%} - {score.high:<6.1%}{lift:>6}  {score.source}")
     return "\n".join([*lines, *(f'  "{sentence}"' for sentence in result.examples), ""])
 
 

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,6 +15,7 @@ from wordsight.errors import TranslatorError
 from wordsight.language.model import LanguageModel
 from wordsight.storage import replacing
 from wordsight.translator.mlp import Translator
+from wordsight.translator.word_head import WordHead
 from wordsight.version import __version__
 
 _KEY = "wordsight"
@@ -23,7 +25,8 @@ _KEY = "wordsight"
 class TranslatorCard:
     """What a translator was made for and from. Stored inside its file as JSON.
 
-    ``data`` says what it was trained on and under which terms, ``figures`` what was measured.
+    ``data`` says what it was trained on and under which terms, ``figures`` what was measured. ``word_head``: the vocabulary and
+    shape of the word head in the file, None without one.
     """
 
     classifier: str
@@ -38,11 +41,13 @@ class TranslatorCard:
     data: dict[str, object]
     figures: dict[str, object] = field(default_factory=dict)
     settings: dict[str, object] = field(default_factory=dict)
+    word_head: dict[str, Any] | None = None
     version: str = __version__
 
 
 def save_translator(path: str | Path, translator: Translator, card: TranslatorCard) -> None:
     """Write a translator, in half precision, atomically."""
+    card = replace(card, word_head=None if translator.words is None else translator.words.shape())
     weights = {name: value.detach().half().contiguous().cpu() for name, value in translator.state_dict().items()}
     with replacing(path) as partial:
         save_file(weights, partial, metadata={_KEY: json.dumps(asdict(card))})
@@ -62,6 +67,8 @@ def load_translator(path: str | Path) -> tuple[Translator, TranslatorCard]:
             card = TranslatorCard(**json.loads(metadata[_KEY]))
             weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a dict)
         translator = Translator(card.features, card.lm_hidden, hidden=card.hidden, prefix_tokens=card.prefix_tokens)
+        if card.word_head is not None:
+            translator.words = WordHead(card.features, **card.word_head)
         translator.load_state_dict(weights)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
         raise TranslatorError(

@@ -5,17 +5,20 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from wordsight.tensors import Features, Prefix, Views
+from wordsight.translator.word_head import HeadRates, WordHead
 
 
 class Translator(nn.Module):
     """An MLP with one residual block; the feature mean and spread are part of it.
 
     ``trunk`` ends in ``hidden`` units and can be warm-started as a word probe (see ``warm_start``); ``to_prefix`` maps them
-    linearly to ``prefix_tokens`` vectors in the language model's input space.
+    linearly to ``prefix_tokens`` vectors in the language model's input space. ``words``: the word head on the same standardised
+    features, or None.
     """
 
     mean: Tensor
     spread: Tensor
+    words: WordHead | None
 
     def __init__(
         self, features: int, lm_hidden: int, *, hidden: int = 1024, prefix_tokens: int = 8, dropout: float = 0.3
@@ -27,6 +30,7 @@ class Translator(nn.Module):
         self.trunk = nn.Sequential(nn.Dropout(), nn.Linear(features, hidden), nn.GELU(), nn.Dropout())
         self.residual = nn.Sequential(nn.Linear(hidden, hidden // 2), nn.GELU(), nn.Dropout(), nn.Linear(hidden // 2, hidden))
         self.set_dropout(dropout)
+        self.words = None
         self.to_prefix = nn.Linear(hidden, prefix_tokens * lm_hidden)
         # The block starts as the identity, the prefix close to its bias.
         for parameter in self.residual[3].parameters():
@@ -91,6 +95,10 @@ class Translator(nn.Module):
     def standardise(self, z: Features) -> Features:
         """Features in units of their spread over the training images."""
         return (z - self.mean) / self.spread
+
+    def word_rates(self, z: Features) -> HeadRates | None:
+        """What the word head says of features (images, features), as the classifier gives them; None without a head."""
+        return None if self.words is None else self.words.rates(self.standardise(z.to(self.mean.device)))
 
     def forward(self, z: Features) -> Prefix:
         """Features (images, features), as the classifier gives them -> prefix (images, prefix, lm hidden)."""

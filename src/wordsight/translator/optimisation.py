@@ -23,7 +23,7 @@ from wordsight.storage import replacing
 from wordsight.tensors import Views
 from wordsight.translator.mlp import Translator
 from wordsight.translator.packing import caption_loss, pack
-from wordsight.translator.warm_start import mix_views
+from wordsight.translator.word_head import mix_views
 
 logger = logging.getLogger(__name__)
 

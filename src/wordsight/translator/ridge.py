@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from wordsight.errors import FeatureError
 from wordsight.translator.mlp import Translator
+from wordsight.translator.word_head import WordHead
 
 #: Penalties tried, as multiples of the number of images.
 PENALTIES = tuple(10.0 ** (k / 2) for k in range(-10, 5))
@@ -106,5 +107,12 @@ def transferred(
     assert isinstance(new, nn.Linear)
     weights |= {"mean": composed.mean, "spread": composed.spread}
     weights |= {"trunk.1.weight": old.weight @ found.weight.T, "trunk.1.bias": old.bias + old.weight @ found.bias}
+    if translator.words is not None:
+        head = translator.words
+        composed.words = WordHead(source.shape[1], **head.shape())
+        for number in range(len(head.members)):
+            first = f"words.members.{number}.1."
+            weights[first + "bias"] = weights[first + "bias"] + weights[first + "weight"] @ found.bias
+            weights[first + "weight"] = weights[first + "weight"] @ found.weight.T
     composed.load_state_dict(weights)
     return composed.eval(), found

@@ -25,6 +25,7 @@ from wordsight.translator.classes import add_classes, class_captions
 from wordsight.translator.mlp import Translator
 from wordsight.translator.optimisation import Captioned, Settings, train
 from wordsight.translator.warm_start import warm_start
+from wordsight.translator.word_head import fit_word_head
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +106,7 @@ def train_translator(
             torch.manual_seed(settings.seed)
             translator = _fresh(classifier, lm, settings, images, weight, Captions(views, captions), generator)
     translator.set_dropout(settings.dropout)
+    translator.words = None  # fitted anew below
     translator.to(lm.device)
     history = train(
         translator,
@@ -115,6 +117,12 @@ def train_translator(
         origin=origin,
         checkpoint=checkpoint,
         on_progress=lambda progress: on_progress(progress.stage, progress.step, progress.steps),
+    )
+    translator.words = fit_word_head(
+        translator.cpu().standardise(images),
+        [read.captions[i] for i in rows],
+        seed=settings.seed,
+        on_progress=on_progress,
     )
     card = _card(sources, classifier, lm, translator, settings)
     data = {

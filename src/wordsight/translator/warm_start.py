@@ -5,29 +5,17 @@ does; the trunk starts as that probe's hidden layer, the probe's output layer is
 """
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from wordsight.language.content import content_words
 from wordsight.tensors import Views
 from wordsight.translator.mlp import Translator
+from wordsight.translator.word_head import mix_views, word_rates
 
-
-def word_rates(captions: Sequence[Sequence[str]], *, min_images: int = 4) -> tuple[list[str], Tensor]:
-    """The words used for at least ``min_images`` images, and the share of each image's captions that use them."""
-    words = [[content_words(caption) for caption in image] for image in captions]
-    counts = Counter(word for image in words for word in set().union(*image))
-    vocabulary = sorted(word for word, count in counts.items() if count >= min_images)
-    column = {word: i for i, word in enumerate(vocabulary)}
-    rates = torch.zeros(len(captions), len(vocabulary))
-    for row, image in enumerate(words):
-        for caption in image:
-            for word in caption & column.keys():
-                rates[row, column[word]] += 1 / len(image)
-    return vocabulary, rates
+#: A word that the trunk learns is used for so many training images.
+_MIN_IMAGES = 4
 
 
 def warm_start(
@@ -45,7 +33,7 @@ def warm_start(
 
     ``noise`` is in units of the features' spread.
     """
-    vocabulary, rates = word_rates(captions)
+    vocabulary, rates = word_rates(captions, min_images=_MIN_IMAGES)
     if not vocabulary:
         return [], torch.zeros(0, translator.to_prefix.in_features)
     probe = nn.Linear(translator.to_prefix.in_features, len(vocabulary))
@@ -68,9 +56,3 @@ def warm_start(
             optimiser.step()
             schedule.step()
     return vocabulary, probe.weight.detach()
-
-
-def mix_views(views: Views, generator: torch.Generator | None = None) -> Tensor:
-    """One feature vector an image: a random average of the features of its views."""
-    weight = torch.rand(views.shape[:2], generator=generator).square()
-    return ((weight / weight.sum(1, keepdim=True))[..., None] * views).sum(1)

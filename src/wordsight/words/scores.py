@@ -1,10 +1,11 @@
 """How each word compares with a baseline."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import log, sqrt
 
-from wordsight.sentences.estimates import WordCounts, WordRates
+from wordsight.sentences.estimates import WordCounts
+from wordsight.words.joined import SourcedRate
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Lift:
 class WordScore:
     """One word's row in the table of words.
 
-    ``count``: sentences that contain the word. ``rate``: their share, in [0, 1], with its 95% interval ``low``..``high``.
+    ``count``: sentences that contain the word. ``rate``: how probable it is that a description of the image has it, in [0, 1],
+    with its 95% interval ``low``..``high``. ``source``: where the rate comes from, "sentences", "head" (the word head) or "both".
     ``lift`` (natural-log odds) and ``lift_z`` (standard errors): against the baseline, ``None`` without one.
     """
 
@@ -34,6 +36,7 @@ class WordScore:
     high: float
     lift: float | None
     lift_z: float | None
+    source: str = "sentences"
 
 
 def lift(counts: WordCounts, baseline: WordCounts, *, prior_strength: float = 100.0) -> dict[str, Lift]:
@@ -72,19 +75,24 @@ def lift(counts: WordCounts, baseline: WordCounts, *, prior_strength: float = 10
     return lifts
 
 
-def word_table(rates: WordRates, baseline: WordCounts | None) -> list[WordScore]:
-    """The words with a rate above 0, the most frequent first, ties in alphabetical order; without lifts if no baseline."""
-    found = {word: rate for word, rate in rates.words.items() if rate.rate > 0}
-    lifts = {} if baseline is None else lift(rates.expected_counts(), baseline)
+def word_table(rates: Mapping[str, SourcedRate], baseline: WordCounts | None, *, sentences: int) -> list[WordScore]:
+    """The words with a rate above 0, the most frequent first, ties in alphabetical order; without lifts if no baseline.
+
+    ``sentences``: how many sentences the rates count for in the lift's shrinkage.
+    """
+    found = {word: rate for word, rate in rates.items() if rate.rate.rate > 0}
+    counts = WordCounts({word: rate.rate.rate * sentences for word, rate in found.items()}, sentences)
+    lifts = {} if baseline is None else lift(counts, baseline)
     table = []
     for word, rate in found.items():
         against = lifts.get(word)
         table.append(
             WordScore(
                 word=word,
-                **vars(rate),
+                **vars(rate.rate),
                 lift=None if against is None else against.log_odds,
                 lift_z=None if against is None else against.z,
+                source=rate.source,
             )
         )
     return sorted(table, key=lambda score: (-score.rate, score.word))
