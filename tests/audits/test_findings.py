@@ -1,9 +1,11 @@
 """Planted shortcuts are found, honest classifiers are left alone, the class's own words are set apart."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from wordsight.audits.evidence import Evidence, log_sum_of_others, presence_level
+from wordsight.audits.evidence import Evidence, largest_of_others, presence_level
 from wordsight.audits.findings import Limits, class_words, findings
 from wordsight.audits.statistics import Estimate, mean_estimate
 
@@ -188,6 +190,15 @@ def test_one_image_makes_no_finding():
     assert table["dog", "water"].missed is None
 
 
-def test_the_margin_is_the_logit_against_all_others():
-    logits = np.log(np.array([[1.0, 2.0, 5.0], [3.0, 1.0, 1.0]]))
-    np.testing.assert_allclose(log_sum_of_others(logits), np.log([[7, 6, 3], [2, 4, 4]]))
+def test_the_margin_is_the_logit_against_the_largest_other():
+    logits = np.array([[1.0, 2.0, 5.0], [3.0, 1.0, 1.0]])
+    np.testing.assert_allclose(largest_of_others(logits), [[5, 5, 2], [1, 3, 3]])
+    np.testing.assert_allclose(largest_of_others(logits[:, :2]), [[2, 1], [1, 3]])
+    assert np.isneginf(largest_of_others(logits[:, :1])).all()
+
+
+def test_scaling_all_logits_changes_no_finding():
+    shown = evidence(shortcut=2.0)
+    scaled = replace(shown, logits=37.0 * shown.logits)
+    names = [[(finding.about.label, finding.about.word) for finding in found(of)] for of in (shown, scaled)]
+    assert names[0] == names[1] != []

@@ -72,9 +72,11 @@ def held_fixed(clear: Float[np.ndarray, "images classes"], c: int, k: int) -> Fl
     return np.stack([clear[:, c], other], 1)
 
 
-def log_sum_of_others(logits: Float[np.ndarray, "images classes"]) -> Float[np.ndarray, "images classes"]:
-    """The log-sum-exp of the other classes' logits, for every class."""
-    left = np.logaddexp.accumulate(logits, axis=1)
-    right = np.logaddexp.accumulate(logits[:, ::-1], axis=1)[:, ::-1]
-    nothing = np.full((len(logits), 1), -np.inf)
-    return np.logaddexp(np.hstack([nothing, left[:, :-1]]), np.hstack([right[:, 1:], nothing]))
+def largest_of_others(logits: Float[np.ndarray, "images classes"]) -> Float[np.ndarray, "images classes"]:
+    """The largest logit of the other classes, for every class; minus infinity if there is no other."""
+    if logits.shape[1] < 2:
+        return np.full_like(logits, -np.inf)
+    second, first = np.partition(logits, -2, axis=1)[:, -2:].T
+    largest = np.repeat(first[:, None], logits.shape[1], axis=1)
+    largest[np.arange(len(logits)), logits.argmax(1)] = second
+    return largest

@@ -1,6 +1,7 @@
 """How word rates go along with predictions and margins: what the steps *encoded* and *harmful* test.
 
-The margin of a class is its logit less the log-sum-exp of the other classes' logits.
+The margin of a class is its logit less the largest of the other classes' logits: tests rank it, so that multiplying all logits by a
+constant, which changes no decision, changes no finding.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import mannwhitneyu, norm
 
-from wordsight.audits.evidence import Evidence, clarity, held_fixed, log_sum_of_others
+from wordsight.audits.evidence import Evidence, clarity, held_fixed, largest_of_others
 from wordsight.audits.statistics import Associations, separation
 
 
@@ -24,6 +25,7 @@ class Measures:
     - ``p_encoded``: the p-value of the step *encoded*, in [0, 1].
     - ``sides``: how the margin rises with each word's rate beyond the classes' own words, in standard errors; first among the
       images of c, then among the images of other classes.
+    - ``p_harmful``: the p-value of the step *harmful*, in [0, 1].
     - ``strength``: both sides together, in standard errors.
     """
 
@@ -32,6 +34,7 @@ class Measures:
     error: Float[np.ndarray, " words"]
     p_encoded: Float[np.ndarray, " words"]
     sides: tuple[np.ndarray, np.ndarray]
+    p_harmful: Float[np.ndarray, " words"]
     strength: Float[np.ndarray, " words"]
 
 
@@ -51,7 +54,7 @@ def measure(
 ) -> list[Measures]:
     """The measures of these words (by number) for each of these classes. ``naming``: which words may name which class."""
     rates, predicted = evidence.rates[:, words], evidence.predicted
-    margins = evidence.logits - log_sum_of_others(evidence.logits)
+    margins = evidence.logits - largest_of_others(evidence.logits)
     clear = clarity(evidence, naming)
     associations = Associations(rates, evidence.label)
     everyone = set(np.unique(evidence.label).tolist())
@@ -62,7 +65,9 @@ def measure(
         within = _together([associations(margin, members) for members in strata])
         beyond = [associations(margin, members, given=partial(held_fixed, clear, c)) for members in strata]
         p_encoded = _encoded(rates, predicted == c, within)
-        found.append(Measures(c, area, error, p_encoded, (beyond[0][0], beyond[1][0]), _together(beyond)))
+        found.append(
+            Measures(c, area, error, p_encoded, (beyond[0][0], beyond[1][0]), _either_or_both(beyond), _together(beyond))
+        )
     return found
 
 
@@ -75,6 +80,14 @@ def _encoded(
     """
     enriched = mannwhitneyu(rates[here], rates[~here], axis=0, alternative="greater", method="asymptotic").pvalue
     return np.minimum(1, 2 * np.minimum(enriched, norm.sf(within)))
+
+
+def _either_or_both(sides: Sequence[tuple[np.ndarray, np.ndarray]]) -> Float[np.ndarray, " words"]:
+    """The smallest p of each side and of both together, times three: a class that loses its own images without a word need not
+    take others for it, and the sum of the two sides would miss it.
+    """
+    p = [norm.sf(z) for z, _ in sides] + [norm.sf(_together(sides))]
+    return np.minimum(1, 3 * np.min(p, axis=0))
 
 
 def _together(sides: Sequence[tuple[np.ndarray, np.ndarray]]) -> Float[np.ndarray, " words"]:

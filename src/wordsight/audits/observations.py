@@ -12,6 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from wordsight.audits.compare import rates_of, usual_words
+from wordsight.audits.duplicates import fold
 from wordsight.classifiers.imagenet import label_numbers
 from wordsight.errors import LabelError
 from wordsight.features.extraction import extract_stored
@@ -30,7 +31,8 @@ class Observations:
     """The labelled images that could be read, in one order, with what audits and mitigations need of them.
 
     ``names``: a name of its own for each image. ``label``: the class's number. ``z``: features. ``sampled``: sentences and word
-    rates. ``failures``: the other images' paths, with reasons. ``store``: the folder of features, sentences and gradients.
+    rates. ``failures``: the other images' paths, with reasons. ``store``: the folder of features, sentences and gradients. ``copies``:
+    images that were left out because they are identical or nearly identical to another one.
     """
 
     images: LabelledImages
@@ -40,6 +42,7 @@ class Observations:
     sampled: list[Sampled]
     failures: dict[str, str]
     store: Path
+    copies: int = 0
 
 
 def observe(
@@ -48,12 +51,14 @@ def observe(
     sampling: Sampling,
     *,
     store: Path | None = None,
+    fold_copies: bool = False,
     on_progress: OnProgress = no_progress,
 ) -> Observations:
     """Features of labelled images and sentences for them; what is in the ``store`` (default: the cache) is read from there.
 
-    ``on_progress`` gets the stages "features" and "sentences". Raises LabelError if two classes have the same name, a label is
-    none of the classifier's classes, or no image can be read.
+    ``fold_copies``: identical and near-identical images count once (see ``duplicates.fold``). ``on_progress`` gets the stages
+    "features" and "sentences". Raises LabelError if two classes have the same name, a label is none of the classifier's classes,
+    or no image can be read.
     """
     classifier = models.classifier
     repeated = [name for name, times in Counter(classifier.labels).items() if times > 1]
@@ -69,9 +74,12 @@ def observe(
         raise LabelError(
             f"None of the {len(images.paths)} images can be read; the first: {next(iter(extracted.failures.values()))}"
         )
-    readable = images.take(extracted.readable)
+    z, rows = extracted.views.mean(1), extracted.readable
+    if fold_copies:
+        counts = fold(z.numpy(), [extracted.digests[i] for i in rows]).tolist()
+        z, rows = z[counts], [rows[i] for i in counts]
+    readable = images.take(rows)
     names = own_names(readable.paths)
-    z = extracted.views.mean(1)
     sampled = sample_stored(
         models.lm,
         models.prefix(z),
@@ -82,7 +90,7 @@ def observe(
         on_images=partial(on_progress, "sentences"),
     )
     failures = {str(images.paths[i]): reason for i, reason in extracted.failures.items()}
-    return Observations(readable, names, label[extracted.readable], z, sampled, failures, store)
+    return Observations(readable, names, label[rows], z, sampled, failures, store, len(extracted.readable) - len(rows))
 
 
 def own_names(paths: Sequence[Path]) -> list[str]:

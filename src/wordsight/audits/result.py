@@ -60,6 +60,7 @@ class Audit:
     - ``heat_maps``: by image and word, where in the image's central square the word comes from: (rows, columns) in [0, 1].
     - ``focus``: whether the classifier looks at one position in all images predicted as a class.
     - ``explained``: how much of each class's logit the words explain.
+    - ``copies``: images left out because they are identical or nearly identical to another one.
     """
 
     classes: list[str]
@@ -71,6 +72,7 @@ class Audit:
     heat_maps: dict[tuple[str, str], np.ndarray] = field(default_factory=dict, compare=False, repr=False)
     focus: list[Focus] = field(default_factory=list)
     explained: list[Explained] = field(default_factory=list)
+    copies: int = 0
 
     @property
     def accuracy(self) -> float:
@@ -99,6 +101,7 @@ class Audit:
                     for explained in self.explained
                 ],
                 "failures": self.failures,
+                "copies": self.copies,
                 "settings": self.settings,
             },
             indent=2,

@@ -51,6 +51,7 @@ def audit(
     - ``data``: what ``read_labelled`` reads, or its ``split``. Labels are the classifier's own, or ImageNet synsets for its
       1,000 classes; for the labels of ImageNet-9 the classifier is reduced to those nine.
     - ``sampling``: how to sample each image's sentences. ``limits``: what a word has to reach to be a finding.
+    - Identical and near-identical images (copies, bursts) count once; the result says how many were left out as ``copies``.
     - ``apart``: words that are no finding for any class, besides each class's own name and kinds.
     - ``store``: the folder of features, sentences and gradients (default: the cache). With them, a second audit with other limits
       takes seconds, and an interrupted audit goes on.
@@ -61,7 +62,7 @@ def audit(
     images = read_labelled(data, split=split)
     models = replace(explainer.models, classifier=fitting(explainer.classifier, images.labels, images.class_map))
     classifier = models.classifier
-    observed = observe(images, models, sampling, store=store, on_progress=on_progress)
+    observed = observe(images, models, sampling, store=store, fold_copies=True, on_progress=on_progress)
     logits = classifier.logits(observed.z)
     vocabulary, rates = rate_matrix(observed.sampled, min_images=limits.images)
     evidence = Evidence(vocabulary, rates, observed.label.numpy(), logits.double().numpy(), tuple(classifier.labels))
@@ -76,6 +77,7 @@ def audit(
         words=words,
         findings=findings(evidence, words),
         failures=observed.failures,
+        copies=observed.copies,
         settings=_settings(models, images, sampling, limits, sorted(set_apart)),
     )
     labels = {word.label for word in words}

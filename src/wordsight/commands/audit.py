@@ -91,6 +91,8 @@ def as_text(result: "Audit") -> str:
         f"{len(result.images)} images, {result.accuracy:.1%} predicted right; {len(result.findings)} findings in the {tested} "
         "classes with enough images"
     ]
+    if result.copies:
+        lines.append(f"{result.copies} images are copies of others, identical or nearly, and were left out")
     for finding in result.findings:
         about, gap = finding.about, finding.severity
         lines.append(f"{about.label}: {about.word}")
