@@ -10,11 +10,18 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results"
 SETS = {"flickr8k": "Flickr8k", "coco_small": "COCO", "ade_interiors": "interiors (ADE20K)", "dtd_textures": "textures (DTD)"}
 WORDS = {
-    "words": "**wordsight, starter**",
+    "both": "**wordsight, starter**",
+    "sentences": "its sentences alone",
+    "head": "its word head alone",
     "prior": "corpus prior",
     "kNN-60": "captions of the 60 nearest training features",
     "ridge": "ridge regression from features to words",
 }
+
+
+#: Bounds between the bins of said rates, as in quality.py.
+EDGES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6)
+BINS = [f"{low:.1%} and {high:.1%}" for low, high in zip((0.001, *EDGES), (*EDGES, 1.0), strict=True)]
 
 
 def read(name: str) -> dict[str, Any]:
@@ -33,7 +40,38 @@ def words() -> str:
     for key, name in WORDS.items():
         cells = [" / ".join(f"{sets[one][key][k]:.3f}" for k in ("P@10", "AP@20", "MR@10")) for one in SETS]
         rows.append((name, *cells))
-    return table(("words from", *(f"{name} ({sets[key]['words']['images']})" for key, name in SETS.items())), rows)
+    return table(("words from", *(f"{name} ({sets[key]['both']['images']})" for key, name in SETS.items())), rows)
+
+
+def calibration() -> str:
+    """Said rate against the share of people who used the word, over all four sets."""
+    sets, rows = read("quality")["sets"], []
+    cells: dict[str, list[str]] = {}
+    for source in ("both", "sentences", "head"):
+        by_bin: dict[int, list[tuple[float, float, int]]] = {}
+        for of in sets.values():
+            for entry in of["calibration"][source]:
+                number = sum(entry["said"] >= edge for edge in EDGES)
+                by_bin.setdefault(number, []).append((entry["said"], entry["people"], entry["words"]))
+        for number, entries in sorted(by_bin.items()):
+            total = sum(n for _, _, n in entries)
+            said, people = (sum(entry[i] * entry[2] for entry in entries) / total for i in (0, 1))
+            cells.setdefault(BINS[number], []).append(f"{said:.3f} / {people:.3f}")
+    for name, found in cells.items():
+        rows.append((name, *found))
+    return table(("rate between", "both", "sentences", "head"), rows)
+
+
+def false_discoveries() -> str:
+    """Simulated audits."""
+    rows = []
+    for of in read("false_discoveries")["settings"]:
+        about = f"{of['images']} images, {of['classes']} classes"
+        about += ", correlated words" * of["correlated"] + ", every image twice" * of["twice"]
+        rows.append((about, f"{of['any']:.2f}", f"{of['found']:.2f}", f"{of['any_other']:.2f}"))
+    return table(
+        ("simulated audit", "any finding, honest classifier", "true shortcut found", "another word found beside it"), rows
+    )
 
 
 def other() -> str:
@@ -62,10 +100,10 @@ def sources() -> str:
     """Where the figures come from."""
     return "\n".join(
         f"`benchmarks/{name}.py`: {found['date']}, commit {found['commit']}, {found['machine']}."
-        for name in ("quality", "explain_time")
+        for name in ("quality", "false_discoveries", "explain_time")
         for found in [read(name)]
     )
 
 
 if __name__ == "__main__":
-    print("\n\n".join(part() for part in (words, other, sources)))
+    print("\n\n".join(part() for part in (words, calibration, false_discoveries, other, sources)))

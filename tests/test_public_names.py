@@ -38,7 +38,7 @@ def test_type_checkers_see_the_same_names():
 
 
 def test_a_name_that_is_not_there():
-    with pytest.raises(AttributeError, match="module 'wordsight' has no attribute 'explian'; it has: Audit, Classifier"):
+    with pytest.raises(AttributeError, match="module 'wordsight' has no attribute 'explian'; it has: Audit, ClassWords"):
         wordsight.explian  # noqa: B018
 
 

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from wordsight.sentences.sampling import Sampling
     from wordsight.translator.training import train_translator
     from wordsight.translator.transfer import transfer_translator
+    from wordsight.words.class_words import ClassWords
 
 __all__ = [
     "Audit",
+    "ClassWords",
     "Classifier",
     "Comparison",
     "Explainer",
@@ -76,6 +78,7 @@ _HOMES = {
     "sentences.sampling": ("Sampling",),
     "translator.training": ("train_translator",),
     "translator.transfer": ("transfer_translator",),
+    "words.class_words": ("ClassWords",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from wordsight.commands import audit, compare, explain, head, mitigate, train, transfer  # noqa: F401 (each adds its command)
+from wordsight.commands import audit, classes, compare, explain, head, mitigate, train, transfer  # noqa: F401 (each adds its command)
 from wordsight.commands.shared import app, log_to_stderr
 from wordsight.errors import WordsightError
 from wordsight.runtime import tune_memory
