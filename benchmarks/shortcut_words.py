@@ -16,6 +16,7 @@ from wordsight.audits.use import Uses
 from wordsight.classifiers.head import Head, with_head
 from wordsight.errors import WordsightError
 from wordsight.explain import Explainer
+from wordsight.features.store import content_digests
 from wordsight.images.labelled import LabelledImages
 from wordsight.language.content import content_words
 from wordsight.mitigation.run import word_direction
@@ -38,7 +39,7 @@ class Words:
                 explainer.models.prefix(of.z[needed]),
                 cache_folder() / "sentences",
                 Sampling(sentences=sentences),
-                seeds=[image_seed(0, of.files[row].name) for row in needed],
+                seeds=[image_seed(0, digest or "") for digest in content_digests([of.files[row] for row in needed.tolist()])],
                 on_images=lambda done, total: print(f"\rsentences {done}/{total}", end="", flush=True),
             )
             self.sampled = dict(zip(needed.tolist(), sampled, strict=True))

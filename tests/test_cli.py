@@ -35,7 +35,7 @@ def test_json_on_stdout_and_nothing_else(setting):
     lines = [json.loads(line) for line in ran.stdout.splitlines()]
     assert [line["image"] for line in lines] == ["a.png", "b.png"]
     for line in lines:
-        assert set(line) == {"image", "prediction", "words", "intervals", "lift", "sentences", "examples", "seed"}
+        assert set(line) == {"image", "prediction", "words", "intervals", "lift", "sources", "sentences", "examples", "seed"}
         assert (line["sentences"], line["seed"]) == (60, 5)
         assert set(line["prediction"][0]) == {"label", "probability"}
     assert "explained 2 of 2 images" in ran.stderr
@@ -244,14 +244,16 @@ def test_audit_writes_findings_words_images_and_a_report(setting):
     translator.to_prefix.weight.data *= 100  # the colours' features are small and alike, sentences should not be
     save_translator(setting / "bold.safetensors", translator, card)
     models = ["--classifier", "head:mine.safetensors", "--lm", "lm", "--translator", "bold.safetensors"]
-    done = wordsight(setting, "audit", "labelled", "--out", "audit", "--sentences", "10", *models, "--fail-on", "1")
+    done = wordsight(
+        setting, "audit", "labelled", "--out", "audit", "--sentences", "10", "--seed", "8", *models, "--fail-on", "1"
+    )
     assert done.returncode == 0, done.stderr
     assert "24 images, " in done.stdout
     found = json.loads((setting / "audit" / "findings.json").read_text())
     assert found["settings"]["spec"] == "head:mine.safetensors"
     assert found["settings"]["data"] == "labelled"
     assert {p.name for p in (setting / "audit").iterdir()} == {"findings.json", "words.csv", "images.jsonl", "report.html"}
-    again = wordsight(setting, "audit", "labelled", "--out", "audit", "--sentences", "10", *models)
+    again = wordsight(setting, "audit", "labelled", "--out", "audit", "--sentences", "10", "--seed", "8", *models)
     assert again.stdout == done.stdout
 
 
@@ -285,7 +287,18 @@ def test_audit_of_labels_that_the_classifier_lacks(setting):
 
 def test_mitigate_says_whether_it_is_better(setting):
     labelled(setting)
-    models = ["--classifier", "doubles:tiny_classifier", "--lm", "lm", "--translator", "t.safetensors", "--sentences", "8"]
+    models = [
+        "--classifier",
+        "doubles:tiny_classifier",
+        "--lm",
+        "lm",
+        "--translator",
+        "t.safetensors",
+        "--sentences",
+        "8",
+        "--seed",
+        "3",
+    ]
     made = wordsight(setting, "head", "labelled", "--classifier", "doubles:tiny_classifier", "--out", "mine.safetensors")
     assert made.returncode == 0, made.stderr
     models[1] = "head:mine.safetensors"

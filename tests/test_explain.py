@@ -6,8 +6,10 @@ import pytest
 from PIL import Image
 
 from doubles import tiny_classifier, tiny_lm, tiny_translator
+from wordsight.errors import TranslatorError
 from wordsight.explain import Explainer
 from wordsight.sentences.sampling import Sampling
+from wordsight.translator.word_head import WordHead
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def test_json_is_one_line_that_says_everything(explainer, photographs):
     line = result.to_json()
     assert "\n" not in line
     found = json.loads(line)
-    assert set(found) == {"image", "prediction", "words", "intervals", "lift", "sentences", "examples", "seed"}
+    assert set(found) == {"image", "prediction", "words", "intervals", "lift", "sources", "sentences", "examples", "seed"}
     assert found["words"].keys() == found["intervals"].keys()
     assert found["seed"] == 3
     assert len(json.loads(result.to_json(words=2))["words"]) == 2
@@ -51,7 +53,7 @@ def test_json_is_one_line_that_says_everything(explainer, photographs):
 def test_a_table_for_pandas(explainer, photographs):
     (result,) = explainer.explain(photographs[0], Sampling(sentences=50))
     frame = result.to_dataframe()
-    assert list(frame.columns) == ["word", "count", "rate", "low", "high", "lift", "lift_z"]
+    assert list(frame.columns) == ["word", "count", "rate", "low", "high", "lift", "lift_z", "source"]
     assert list(frame["word"]) == list(result.words)
 
 
@@ -90,3 +92,32 @@ def test_the_reference_is_sampled_once(explainer, photographs, cache):
     assert file.stat().st_mtime_ns == before
     explainer.explain(photographs[1], Sampling(sentences=10, top_p=0.5))
     assert len(list((cache / "baseline").iterdir())) == 2
+
+
+def test_copies_under_other_names_have_equal_words(explainer, photographs):
+    copy = photographs[0].with_name("another-name.png")
+    copy.write_bytes(photographs[0].read_bytes())
+    first, second = explainer.explain([photographs[0], copy], Sampling(sentences=40))
+    assert first.words == pytest.approx(second.words, abs=1e-6)  # the place in a batch changes features in the last digits
+    assert first.examples == second.examples
+
+
+def test_words_of_the_head_need_a_head_and_a_known_source(explainer, photographs):
+    with pytest.raises(TranslatorError, match="has no word head, wanted one for words from the head"):
+        explainer.explain(photographs[0], words="head")
+    with pytest.raises(ValueError, match="words is 'all', wanted one of: both, sentences, head"):
+        explainer.explain(photographs[0], words="all")
+
+
+def test_words_of_the_head_alone_sample_nothing_and_both_join(cache, photographs):
+    pair = tiny_translator(tiny_classifier(), tiny_lm())
+    pair[0].words = WordHead(pair[1].features, ["cat", "zebu"], hidden=4, rank=4)
+    explainer = Explainer(tiny_classifier(), translator=pair, lm=tiny_lm())
+    (alone,) = explainer.explain(photographs[0], words="head")
+    assert (alone.sentences, alone.examples) == (0, [])
+    assert {score.source for score in alone.table} == {"head"}
+    (both,) = explainer.explain(photographs[0], Sampling(sentences=40))
+    by_word = {score.word: score for score in both.table}
+    assert by_word["zebu"].source == "both"
+    assert by_word["zebu"].rate == pytest.approx(alone.words["zebu"] / 2)
+    assert {score.source for score in both.table} == {"both", "sentences"}

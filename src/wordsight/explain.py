@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from PIL import Image
 
 from wordsight.classifiers.classifier import Classifier
 from wordsight.errors import ImageError, TranslatorError
 from wordsight.features.extraction import extract
 from wordsight.features.maps import HeatMap, class_map
+from wordsight.features.store import content_digests
 from wordsight.images.files import read_image, to_rgb
 from wordsight.images.sources import ImageLike, Images, image_list, stored_image
 from wordsight.language.content import rules_fingerprint
@@ -243,7 +245,7 @@ class Explainer:
                     self.models.lm,
                     self.models.prefix(z),
                     sampling,
-                    seeds=[image_seed(sampling.seed, names[i]) for i in features.readable],
+                    seeds=[image_seed(sampling.seed, _content(batch[i], names[i])) for i in features.readable],
                     memory=self.models.memory,
                     on_sentences=on_batch,
                 )
@@ -349,6 +351,15 @@ def _read(images: Sequence[ImageLike], index: int) -> ImageLike | ImageError:
         return images[index]
     except ImageError as error:
         return error
+
+
+def _content(image: ImageLike | ImageError, name: str) -> str:
+    """What identifies an image's content, so that copies under other names have the same sentences."""
+    if isinstance(image, str | Path):
+        return content_digests([Path(image)])[0] or name
+    if isinstance(image, Image.Image):
+        return hashlib.sha256(f"{image.mode} {image.size}".encode() + image.tobytes()).hexdigest()
+    return name
 
 
 def _name(image: ImageLike | ImageError, index: int) -> str:

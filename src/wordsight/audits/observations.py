@@ -85,7 +85,7 @@ def observe(
         models.prefix(z),
         store / "sentences",
         sampling,
-        seeds=[image_seed(sampling.seed, name) for name in names],
+        seeds=[image_seed(sampling.seed, extracted.digests[i]) for i in rows],
         memory=models.memory,
         on_images=partial(on_progress, "sentences"),
     )

@@ -157,6 +157,6 @@ def cut_at_end(tokens: Int[Tensor, "rows tokens"], end: int) -> list[list[int]]:
     return [row[: row.index(end)] if end in row else row for row in tokens.tolist()]
 
 
-def image_seed(seed: int, name: str) -> int:
-    """A seed of its own for every image, so that the noise of several images is independent, whatever their order."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:7], "big")
+def image_seed(seed: int, content: str) -> int:
+    """A seed of its own for every content, so that the noise of several images is independent, whatever their order and names."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {content}".encode()).digest()[:7], "big")

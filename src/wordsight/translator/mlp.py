@@ -92,7 +92,7 @@ class Translator(nn.Module):
         """Feature size that this translator reads."""
         return len(self.mean)
 
-    def standardise(self, z: Features) -> Features:
+    def standardise(self, z: Float[Tensor, "*images features"]) -> Float[Tensor, "*images features"]:
         """Features in units of their spread over the training images."""
         return (z - self.mean) / self.spread
 
