@@ -73,6 +73,19 @@ def test_an_audit_looks_at_every_readable_image(setting):
     assert len(frame) == len(result.words)
 
 
+def test_copies_under_other_names_count_once(setting):
+    images, explainer = setting
+    copies = [path.with_name(f"copy of {path.name}") for path in images.paths[:3]]
+    for path, copy in zip(images.paths, copies, strict=False):
+        copy.write_bytes(path.read_bytes())
+    more = LabelledImages([*images.paths, *copies], [*images.labels, *images.labels[:3]], groups=["day"] * 28)
+    result = audit(explainer, more, sampling=Sampling(sentences=10), limits=Limits(images=2))
+    assert (len(result.images), result.copies) == (24, 3)
+    assert json.loads(result.to_json())["copies"] == 3
+    alone = audit(explainer, images, sampling=Sampling(sentences=10), limits=Limits(images=2))
+    assert (alone.copies, alone.words) == (0, result.words)
+
+
 def test_how_much_the_words_explain_of_each_class(setting):
     images, explainer = setting
     result = audit(explainer, images, sampling=Sampling(sentences=10), limits=Limits(images=2))

@@ -74,10 +74,10 @@ def observe(
         raise LabelError(
             f"None of the {len(images.paths)} images can be read; the first: {next(iter(extracted.failures.values()))}"
         )
-    z, rows = extracted.views.mean(1), extracted.readable
+    z, rows, digests = extracted.views.mean(1), extracted.readable, extracted.digests
     if fold_copies:
-        counts = fold(z.numpy(), [extracted.digests[i] for i in rows]).tolist()
-        z, rows = z[counts], [rows[i] for i in counts]
+        counts = fold(z.numpy(), digests).tolist()
+        z, rows, digests = z[counts], [rows[i] for i in counts], [digests[i] for i in counts]
     readable = images.take(rows)
     names = own_names(readable.paths)
     sampled = sample_stored(
@@ -85,7 +85,7 @@ def observe(
         models.prefix(z),
         store / "sentences",
         sampling,
-        seeds=[image_seed(sampling.seed, extracted.digests[i]) for i in rows],
+        seeds=[image_seed(sampling.seed, digest) for digest in digests],
         memory=models.memory,
         on_images=partial(on_progress, "sentences"),
     )

@@ -37,8 +37,7 @@ class FeatureStore:
             self._give_up(error)
         except sqlite3.DatabaseError as error:
             logger.warning("%s is damaged (%s) and is made anew", self._file, error)
-            self._file.unlink(missing_ok=True)
-            self._connection = self._open()
+            self._make_anew()
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._file, timeout=60)
@@ -50,6 +49,14 @@ class FeatureStore:
             connection.close()
             raise
         return connection
+
+    def _make_anew(self) -> None:
+        self._connection = None
+        try:
+            self._file.unlink(missing_ok=True)
+            self._connection = self._open()
+        except (OSError, sqlite3.DatabaseError) as error:  # a folder that may not be written to
+            self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
         logger.warning("features cannot be written to %s (%s): they will be extracted again", self._file, error)
@@ -80,8 +87,7 @@ class FeatureStore:
         except (sqlite3.DatabaseError, ValueError) as error:
             logger.warning("%s is damaged (%s): what it holds is extracted again", self._file, error)
             self._connection.close()
-            self._file.unlink(missing_ok=True)
-            self._connection = self._open()
+            self._make_anew()
         return found
 
     def write(self, rows: Mapping[str, Float[Tensor, "views features"]]) -> None:
