@@ -47,12 +47,7 @@ def explained(explainer, photographs):
     [
         ("cat", {"cat"}),
         ("coffee", {"coffee", "cup", "espresso"}),
-        pytest.param(
-            "flower",
-            {"flower", "plant", "daisy"},
-            # Known: photographs of textures took over close-ups ("bumpy"); see docs/model-card.md. Fails when it is fixed.
-            marks=pytest.mark.xfail(strict=True, reason="the starter describes this close-up as a texture"),
-        ),
+        ("flower", {"flower", "plant", "daisy"}),
         ("building", {"building", "palace", "house", "temple", "church"}),
     ],
 )
