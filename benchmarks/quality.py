@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from provenance import provenance
 from starter_data import SETS, held_out_class, imagenet_sample, lines
+from table import EDGES
 from word_quality import Known, baselines, ranked, score
 from wordsight.classifiers.imagenet import imagenet_classes
 from wordsight.explain import Explainer, Explanation
@@ -31,9 +32,6 @@ from wordsight.translator.captions import read_captions
 from wordsight.words import SOURCES
 from wordsight.words.joined import head_words, join
 from wordsight.words.scores import jaccard
-
-#: Bounds between the bins of said rates.
-EDGES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6)
 
 
 def explain_all(explainer: Explainer, paths: list[Path], sentences: int, target: Path) -> dict[str, dict]:

@@ -18,8 +18,7 @@ WORDS = {
     "ridge": "ridge regression from features to words",
 }
 
-
-#: Bounds between the bins of said rates, as in quality.py.
+#: Bounds between the bins of said rates.
 EDGES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6)
 BINS = [f"{low:.1%} and {high:.1%}" for low, high in zip((0.001, *EDGES), (*EDGES, 1.0), strict=True)]
 

@@ -29,9 +29,8 @@ from wordsight.sentences.sampler import ESTIMATOR, Sampled, image_seed, sample
 from wordsight.sentences.sampling import Sampling
 from wordsight.storage import cache_folder, read_stored, replacing
 from wordsight.tensors import Features
-from wordsight.words import SOURCES
 from wordsight.words.class_words import ClassWords, class_words
-from wordsight.words.joined import head_words, join
+from wordsight.words.joined import check_source, head_words, join
 from wordsight.words.maps import word_map
 from wordsight.words.scores import WordScore, word_table
 
@@ -239,7 +238,7 @@ class Explainer:
             features = extract(self.classifier, batch)
             z = features.views.mean(1)
             sampled = [Sampled(Counter(), WordRates({}, 0))] * len(features.readable)
-            head = self.models.word_rates(z) if features.readable else None
+            head = self.models.word_rates(z) if features.readable and words != "sentences" else None
             if features.readable and words != "head":
                 sampled = sample(
                     self.models.lm,
@@ -303,8 +302,7 @@ def _predict(classifier: Classifier, z: Features, *, classes: int = 5) -> list[P
 
 
 def _check_words(models: Models, words: str) -> None:
-    if words not in SOURCES:
-        raise ValueError(f"words is '{words}', wanted one of: {', '.join(SOURCES)}.")
+    check_source(words)
     if words == "head" and models.translator.words is None:
         raise TranslatorError(
             f"The translator for '{models.card.classifier}' has no word head, wanted one for words from the head. Take the words "
@@ -315,7 +313,7 @@ def _check_words(models: Models, words: str) -> None:
 def _baseline(models: Models, sampling: Sampling, words: str) -> WordCounts:
     """Words of the mean feature: the habits of the language model, of captions, or of both."""
     mean: torch.Tensor = models.translator.mean[None]
-    head = models.word_rates(mean)
+    head = None if words == "sentences" else models.word_rates(mean)
     sentences = WordRates({}, 0)
     if words != "head":
         counts = _sentences_of_mean(models, sampling)

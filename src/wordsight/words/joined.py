@@ -20,6 +20,12 @@ class SourcedRate:
     source: str
 
 
+def check_source(words: str) -> None:
+    """Raise ValueError unless ``words`` is one of ``SOURCES``."""
+    if words not in SOURCES:
+        raise ValueError(f"words is '{words}', wanted one of: {', '.join(SOURCES)}.")
+
+
 def head_words(head: HeadRates, row: int) -> dict[str, WordRate]:
     """The word head's rates of one image with their 95% intervals; words below ``MIN_HEAD_RATE``, too."""
     rates, reach = head.rates[row].tolist(), head.reach[row].tolist()
@@ -36,8 +42,7 @@ def join(sentences: WordRates, head: Mapping[str, WordRate] | None, words: str =
     independent numbers; other words have the sentences' rate. Without a head everything comes from the sentences. Raises
     ValueError for another ``words``.
     """
-    if words not in SOURCES:
-        raise ValueError(f"words is '{words}', wanted one of: {', '.join(SOURCES)}.")
+    check_source(words)
     if head is None or words == "sentences":
         return {word: SourcedRate(rate, "sentences") for word, rate in sentences.words.items()}
     frequent = {word: rate for word, rate in head.items() if rate.rate >= MIN_HEAD_RATE}
