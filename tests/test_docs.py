@@ -1,5 +1,6 @@
 """Every code block of the README and of the documentation runs, on the starter's real weights and a few photographs."""
 
+import itertools
 import re
 import shlex
 from dataclasses import replace
@@ -50,6 +51,13 @@ def folder(tmp_path_factory):
                 part.save(target / f"{name}-{number}.jpg")
             rows.append(f"{name}-{number}.jpg,A part of a {name}.")
     Image.fromarray(data.coffee()).save(folder / "photo.jpg")
+    (folder / "collection").mkdir()
+    for number, (_, pixels) in zip(range(120), itertools.cycle(photographs.values()), strict=False):
+        image = Image.fromarray(pixels)
+        left, top = number * 7 % (image.width // 2), number * 11 % (image.height // 2)
+        image.crop((left, top, left + image.width // 2, top + image.height // 2)).resize((96, 96)).save(
+            folder / "collection" / f"{number}.jpg"
+        )
     (folder / "captions.csv").write_text("\n".join(rows))
     return folder
 

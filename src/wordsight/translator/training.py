@@ -106,7 +106,7 @@ def train_translator(
             torch.manual_seed(settings.seed)
             translator = _fresh(classifier, lm, settings, images, weight, Captions(views, captions), generator)
     translator.set_dropout(settings.dropout)
-    translator.words = None  # fitted anew below
+    words, translator.words = translator.words, None  # fitted anew below, unless nothing is trained
     translator.to(lm.device)
     history = train(
         translator,
@@ -118,12 +118,11 @@ def train_translator(
         checkpoint=checkpoint,
         on_progress=lambda progress: on_progress(progress.stage, progress.step, progress.steps),
     )
-    translator.words = fit_word_head(
-        translator.cpu().standardise(images),
-        [read.captions[i] for i in rows],
-        seed=settings.seed,
-        on_progress=on_progress,
-    )
+    translator.cpu()
+    if settings.epochs or words is None:
+        of_rows = [read.captions[i] for i in rows]
+        words = fit_word_head(translator.standardise(images), of_rows, seed=settings.seed, on_progress=on_progress)
+    translator.words = words
     card = _card(sources, classifier, lm, translator, settings)
     data = {
         "about": terms,
