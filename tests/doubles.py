@@ -1,5 +1,7 @@
 """A small fake classifier and a tiny random language model: everything but their size is real."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from PIL import Image
@@ -37,10 +39,12 @@ def prepare(image: Image.Image) -> torch.Tensor:
     return torch.from_numpy(small).permute(2, 0, 1)[None]
 
 
-def tiny_classifier(*, seed: int = 0, features: int = 6) -> Classifier:
+def tiny_classifier(*, seed: int = 0, features: int = 6, labels: Sequence[str] = ("red", "green", "blue")) -> Classifier:
     torch.manual_seed(seed)
     net = TinyNet(features)
-    return make_classifier(net, head=net.head, transform=prepare, labels=["red", "green", "blue"], name="tiny")
+    if len(labels) != 3:
+        net.head = torch.nn.Linear(features, len(labels))
+    return make_classifier(net, head=net.head, transform=prepare, labels=list(labels), name="tiny")
 
 
 def tiny_lm(*, seed: int = 0, words: tuple[str, ...] = WORDS, sharpness: float = 8.0) -> LanguageModel:

@@ -1,6 +1,5 @@
 """Training from files to a translator's file that explains."""
 
-from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -8,15 +7,13 @@ import torch
 from PIL import Image
 
 from doubles import tiny_classifier, tiny_lm
-from wordsight.classifiers.imagenet import imagenet_classes
-from wordsight.errors import CaptionError, FeatureError, ModelError, TranslatorError, WordsightError
+from wordsight.errors import CaptionError, ModelError, TranslatorError, WordsightError
 from wordsight.explain import Explainer
 from wordsight.sentences.sampling import Sampling
 from wordsight.storage import check_writable
 from wordsight.translator.checkpoint import load_translator
-from wordsight.translator.classes import add_classes, class_captions
 from wordsight.translator.optimisation import Settings
-from wordsight.translator.training import CaptionSource, _add_classes, train_translator
+from wordsight.translator.training import CaptionSource, train_translator
 
 pytestmark = pytest.mark.slow
 
@@ -112,80 +109,11 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path):
         check_writable(tmp_path)
 
 
-def test_class_captions_read_like_captions():
-    by_name = {c.name: c for c in imagenet_classes()}
-    assert len(imagenet_classes()) == 1000
-    assert class_captions(by_name["tench"]) == ["A tench.", "A fish, a tench.", "A tench, a kind of fish."]
-    assert class_captions(by_name["eel"])[0] == "An eel."
-    assert class_captions(by_name["umbrella"]) == ["An umbrella.", "There is an umbrella."]
-    assert "dog" in by_name["Irish setter"].nouns
-
-
-def test_a_class_is_added_to_a_photograph():
-    weight = 3 * torch.eye(4)  # of length 3: only its direction counts
-    # Two photographs of two views; from their mean, (2, 1, 2, 2), each lies 1 along its predicted class's direction.
-    views = torch.tensor([[[3.0, 0, 2, 2], [3, 0, 2, 2]], [[1.0, 2, 2, 2], [1, 2, 2, 2]]])
-    rows, options = torch.tensor([0, 1, 1, 0]), {"generator": torch.Generator().manual_seed(0)}
-    made = add_classes(weight, views, torch.tensor([0, 1]), rows, reach=(2.0, 2.0), **options)
-    assert made[:, 0].tolist() == [[5, 0, 2, 2], [1, 4, 2, 2], [1, 2, 4, 2], [3, 0, 2, 4]]
-    assert torch.equal(made[:, 0], made[:, 1])
-    far = add_classes(weight, views, torch.tensor([0, 1]), rows, reach=(1.0, 3.0), **options) - views[rows]
-    length = far[:, 0].diagonal()
-    assert (length >= 1).all()
-    assert (length <= 3).all()
-    assert len(set(length.tolist())) == 4
-    # Less of a class, where a head's weights are negative, but not below what a ReLU gives; without a ReLU all of it.
-    less = add_classes(-9 * torch.eye(4), views, torch.tensor([1, 0]), rows, reach=(3.0, 3.0), **options)
-    assert less[:, 0].tolist() == [[0, 0, 2, 2], [1, 0, 2, 2], [1, 2, 0, 2], [3, 0, 2, 0]]
-    less = add_classes(-weight, views - 9, torch.tensor([1, 0]), rows, reach=(3.0, 3.0), **options)
-    assert less[0, 0].tolist() == [-9, -9, -7, -7]
-
-
-def test_photographs_on_the_far_side_of_their_class_do_not_say_how_far_it_is_added():
-    views = torch.tensor([[[3.0, 0]], [[1.0, 0]], [[2.0, 0]]])  # 1, -1 and 0 along the first class
-    options = {"reach": (1.0, 1.0), "generator": torch.Generator().manual_seed(0)}
-    made = add_classes(torch.eye(2), views, torch.zeros(3, dtype=torch.long), torch.tensor([0, 0]), **options)
-    assert made[:, 0].tolist() == [[4, 0], [3, 1]]
-    with pytest.raises(FeatureError, match="None of the 3 images lies farther along the direction of the class"):
-        add_classes(torch.eye(2), views, torch.ones(3, dtype=torch.long), torch.tensor([0, 0]), **options)
-
-
-def test_how_far_a_class_is_added_is_drawn_from_the_photographs_and_from_the_reach():
-    views = torch.tensor([[[3.0, 0]], [[1.0, 0]], [[-4.0, 0]]])  # so long along the first class; the third does not count
-    weight, rows = torch.eye(2)[:1].repeat(2000, 1), torch.zeros(2000, dtype=torch.long)
-    options = {"generator": torch.Generator().manual_seed(0)}
-    far = add_classes(weight, views - 9, torch.zeros(3, dtype=torch.long), rows, reach=(1.0, 1.0), **options)[:, 0, 0] + 6
-    assert set(far.tolist()) == {1, 3}
-    assert 900 < int((far == 3).sum()) < 1100
-    far = add_classes(weight, views - 9, torch.zeros(3, dtype=torch.long), rows, reach=(1.0, 2.0), **options)[:, 0, 0] + 6
-    assert 2.9 < float(far.mean()) < 3.1  # (1 + 3) / 2 x (1 + 2) / 2
-    # A row of zeros points nowhere, so nothing is added.
-    weight = torch.tensor([[1.0, 0], [0, 0]])
-    made = add_classes(weight, views - 9, torch.zeros(3, dtype=torch.long), rows[:2], **options)
-    assert torch.equal(made[1], views[0] - 9)
-
-
-def test_the_captions_of_an_added_class_name_it_and_tell_of_the_photograph():
-    captions = [["a dog runs", "red dog", "a dog"]] * 3 + [["a cat sleeps"]] * 3
-    classifier = tiny_classifier(features=8)
-    views, weight = torch.rand(6, 4, 8), torch.rand(1000, 8)
-    views[:, :, 7], weight[:, 7] = torch.tensor([0.0, 0, 0, 1, 1, 1])[:, None], 0  # cats, which no class changes
-    made, told = _add_classes(classifier, weight, views, captions, 2, torch.Generator().manual_seed(0))
-    assert made.shape == (2006, 4, 8)
-    assert torch.equal(made[:6], views)
-    assert told[:6] == captions
-    assert 800 < int(made[6:, 0, 7].sum()) < 1200
-    kept = Counter(c for given in told[6:] for c in given if c in captions[0])
-    assert len(kept) == 3
-    assert max(kept.values()) < 1.25 * min(kept.values())
-    for of, given, z in zip([*imagenet_classes()] * 2, told[6:], made[6:], strict=True):
-        own = class_captions(of)
-        assert given[: len(own)] == own
-        if z[0, 7] == 1:
-            assert given[len(own) :] == ["a cat sleeps"]
-        else:
-            assert len(given) == len(own) + 2
-            assert set(given[len(own) :]) < {"a dog runs", "red dog", "a dog"}
+def test_captions_without_images_are_trained_on(source, tmp_path):
+    trained = quick(source, tmp_path / "t.safetensors", text=[["a dog runs"], ["a cat"]], settings=Settings(epochs=1))
+    assert trained.images == 38
+    _, card = load_translator(tmp_path / "t.safetensors")
+    assert card.data["captions_without_images"] == 2
 
 
 def test_training_goes_on_from_a_translator(source, tmp_path):

@@ -40,8 +40,8 @@ class Settings:
     - ``patience``: stop after so many evaluations without a lower dev loss; ``evaluations`` an epoch.
     - ``hidden``, ``prefix_tokens``, ``dropout`` (of the hidden layer): size of a fresh translator. One to go on from keeps its
       size.
-    - ``class_draws``: how many times each class of a 1,000-class ImageNet head is added to an image's features, and its name to
-      the captions, for what the images do not show (see ``classes.add_classes``).
+    - ``class_draws``: how many times features are composed for each class of a 1,000-class ImageNet head, for what the images
+      do not show (see ``training.with_composed``).
     """
 
     epochs: int = 4

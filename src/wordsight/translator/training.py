@@ -21,7 +21,8 @@ from wordsight.storage import cache_folder
 from wordsight.tensors import Views
 from wordsight.translator.captions import match_captions, read_captions
 from wordsight.translator.checkpoint import TranslatorCard, check_fits, load_translator, save_translator, translator_fingerprint
-from wordsight.translator.classes import add_classes, class_captions
+from wordsight.translator.classes import ClassCaptions, toward_classes
+from wordsight.translator.composed import Composer
 from wordsight.translator.mlp import Translator
 from wordsight.translator.optimisation import Captioned, Settings, train
 from wordsight.translator.warm_start import warm_start
@@ -64,6 +65,7 @@ def train_translator(
     settings: Settings = Settings(),  # noqa: B008 (frozen)
     start: str | Path | None = None,
     checkpoint: Path | None = None,
+    text: Sequence[Sequence[str]] = (),
     terms: str = "",
     on_progress: OnProgress = no_progress,
 ) -> Trained:
@@ -72,7 +74,8 @@ def train_translator(
     ``dev`` names the images that are held out for the dev loss, or gives their share. ``start`` is a translator file for the
     same models to go on from (a transferred one, for instance) instead of a fresh one; the result is not worse than it on the
     dev loss. With a ``checkpoint`` file an interrupted training goes on from there and ends with the same result; the caller
-    deletes it. ``terms`` is a sentence about the data and its terms for the card. Features are cached.
+    deletes it. ``text`` holds captions without images, those of one image together; features are composed for them (see
+    ``Composer``). ``terms`` is a sentence about the data and its terms for the card. Features are cached.
 
     Raises CaptionError for captions that do not fit for a ``start`` or checkpoint of other models.
     """
@@ -93,18 +96,18 @@ def train_translator(
             "1. Give more images, or other --dev."
         )
     generator = torch.Generator().manual_seed(settings.seed)
-    views, captions = read.views[rows], [read.captions[i] for i in rows]
-    images = views
+    images, told = read.views[rows], [read.captions[i] for i in rows]
     weight = _imagenet_head(classifier) if settings.class_draws else None
-    if weight is not None:
-        views, captions = _add_classes(classifier, weight, views, captions, settings.class_draws, generator)
+    views, captions = with_composed(
+        images, told, text, classifier=classifier, draws=settings.class_draws, generator=generator, device=lm.device
+    )
     if started is not None:
         translator, origin = started[0], translator_fingerprint(started[0])
     else:
         origin = "fresh"
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
-            translator = _fresh(classifier, lm, settings, images, weight, Captions(views, captions), generator)
+            translator = fresh_translator(images, lm, settings, weight, views, captions, generator)
     translator.set_dropout(settings.dropout)
     words, translator.words = translator.words, None  # fitted anew below, unless nothing is trained
     translator.to(lm.device)
@@ -120,15 +123,15 @@ def train_translator(
     )
     translator.cpu()
     if settings.epochs or words is None:
-        of_rows = [read.captions[i] for i in rows]
-        words = fit_word_head(translator.standardise(images), of_rows, seed=settings.seed, on_progress=on_progress)
+        words = fit_word_head(translator.standardise(images), told, seed=settings.seed, on_progress=on_progress)
     translator.words = words
     card = _card(sources, classifier, lm, translator, settings)
     data = {
         "about": terms,
         "captions": [Path(source.captions).name for source in sources],
         "images": len(rows),
-        "captions_in_all": sum(len(read.captions[i]) for i in rows),
+        "captions_in_all": sum(map(len, told)),
+        "captions_without_images": sum(map(len, text)),
         "class_draws": settings.class_draws,
         **({} if started is None else {"from": started[1].data}),
     }
@@ -164,24 +167,30 @@ class Captions:
     failures: dict[str, str] = field(default_factory=dict)
 
 
-def _fresh(
-    classifier: Classifier,
+def fresh_translator(
+    images: Views,
     lm: LanguageModel,
     settings: Settings,
-    images: Views,
-    head: Tensor | None,
-    captions: Captions,
+    head: Float[Tensor, "classes features"] | None,
+    views: Float[Tensor, "rows views features"],
+    captions: Sequence[Sequence[str]],
     generator: torch.Generator,
+    *,
+    epochs: int = 20,
 ) -> Translator:
-    """A translator that knows which words go with which features, before it has met the language model."""
-    translator = Translator(classifier.features, lm.hidden, hidden=settings.hidden, prefix_tokens=settings.prefix_tokens)
+    """A translator that knows which words go with which features, before it has met the language model.
+
+    ``images``: what features usually are. ``head``: weights of the classifier's classes, or None. ``views``, ``captions``: what
+    the word probe learns from, in ``epochs`` passes.
+    """
+    translator = Translator(images.shape[2], lm.hidden, hidden=settings.hidden, prefix_tokens=settings.prefix_tokens)
     translator.learn_scale(images)
     if head is not None:
         translator.start_from_head(head)
     translator.set_dropout(min(0.9, 2 * settings.dropout))  # the probe overfits sooner than the captions do
-    vocabulary, weight = warm_start(translator, captions.views, captions.captions, generator=generator)
+    vocabulary, weight = warm_start(translator.to(lm.device), views, captions, epochs=epochs, generator=generator)
     words = [embedding.mean(0) for embedding in _embedded(lm, [f" {word}" for word in vocabulary])]
-    translator.start_prefix(
+    translator.cpu().start_prefix(
         _embedded(lm, [" A short description of the photograph is:"])[0],
         torch.stack(words) if words else torch.zeros(0, lm.hidden),
         weight,
@@ -237,31 +246,38 @@ def _imagenet_head(classifier: Classifier) -> Float[Tensor, "classes features"]:
     return weight
 
 
-def _add_classes(
-    classifier: Classifier,
-    weight: Float[Tensor, "classes features"],
+def with_composed(
     views: Views,
-    captions: list[list[str]],
+    captions: Sequence[Sequence[str]],
+    text: Sequence[Sequence[str]],
+    *,
+    classifier: Classifier,
     draws: int,
     generator: torch.Generator,
-) -> tuple[Tensor, list[list[str]]]:
-    """The photographs, and ``draws`` times each class added to one of them: captions name the class, or describe the photograph.
+    device: torch.device | str = "cpu",
+) -> tuple[Float[Tensor, "rows views features"], list[Sequence[str]]]:
+    """Captioned images, then captions without images, then ``draws`` times each ImageNet class: features and captions.
 
-    Both, so that the name of what the classifier knows stands beside what else is in the image instead of in its place.
+    A class has the features of a caption that fits it, and of what the class adds by its weights in the head: what the
+    classifier knows is then spoken of in whole sentences, whether an image shows it or not.
     """
-    predicted = classifier.probabilities(views.mean(1)).argmax(1)
-    made, all_captions = [views], list(captions)
-    for _ in range(draws):
-        rows = torch.randint(len(views), (len(weight),), generator=generator)
-        made.append(add_classes(weight, views, predicted, rows, generator=generator))
-        for row, of in zip(rows.tolist(), imagenet_classes(), strict=True):
-            chosen = torch.randperm(len(captions[row]), generator=generator)[:_KEPT_CAPTIONS]
-            all_captions.append([*class_captions(of), *(captions[row][i] for i in chosen.tolist())])
-    return torch.cat(made), all_captions
-
-
-#: Captions of a photograph that stay when a class is added to it; there are two or three for the class.
-_KEPT_CAPTIONS = 2
+    if not text and not draws:
+        return views, list(captions)
+    composer = Composer(views, captions, device=device)
+    made, told = [views], list(captions)
+    if text:
+        made.append(composer.compose(text, composer.similar(text, generator)))
+        told += text
+    if draws:
+        weight, predicted = _imagenet_head(classifier), classifier.probabilities(views.mean(1)).argmax(1)
+        sentences = ClassCaptions(caption for image in told for caption in image)
+        for _ in range(draws):
+            drawn = [sentences.draw(of, generator) for of in imagenet_classes()]
+            photographs = torch.randint(len(views), (len(weight),), generator=generator)
+            added = toward_classes(weight, views, predicted, generator=generator)
+            made.append(composer.compose([pair[:1] for pair in drawn], photographs, added))
+            told += drawn
+    return torch.cat(made), told
 
 
 def _embedded(lm: LanguageModel, texts: Sequence[str]) -> list[Tensor]:

@@ -39,20 +39,20 @@ def warm_start(
     probe = nn.Linear(translator.to_prefix.in_features, len(vocabulary))
     prior = rates.mean(0).clamp(1e-4, 1 - 1e-4)
     probe.bias.data = torch.log(prior / (1 - prior))
-    parameters = [*translator.trunk.parameters(), *probe.parameters()]
+    device = translator.mean.device
+    parameters = [*translator.trunk.parameters(), *probe.to(device).parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.05)
     steps = epochs * math.ceil(len(views) / batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps, pct_start=0.1)
     translator.train()
     for _ in range(epochs):
         for rows in torch.randperm(len(views), generator=generator).split(batch):
-            z = translator.standardise(mix_views(views[rows], generator))
-            z = z + noise * torch.randn(z.shape, generator=generator)
-            loss = nn.functional.binary_cross_entropy_with_logits(
-                probe(translator.trunk(z)), rates[rows], reduction="sum"
-            ) / len(rows)
+            z = translator.standardise(mix_views(views[rows], generator).to(device))
+            z = z + noise * torch.randn(z.shape, generator=generator).to(device)
+            said, told = probe(translator.trunk(z)), rates[rows].to(device)
+            loss = nn.functional.binary_cross_entropy_with_logits(said, told, reduction="sum") / len(rows)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             schedule.step()
-    return vocabulary, probe.weight.detach()
+    return vocabulary, probe.weight.detach().cpu()

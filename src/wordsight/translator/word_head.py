@@ -99,16 +99,20 @@ def ensemble_rates(
 
 def word_rates(captions: Sequence[Sequence[str]], *, min_images: int) -> tuple[list[str], Float[Tensor, "images words"]]:
     """The words used for at least ``min_images`` images, and the share of each image's captions that use them."""
-    words = [[content_words(caption) for caption in image] for image in captions]
-    counts = Counter(word for image in words for word in set().union(*image))
+    counts = Counter(word for image in captions for word in set().union(*map(content_words, image)))
     vocabulary = sorted(word for word, count in counts.items() if count >= min_images)
+    return vocabulary, rates_of(captions, vocabulary)
+
+
+def rates_of(captions: Sequence[Sequence[str]], vocabulary: Sequence[str]) -> Float[Tensor, "images words"]:
+    """The share of each image's captions that use each word of the vocabulary."""
     column = {word: i for i, word in enumerate(vocabulary)}
     rates = torch.zeros(len(captions), len(vocabulary))
-    for row, image in enumerate(words):
+    for row, image in enumerate(captions):
         for caption in image:
-            for word in caption & column.keys():
+            for word in content_words(caption) & column.keys():
                 rates[row, column[word]] += 1 / len(image)
-    return vocabulary, rates
+    return rates
 
 
 def fit_word_head(
@@ -121,6 +125,8 @@ def fit_word_head(
     noise: float = 0.5,
     members: int = 3,
     seed: int = 0,
+    min_images: int = MIN_IMAGES,
+    device: torch.device | str = "cpu",
     on_progress: OnProgress = no_progress,
 ) -> WordHead | None:
     """A word head from the standardised features of each image's views, and its captions; None if no word is frequent enough.
@@ -128,7 +134,7 @@ def fit_word_head(
     Binary cross-entropy against the share of an image's captions that use a word. ``noise`` is in units of the features'
     spread. Members differ in their start, their order of images, and their noise. ``on_progress`` gets the stage "word head".
     """
-    vocabulary, rates = word_rates(captions, min_images=MIN_IMAGES)
+    vocabulary, rates = word_rates(captions, min_images=min_images)
     if not vocabulary:
         return None
     prior = rates.mean(0).clamp(1e-4, 1 - 1e-4)
@@ -142,6 +148,7 @@ def fit_word_head(
             last = member[-1]
             assert isinstance(last, nn.Linear)
             last.bias.data = torch.log(prior / (1 - prior))
+            member.to(device)
             optimiser = torch.optim.AdamW(member.parameters(), lr=learning_rate, weight_decay=0.05)
             schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
             step = 0
@@ -149,14 +156,15 @@ def fit_word_head(
                 for rows in torch.randperm(len(x), generator=generator).split(batch):
                     z = mix_views(x[rows], generator)
                     z = z + noise * torch.randn(z.shape, generator=generator)
-                    loss = nn.functional.binary_cross_entropy_with_logits(member(z), rates[rows], reduction="sum") / len(rows)
+                    said, told = member(z.to(device)), rates[rows].to(device)
+                    loss = nn.functional.binary_cross_entropy_with_logits(said, told, reduction="sum") / len(rows)
                     optimiser.zero_grad()
                     loss.backward()
                     optimiser.step()
                     schedule.step()
                     step += 1
                     on_progress("word head", number * steps + step, members * steps)
-    return head.eval().requires_grad_(False)
+    return head.cpu().eval().requires_grad_(False)
 
 
 def mix_views(views: Views, generator: torch.Generator | None = None) -> Tensor:
