@@ -152,6 +152,40 @@ def test_runs_grow_with_the_tokens_that_continue_a_word(lm):
     dog, fish, ing, red, stop = (PIECES.index(p) for p in ("Ġdog", "fish", "ing", "Ġred", "."))
     said, run = [], torch.tensor([0])
     for token in (dog, fish, ing, red, stop, fish):
-        run, word, _ = lexicon.after(run, torch.tensor([token]))
+        run, word, _, _ = lexicon.after(run, torch.tensor([token]))
         said.append(lexicon.words[int(word)] if int(word) >= 0 else None)
     assert said == ["dog", "dogfish", "dogfishing", "red", None, "fish"]
+
+
+@pytest.fixture
+def names(monkeypatch):
+    """ "red dog" is a name, and "cat dog" says nothing."""
+    monkeypatch.setattr("wordsight.language.forms.NAMES", frozenset({("red", "dog")}))
+    monkeypatch.setattr("wordsight.language.forms.PLACES", frozenset({("cat", "dog")}))
+    monkeypatch.setattr("wordsight.sentences.lexicon.FIRST", frozenset({"red", "cat"}))
+
+
+def test_a_name_of_two_words_takes_the_word_before_it_in(lm, names):
+    lexicon = Lexicon(lm)
+    red, dog, cat, fish, stop = (PIECES.index(p) for p in ("Ġred", "Ġdog", "Ġcat", "fish", "."))
+    said, pairs, run = [], [], torch.tensor([0])
+    for token in (red, dog, dog, cat, dog, red, stop, dog, red, dog, fish):
+        run, word, _, paired = lexicon.after(run, torch.tensor([token]))
+        said.append(lexicon.words[int(word)] if int(word) >= 0 else None)
+        pairs.append(bool(paired))
+    assert said == ["red", "red dog", "dog", "cat", None, "red", None, "dog", "red", "red dog", "dogfish"]
+    assert [i for i, paired in enumerate(pairs) if paired] == [1, 4, 9]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rates_are_unbiased_with_names_of_two_words(lm, prefix, names, mode):
+    truth: dict[str, float] = {}
+    for tokens, probability in enumerate_sentences(lm, prefix, Sampling(max_tokens=5)).items():
+        for word in content_words(lm.decode([list(tokens)])[0]):
+            truth[word] = truth.get(word, 0.0) + probability
+    words = [word for word, rate in truth.items() if 0.02 < rate < 0.98]
+    assert {"dog", "red", "red dog", "cat"} <= set(words)
+    found = runs(lm, prefix, mode, sentences=500, times=200)
+    limit = norm.isf(1e-3 / (2 * len(words)))
+    off = deviations(found, truth, words)
+    assert max(map(abs, off.values())) < limit, off

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from wordsight.language.content import content_words, plain
+from wordsight.language.content import FIRST, content_words, lemma, pair, plain
 from wordsight.language.model import LanguageModel
 
 _ENDS_IN = re.compile(r"[a-z-]*$")
@@ -16,7 +16,8 @@ _NO_WORD = -1
 class Lexicon:
     """Numbers for content words and for *runs*: the letters and hyphens that a text ends in, to which the next token may add.
 
-    Run 0 is the empty run. Vocabulary tokens are taken apart when they first occur.
+    Run 0 is the empty run. A run keeps the word before it if the two may be a name ("polar bear"). Vocabulary tokens are taken
+    apart when they first occur.
     """
 
     def __init__(self, lm: LanguageModel) -> None:
@@ -29,10 +30,14 @@ class Lexicon:
         self._runs: list[str] = []
         self._run_ids: dict[str, int] = {}
         self._word_of_run = torch.zeros(0, dtype=torch.long)
+        self._paired = torch.zeros(0, dtype=torch.bool)
+        self._first = torch.zeros(0, dtype=torch.bool)
         self._run("")
+        self._read_runs()
         size = len(lm.embeddings)
         self._known = torch.zeros(size, dtype=torch.bool)
         self._continues = torch.zeros(size, dtype=torch.bool)
+        self._follows = torch.zeros(size, dtype=torch.bool)  # begins a word right behind the one before it
         self._own_run = torch.zeros(size, dtype=torch.long)
         self._longer: dict[tuple[int, int], int] = {}
 
@@ -43,24 +48,37 @@ class Lexicon:
             self.words.append(word)
         return self._word_ids[word]
 
-    def after(self, run: Int[Tensor, " n"], token: Int[Tensor, " n"]) -> tuple[Tensor, Tensor, Tensor]:
-        """What becomes of runs when a token follows: (the new run, its content word or -1, whether the old run went on)."""
+    def after(self, run: Int[Tensor, " n"], token: Int[Tensor, " n"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What becomes of runs when a token follows.
+
+        Returns (the new run, its content word or -1, whether the old run went on, whether the new word is a pair that takes the
+        word before it in).
+        """
         self._learn(token)
         result = self._own_run[token].clone()
         goes_on = self._continues[token] & (run > 0)
-        if bool(goes_on.any()):
-            pairs, where = torch.stack([run[goes_on], token[goes_on]]).unique(dim=1, return_inverse=True)
-            longer = [self._lengthen(r, t) for r, t in pairs.T.tolist()]
-            result[goes_on] = torch.tensor(longer, dtype=torch.long)[where]
-        if len(self._word_of_run) < len(self._runs):
-            fresh = [self._word_in(run) for run in self._runs[len(self._word_of_run) :]]
-            self._word_of_run = torch.cat([self._word_of_run, torch.tensor(fresh, dtype=torch.long)])
-        return result, self._word_of_run[result], goes_on
+        longer = goes_on | (self._follows[token] & self._first[run])
+        if bool(longer.any()):
+            pairs, where = torch.stack([run[longer], token[longer]]).unique(dim=1, return_inverse=True)
+            runs = [self._lengthen(r, t) for r, t in pairs.T.tolist()]
+            result[longer] = torch.tensor(runs, dtype=torch.long)[where]
+        self._read_runs()
+        return result, self._word_of_run[result], goes_on, self._paired[result]
+
+    def _read_runs(self) -> None:
+        """Keep up with the runs: their words, which are pairs, and which the next word may make one."""
+        if fresh := [self._read(run) for run in self._runs[len(self._word_of_run) :]]:
+            words, paired, first = zip(*fresh, strict=True)
+            self._word_of_run = torch.cat([self._word_of_run, torch.tensor(words, dtype=torch.long)])
+            self._paired = torch.cat([self._paired, torch.tensor(paired, dtype=torch.bool)])
+            self._first = torch.cat([self._first, torch.tensor(first, dtype=torch.bool)])
 
     def _lengthen(self, run: int, token: int) -> int:
         key = (run, token)
         if key not in self._longer:
-            self._longer[key] = self._run(self._runs[run] + self._runs[int(self._own_run[token])])
+            old, own = self._runs[run], self._runs[int(self._own_run[token])]
+            # Of three words in a row only the last two can still be a pair.
+            self._longer[key] = self._run(old + own if self._continues[token] else f"{old.rpartition(' ')[2]} {own}")
         return self._longer[key]
 
     def _learn(self, tokens: Tensor) -> None:
@@ -74,6 +92,7 @@ class Lexicon:
             end = found.group() if found else ""
             self._own_run[token] = self._run(end)
             self._continues[token] = bool(piece) and end == piece
+            self._follows[token] = bool(end) and piece == f" {end}"
         self._known[unknown] = True
 
     def _decode(self, tokens: list[list[int]]) -> list[str]:
@@ -85,6 +104,9 @@ class Lexicon:
             self._runs.append(text)
         return self._run_ids[text]
 
-    def _word_in(self, run: str) -> int:
-        found = content_words(run)
-        return self.word_id(next(iter(found))) if len(found) == 1 else _NO_WORD
+    def _read(self, run: str) -> tuple[int, bool, bool]:
+        """A run's content word or -1, whether that is a pair, and whether the next word may make it one."""
+        before, _, last = run.rpartition(" ")
+        joined = pair(lemma(before), lemma(last)) if before else None
+        found = content_words(last) if joined is None else {joined} - {""}
+        return self.word_id(next(iter(found))) if len(found) == 1 else _NO_WORD, joined is not None, bool(last) and lemma(last) in FIRST

@@ -57,24 +57,31 @@ class Tally:
         self._run = torch.zeros(len(image), dtype=torch.int32)
         self._words = torch.full((len(image), steps), -1, dtype=torch.int32)
         self._began = torch.zeros(len(image), dtype=torch.long)
+        self._first = torch.zeros(len(image), dtype=torch.long)
 
     def observe(self, step: Step) -> None:
         """Take in one step of the tree."""
         expected = self._expect(step)
         draws, cell = step.draws, self._cell[step.draws]
-        run, word, goes_on = self._lexicon.after(self._run[draws].long(), step.tokens)
+        run, word, goes_on, paired = self._lexicon.after(self._run[draws].long(), step.tokens)
         began = torch.where(goes_on, self._began[draws], step.number)
+        # Where the word before this one began: a pair takes it in.
+        first = torch.where(goes_on, self._first[draws], self._began[draws])
         before = self._words[draws, began].long()
         new = (word >= 0) & ~(self._words[draws] == word[:, None]).any(1)
         lost = goes_on & (before >= 0) & (before != word)
+        taken_in = self._words[draws, first].long()
+        gone = paired & (first != began) & (taken_in >= 0)
         # Only what was expected is taken off; what becomes of a word's tokens is learned from all of them.
         taken = new & torch.isin(_pair(step.node, step.tokens), expected)
         ones = torch.ones(len(draws), dtype=torch.float64)
         self._add("surplus", cell[taken], word[taken], -ones[taken])
         self._add("picked", cell[new], word[new], ones[new])
         self._add("lost", cell[lost], before[lost], ones[lost])
+        self._add("lost", cell[gone], taken_in[gone], ones[gone])
+        self._words[draws[gone], first[gone]] = -1
         self._words[draws, began] = word.int()
-        self._began[draws], self._run[draws] = began, run.int()
+        self._began[draws], self._first[draws], self._run[draws] = began, first, run.int()
 
     def _expect(self, step: Step) -> Int[Tensor, " pairs"]:
         """Add up the picks that are expected; returns the pairs of node and token that they are expected of."""
@@ -92,7 +99,7 @@ class Tally:
             token, share, node = found.ids[node, column], found.share[node, column].double(), found.rows[node]
             pairs.append(_pair(node, token))
             draw = any_draw[node]
-            _, word, _ = self._lexicon.after(self._run[draw].long(), token)
+            _, word, _, _ = self._lexicon.after(self._run[draw].long(), token)
             new = word >= 0
             for earlier in range(step.number + 1):
                 new &= self._words[draw, earlier] != word
