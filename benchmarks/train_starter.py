@@ -168,6 +168,7 @@ def words(options: argparse.Namespace) -> None:
         epochs=options.epochs,
         members=options.members,
         min_images=options.min_images,
+        rank=options.rank,
         seed=options.seed,
         device=options.device,
     )
@@ -186,10 +187,10 @@ def main() -> None:
             of_stage.add_argument("out", type=Path)
             of_stage.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
             of_stage.add_argument("--seed", type=int, default=0)
-            of_stage.add_argument("--class-draws", type=int, default=4)
-            of_stage.add_argument("--epochs", type=int, default=10 if stage == "train" else 5)
+            of_stage.add_argument("--class-draws", type=int, default=4 if stage == "train" else 8)
+            of_stage.add_argument("--epochs", type=int, default=8 if stage == "train" else 4)
         if stage == "train":
-            for name, default in {"batch": 192, "hidden": 1024, "prefix-tokens": 8}.items():
+            for name, default in {"batch": 192, "hidden": 1536, "prefix-tokens": 12}.items():
                 of_stage.add_argument(f"--{name}", type=int, default=default)
             for name, default in {
                 "learning-rate": 1.5e-3, "trunk-rate": 0.4, "noise": 0.5, "averaging": 0.998, "dropout": 0.5,
@@ -197,7 +198,8 @@ def main() -> None:
                 of_stage.add_argument(f"--{name}", type=float, default=default)
         if stage == "words":
             of_stage.add_argument("--members", type=int, default=3)
-            of_stage.add_argument("--min-images", type=int, default=8)
+            of_stage.add_argument("--min-images", type=int, default=10)
+            of_stage.add_argument("--rank", type=int, default=256)
     options = parser.parse_args()
     if options.stage == "features":
         features(options.shared, options.features)

@@ -5,11 +5,10 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from PIL import Image
 
 from wordsight.classifiers.classifier import Classifier
@@ -19,16 +18,15 @@ from wordsight.features.maps import HeatMap, class_map
 from wordsight.features.store import content_digests
 from wordsight.images.files import read_image, to_rgb
 from wordsight.images.sources import ImageLike, Images, image_list, stored_image
-from wordsight.language.content import rules_fingerprint
 from wordsight.language.model import LanguageModel
 from wordsight.models import MEMORY, Models, Pair, load_models
 from wordsight.runtime import OnProgress, no_progress
 from wordsight.sentences.consensus import consensus
-from wordsight.sentences.estimates import WordCounts, WordRate, WordRates
-from wordsight.sentences.sampler import ESTIMATOR, Sampled, image_seed, sample
+from wordsight.sentences.estimates import WordRates
+from wordsight.sentences.sampler import Sampled, image_seed, sample
 from wordsight.sentences.sampling import Sampling
-from wordsight.storage import cache_folder, read_stored, replacing
 from wordsight.tensors import Features
+from wordsight.words.baseline import SENTENCES, baseline
 from wordsight.words.class_words import ClassWords, class_words
 from wordsight.words.joined import check_source, head_words, join
 from wordsight.words.maps import word_map
@@ -42,8 +40,6 @@ logger = logging.getLogger(__name__)
 
 #: Images whose sentences are sampled together, unless they have more sentences than this in all.
 _IMAGES_TOGETHER, _SENTENCES_TOGETHER = 16, 50_000
-#: Sentences that the baseline of the lift is taken from.
-_BASELINE_SENTENCES = 1000
 
 
 @dataclass(frozen=True)
@@ -224,7 +220,7 @@ class Explainer:
     ) -> Iterator[Explanation | Failure]:
         """Like ``explain``, one result after the other as they are ready, in order."""
         _check_words(self.models, words)
-        baseline = _baseline(self.models, sampling, words)
+        usual = baseline(self.models, sampling, words)
         together = max(1, min(_IMAGES_TOGETHER, _SENTENCES_TOGETHER // sampling.sentences))
         drawn = 0
         for start in range(0, len(images), together):
@@ -260,8 +256,8 @@ class Explainer:
                     prediction=_predict(self.classifier, z[row : row + 1]),
                     table=word_table(
                         join(sampled[row].rates, None if head is None else head_words(head, row), words),
-                        baseline,
-                        sentences=sampled[row].rates.sentences or _BASELINE_SENTENCES,
+                        usual,
+                        sentences=sampled[row].rates.sentences or SENTENCES,
                     ),
                     examples=consensus(sampled[row].sentences),
                     sampling=sampling,
@@ -308,39 +304,6 @@ def _check_words(models: Models, words: str) -> None:
             f"The translator for '{models.card.classifier}' has no word head, wanted one for words from the head. Take the words "
             "from sentences, or make the translator anew with 'wordsight train'."
         )
-
-
-def _baseline(models: Models, sampling: Sampling, words: str) -> WordCounts:
-    """Words of the mean feature: the habits of the language model, of captions, or of both."""
-    mean: torch.Tensor = models.translator.mean[None]
-    head = None if words == "sentences" else models.word_rates(mean)
-    sentences = WordRates({}, 0)
-    if words != "head":
-        counts = _sentences_of_mean(models, sampling)
-        shares = {word: count / counts.sentences for word, count in counts.counts.items()}
-        sentences = WordRates({word: WordRate(0, r, r, r) for word, r in shares.items()}, counts.sentences)
-    joined = join(sentences, None if head is None else head_words(head, 0), words)
-    size = _BASELINE_SENTENCES
-    return WordCounts({word: rate.rate.rate * size for word, rate in joined.items()}, size)
-
-
-def _sentences_of_mean(models: Models, sampling: Sampling) -> WordCounts:
-    """In how many sentences of the mean feature each word is expected. Cached."""
-    sampling = replace(sampling, sentences=_BASELINE_SENTENCES, precision=None, seed=0)
-    about = f"{models.fingerprint} {models.lm.fingerprint} {models.lm.dtype} {sampling} {rules_fingerprint()} {ESTIMATOR}"
-    file = cache_folder() / "baseline" / f"{hashlib.sha256(about.encode()).hexdigest()[:32]}.json"
-    stored = read_stored(file, lambda file: WordCounts(**json.loads(file.read_text(encoding="utf-8"))))
-    if stored is not None:
-        return stored
-    mean: torch.Tensor = models.translator.mean[None]
-    found = sample(models.lm, models.prefix(mean), sampling, seeds=[0], memory=models.memory)[0]
-    counts = found.rates.expected_counts()
-    try:
-        with replacing(file) as partial:
-            partial.write_text(json.dumps({"counts": dict(counts.counts), "sentences": counts.sentences}), encoding="utf-8")
-    except OSError as error:  # a full or read-only cache costs time, not the result
-        logger.warning("the baseline cannot be written to %s (%s): it will be sampled again", file, error)
-    return counts
 
 
 def _read(images: Sequence[ImageLike], index: int) -> ImageLike | ImageError:

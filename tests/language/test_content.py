@@ -22,7 +22,7 @@ from wordsight.language.content import content_words, lemma
         pytest.param("in shorts, in the woods, with glasses", {"shorts", "woods", "glasses"}, id="things in the plural"),
         pytest.param("an older man at a broken, lit window", {"older", "man", "broken", "lit", "window"}, id="kept forms"),
         pytest.param("polar bears eat ice cream", {"polar bear", "eat", "ice cream"}, id="names of two words"),
-        pytest.param("a chain saw, a chain; saw polar, bear", {"chain saw", "chain", "saw", "polar", "bear"}, id="no name across a comma"),
+        pytest.param("a chain saw, polar, bear", {"chain saw", "polar", "bear"}, id="no name across a comma"),
         pytest.param("a woman in a red top on top of a hill", {"woman", "red", "top", "hill"}, id="a garment and a place"),
         pytest.param("at the top of the stairs, on top", {"stair"}, id="places only"),
         pytest.param("A close-up photo of the background, images of a scene", set(), id="boilerplate and its plurals"),

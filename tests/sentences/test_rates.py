@@ -159,7 +159,7 @@ def test_runs_grow_with_the_tokens_that_continue_a_word(lm):
 
 @pytest.fixture
 def names(monkeypatch):
-    """ "red dog" is a name, and "cat dog" says nothing."""
+    """A red dog is a name, and "cat dog" says nothing."""
     monkeypatch.setattr("wordsight.language.forms.NAMES", frozenset({("red", "dog")}))
     monkeypatch.setattr("wordsight.language.forms.PLACES", frozenset({("cat", "dog")}))
     monkeypatch.setattr("wordsight.sentences.lexicon.FIRST", frozenset({"red", "cat"}))

@@ -1,10 +1,16 @@
 """Counts and scores against numbers worked out by hand."""
 
+import math
+import statistics
 from math import isfinite
 
 import pytest
+import torch
 
+from doubles import tiny_lm
 from wordsight.sentences.estimates import WordCounts, WordRate, WordRates, rate_estimate
+from wordsight.sentences.sampler import sample
+from wordsight.sentences.sampling import Sampling
 from wordsight.words.joined import SourcedRate
 from wordsight.words.scores import jaccard, lift, word_table
 
@@ -163,16 +169,42 @@ def test_expected_counts() -> None:
     assert WordRates({"cat": WordRate(3, 0.25, 0.1, 0.4)}, 10).expected_counts() == WordCounts({"cat": 2.5}, 10)
 
 
-def test_the_table_carries_the_lift() -> None:
-    here, baseline = rates(50, cat=9, dog=1), WordCounts({"dog": 3}, 44)
-    lifts = lift(here.expected_counts(), baseline)
-    for row in word_table(sampled(here), baseline, sentences=50):
-        assert (row.lift, row.lift_z) == (lifts[row.word].log_odds, lifts[row.word].z)
+def test_the_table_carries_the_lift_in_measured_errors() -> None:
+    # Rates 0.2 and 0.1 of 100 sentences each; intervals of 0.0784 and 0.0392 are standard errors of 0.02 and 0.01.
+    here = WordRates({"cat": WordRate(20, 0.2, 0.1608, 0.2392)}, 100)
+    usual = WordRates({"cat": WordRate(10, 0.1, 0.0804, 0.1196)}, 100)
+    (row,) = word_table(sampled(here), usual, sentences=100)
+    # Pseudo-counts: 100 * 30.5 / 201 = 15.17413 of 100. With: 35.17413 and 25.17413; without: 164.82587 and 174.82587.
+    assert row.lift == pytest.approx(math.log(35.17413 / 164.82587) - math.log(25.17413 / 174.82587), abs=1e-6)
+    error = math.hypot(2 * (1 / 35.17413 + 1 / 164.82587), 1 * (1 / 25.17413 + 1 / 174.82587))
+    assert row.lift_z == pytest.approx(row.lift / error, abs=1e-5)
+    # A word that the baseline lacks has the error of a count of 0.
+    (row,) = word_table(sampled(here), WordRates({}, 100), sentences=100)
+    assert row.lift is not None
+    assert row.lift_z is not None
+    assert isfinite(row.lift_z)
+
+
+@pytest.mark.slow
+def test_without_a_difference_the_lift_is_one_standard_error_large() -> None:
+    """And the errors of plain counts are too large: the sampler's rates vary less than those of independent sentences."""
+    lm = tiny_lm(seed=11, sharpness=2.5)
+    prefix = torch.randn(1, 3, lm.hidden, generator=torch.Generator().manual_seed(2)).expand(400, -1, -1)
+    found = [one.rates for one in sample(lm, prefix, Sampling(sentences=200, max_tokens=5), seeds=range(400))]
+    measured, plain = [], []
+    for here, usual in zip(found[::2], found[1::2], strict=True):
+        common = {w for w, r in here.words.items() if 0.1 < r.rate < 0.9}
+        measured += [row.lift_z for row in word_table(sampled(here), usual, sentences=200) if row.word in common]
+        counts = lift(here.expected_counts(), usual.expected_counts())
+        plain += [counts[word].z for word in common]
+    assert len(measured) > 500
+    assert 0.85 < statistics.stdev(measured) < 1.1
+    assert statistics.stdev(plain) < 0.7
 
 
 def test_no_sentences_make_an_empty_table() -> None:
     assert word_table({}, None, sentences=0) == []
-    assert word_table({}, WordCounts({"cat": 1}, 2), sentences=0) == []
+    assert word_table({}, WordRates({}, 2), sentences=0) == []
 
 
 @pytest.mark.parametrize(

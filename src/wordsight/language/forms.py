@@ -10,7 +10,7 @@ NOUNS = {
     "propeller": "propeller", "propellers": "propeller", "cola": "cola", "coca-cola": "coca-cola", "chili": "chili",
     "graffiti": "graffiti", "media": "media", "memorabilia": "memorabilia", "veggies": "vegetable", "skiis": "ski",
     "passersby": "passerby", "lei": "lei", "leis": "lei", "ax": "axe", "fixes": "fix", "shades": "shade", "sox": "sock",
-    "neighborhood": "neighborhood", "hippie": "hippie", "hippies": "hippie", 
+    "neighborhood": "neighborhood", "hippie": "hippie", "hippies": "hippie",
 }  # fmt: skip
 
 #: Things that come in the plural: "shorts" are not "short", "woods" are not "wood".

@@ -109,4 +109,5 @@ class Lexicon:
         before, _, last = run.rpartition(" ")
         joined = pair(lemma(before), lemma(last)) if before else None
         found = content_words(last) if joined is None else {joined} - {""}
-        return self.word_id(next(iter(found))) if len(found) == 1 else _NO_WORD, joined is not None, bool(last) and lemma(last) in FIRST
+        word = self.word_id(next(iter(found))) if len(found) == 1 else _NO_WORD
+        return word, joined is not None, bool(last) and lemma(last) in FIRST

@@ -126,13 +126,15 @@ def fit_word_head(
     members: int = 3,
     seed: int = 0,
     min_images: int = MIN_IMAGES,
+    rank: int = 384,
     device: torch.device | str = "cpu",
     on_progress: OnProgress = no_progress,
 ) -> WordHead | None:
     """A word head from the standardised features of each image's views, and its captions; None if no word is frequent enough.
 
     Binary cross-entropy against the share of an image's captions that use a word. ``noise`` is in units of the features'
-    spread. Members differ in their start, their order of images, and their noise. ``on_progress`` gets the stage "word head".
+    spread. A word is in the vocabulary from ``min_images`` images on. Members differ in their start, their order of images, and
+    their noise. ``on_progress`` gets the stage "word head".
     """
     vocabulary, rates = word_rates(captions, min_images=min_images)
     if not vocabulary:
@@ -142,7 +144,7 @@ def fit_word_head(
     steps = epochs * math.ceil(len(x) / batch)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        head = WordHead(x.shape[2], vocabulary, members=members).train()
+        head = WordHead(x.shape[2], vocabulary, rank=rank, members=members).train()
         for number, member in enumerate(head.members):
             assert isinstance(member, nn.Sequential)
             last = member[-1]

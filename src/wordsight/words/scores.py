@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import log, sqrt
 
-from wordsight.sentences.estimates import WordCounts
+from wordsight.sentences.estimates import WordCounts, WordRate, WordRates, wilson
 from wordsight.words.joined import SourcedRate
 
 
@@ -39,7 +39,13 @@ class WordScore:
     source: str = "sentences"
 
 
-def lift(counts: WordCounts, baseline: WordCounts, *, prior_strength: float = 100.0) -> dict[str, Lift]:
+def lift(
+    counts: WordCounts,
+    baseline: WordCounts,
+    *,
+    prior_strength: float = 100.0,
+    errors: tuple[Mapping[str, float], Mapping[str, float]] | None = None,
+) -> dict[str, Lift]:
     """Each word of ``counts`` against the baseline: the log-odds ratio with an informative Dirichlet prior.
 
     Monroe, Colaresi & Quinn 2008 ("Fightin' Words") compare a word with all other words of a text. A word counts once a
@@ -54,7 +60,11 @@ def lift(counts: WordCounts, baseline: WordCounts, *, prior_strength: float = 10
     The variance keeps all four terms: the paper drops the two of "does not contain" as small, but a word in most of the
     sentences makes them the largest. Natural-log units, any finite number; positive is more here than in the baseline.
     ``prior_strength`` is in sentences: the larger, the nearer to 0 are words with little evidence. Words with a count of 0
-    are left out. Raises ``ValueError`` if the baseline has no sentences or the prior's strength is not positive.
+    are left out.
+
+    ``errors``: standard errors of the words' rates, here and in the baseline, where they are measured and not those of plain
+    counts. With n sentences a rate's error is then that of its log-odds times ``p (1 - p) (n + prior_strength) / n``, where p is
+    the rate with its pseudo-counts. Raises ``ValueError`` if the baseline has no sentences or the prior's strength is not positive.
     """
     if not prior_strength > 0:
         raise ValueError(f"A prior strength of {prior_strength}; it has to be above 0, for instance 100 (sentences).")
@@ -70,19 +80,31 @@ def lift(counts: WordCounts, baseline: WordCounts, *, prior_strength: float = 10
         with_here, without_here = here + a, counts.sentences - here + b
         with_there, without_there = there + a, baseline.sentences - there + b
         log_odds = log(with_here / without_here) - log(with_there / without_there)
-        variance = 1 / with_here + 1 / without_here + 1 / with_there + 1 / without_there
+        if errors is None:
+            variance = 1 / with_here + 1 / without_here + 1 / with_there + 1 / without_there
+        else:
+            variance = (errors[0][word] * counts.sentences * (1 / with_here + 1 / without_here)) ** 2
+            variance += (errors[1].get(word, 0.0) * baseline.sentences * (1 / with_there + 1 / without_there)) ** 2
         lifts[word] = Lift(log_odds=log_odds, z=log_odds / sqrt(variance))
     return lifts
 
 
-def word_table(rates: Mapping[str, SourcedRate], baseline: WordCounts | None, *, sentences: int) -> list[WordScore]:
+def word_table(rates: Mapping[str, SourcedRate], baseline: WordRates | None, *, sentences: int) -> list[WordScore]:
     """The words with a rate above 0, the most frequent first, ties in alphabetical order; without lifts if no baseline.
 
-    ``sentences``: how many sentences the rates count for in the lift's shrinkage.
+    ``sentences``: how many sentences the rates count for in the lift's shrinkage. Its standard error is that of the two rates'
+    intervals.
     """
     found = {word: rate for word, rate in rates.items() if rate.rate.rate > 0}
     counts = WordCounts({word: rate.rate.rate * sentences for word, rate in found.items()}, sentences)
-    lifts = {} if baseline is None else lift(counts, baseline)
+    lifts = {}
+    if baseline is not None:
+        never = WordRate(0, 0.0, *wilson(0.0, baseline.sentences, _Z))
+        errors = (
+            {word: _error(rate.rate) for word, rate in found.items()},
+            {word: _error(baseline.words.get(word, never)) for word in found},
+        )
+        lifts = lift(counts, baseline.expected_counts(), errors=errors)
     table = []
     for word, rate in found.items():
         against = lifts.get(word)
@@ -96,6 +118,14 @@ def word_table(rates: Mapping[str, SourcedRate], baseline: WordCounts | None, *,
             )
         )
     return sorted(table, key=lambda score: (-score.rate, score.word))
+
+
+_Z = 1.96
+
+
+def _error(rate: WordRate) -> float:
+    """The standard error that a rate's 95% interval stands for; never 0, as a rate never is known exactly."""
+    return max(rate.high - rate.low, 1e-6) / (2 * _Z)
 
 
 def jaccard(a: Collection[str], b: Collection[str]) -> float:
