@@ -3,7 +3,8 @@ import torch
 
 from wordsight.errors import FeatureError
 from wordsight.translator.mlp import Translator
-from wordsight.translator.ridge import _Solver, fit_ridge, transferred
+from wordsight.translator.ridge import RidgeMap, _Solver, fit_ridge, transferred, words_explained
+from wordsight.translator.word_head import HeadRates, WordHead
 
 
 def test_ridge_by_hand():
@@ -44,3 +45,18 @@ def test_a_transferred_translator_gives_the_old_one_s_prefixes():
 def test_too_few_or_unequal_images_are_refused(one, other):
     with pytest.raises(FeatureError, match=rf"{one} images on one side and {other} on the other, wanted the same images"):
         fit_ridge(torch.zeros(one, 2), torch.zeros(other, 2))
+
+
+def test_the_share_of_a_word_s_variance_that_other_features_explain():
+    class Head(WordHead):
+        """Says each feature as a rate."""
+
+        def rates(self, x):
+            return HeadRates(self.vocabulary, x, torch.zeros_like(x))
+
+    target = torch.tensor([[9.0, 9.0, 9.0], [0.2, 0.1, 0.5], [0.4, 0.3, 0.5], [0.6, 0.5, 0.5]])
+    predicted = torch.tensor([[0.3, 0.5, 0.5], [0.4, 0.3, 0.5], [0.5, 0.1, 0.5]])
+    found = RidgeMap(torch.zeros(1, 3), torch.zeros(3), 0.1, 0.5, torch.tensor([1, 2, 3]), predicted)
+    shares = words_explained(Head(3, ("dog", "cat", "always"), hidden=1, rank=1, members=1), target, found)
+    # dog: errors 0.1, 0, 0.1 of deviations 0.2, 0, 0.2; cat: errors 0.4, 0, 0.4 of the same.
+    assert shares == {"dog": pytest.approx(1 - 0.02 / 0.08), "cat": pytest.approx(1 - 0.32 / 0.08)}

@@ -1,6 +1,7 @@
 """wordsight transfer"""
 
 import json
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -60,6 +61,10 @@ def transfer(
         made = transfer_translator(pair, old, new, paths, seed=seed, on_progress=on_progress)
         made.save(out)
         entry: dict[str, object] = {"translator": str(out), "r2": round(made.r2, 4), "penalty": made.penalty}
+        if made.words:
+            # How much of what the old classifier tells apart the new one does, by word: a word below 0 it does not hold.
+            entry["words_r2_median"] = round(statistics.median(made.words.values()), 4)
+            entry["words_not_held"] = sum(share <= 0 for share in made.words.values())
         entry |= {"images": made.images, "left_out": len(made.failures) + len(failed)}
         if captioned:
             after = Explainer(new, translator=out, lm=before.models.lm, device=device)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from wordsight.errors import FeatureError
@@ -22,13 +22,16 @@ class RidgeMap:
 
     ``r2``: share of the targets' variance that it explains on held-out images, over all target features. At most 1; 0 is what
     the mean would do. ``penalty``: the multiple of the number of images that did best on those images, so that ``r2`` is
-    slightly optimistic. The weights are then fitted on all images.
+    slightly optimistic. The weights are then fitted on all images. ``held``: the held-out images; ``predicted``: their targets as
+    the others predict them.
     """
 
     weight: Float[Tensor, "source target"]
     bias: Float[Tensor, " target"]
     penalty: float
     r2: float
+    held: Int[Tensor, " held"]
+    predicted: Float[Tensor, "held target"]
 
 
 def fit_ridge(
@@ -50,10 +53,12 @@ def fit_ridge(
     order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))
     held, fitted = order.tensor_split([max(1, round(held_out * len(source)))])
     x, y = source.double(), target.double()
-    best = max(_Solver(x[fitted], y[fitted]).scores(penalties, x[held], y[held]))
-    r2, penalty = best
+    without = _Solver(x[fitted], y[fitted])
+    r2, penalty = max(without.scores(penalties, x[held], y[held]))
+    weight, bias = without.solve(penalty)
+    predicted = x[held] @ weight + bias
     weight, bias = _Solver(x, y).solve(penalty)
-    return RidgeMap(weight.float(), bias.float(), penalty, r2)
+    return RidgeMap(weight.float(), bias.float(), penalty, r2, held, predicted.float())
 
 
 class _Solver:
@@ -116,3 +121,16 @@ def transferred(
             weights[first + "weight"] = weights[first + "weight"] @ found.weight.T
     composed.load_state_dict(weights)
     return composed.eval(), found
+
+
+def words_explained(head: WordHead, target: Float[Tensor, "images target"], found: RidgeMap) -> dict[str, float]:
+    """For each word the share of its rate's variance, over the held-out images, that the source features explain.
+
+    ``head`` and ``target``: the word head and its standardised features. At most 1; 0 or less is a word that the source features
+    do not hold, at least not linearly. Words whose rate is the same for all images are left out.
+    """
+    known, said = head.rates(target[found.held]).rates, head.rates(found.predicted).rates
+    spread = (known - known.mean(0)).square().sum(0)
+    share = 1 - (said - known).square().sum(0) / spread.clamp(min=1e-12)
+    varies = (spread > 1e-9 * len(known)).tolist()
+    return {word: r for word, r, v in zip(head.vocabulary, share.tolist(), varies, strict=True) if v}

@@ -11,7 +11,7 @@ from wordsight.runtime import OnProgress, no_progress
 from wordsight.storage import cache_folder
 from wordsight.translator.checkpoint import TranslatorCard, save_translator
 from wordsight.translator.mlp import Translator
-from wordsight.translator.ridge import transferred
+from wordsight.translator.ridge import transferred, words_explained
 from wordsight.version import __version__
 
 #: Fewer images than this make no translator at all.
@@ -20,12 +20,17 @@ MIN_IMAGES = 10
 
 @dataclass(frozen=True)
 class Transferred:
-    """A transferred translator. ``r2``: share of the old features' variance that the new ones explain on held-out images."""
+    """A transferred translator.
+
+    ``r2``: share of the old features' variance that the new ones explain on held-out images; ``words``: of each word's rate, as
+    the word head says it, likewise (empty without a word head).
+    """
 
     translator: Translator
     card: TranslatorCard
     r2: float
     penalty: float
+    words: dict[str, float]
     images: int
     failures: dict[str, str]
 
@@ -80,6 +85,8 @@ def transfer_translator(
         found.views.mean(1)[[row_of[image] for image in both]] for found, row_of in zip((first, second), rows, strict=True)
     )
     composed, ridge = transferred(translator, z_new, z_old, seed=seed)
+    head = translator.words
+    words = {} if head is None else words_explained(head, translator.standardise(z_old), ridge)
     new_card = replace(
         card,
         classifier=new.name,
@@ -92,7 +99,11 @@ def transfer_translator(
             "images": len(both),
             "from": card.data,
         },
-        figures={"r2_held_out": ridge.r2, "penalty": ridge.penalty},
+        figures={
+            "r2_held_out": ridge.r2,
+            "penalty": ridge.penalty,
+            "words_r2_held_out": {word: round(share, 3) for word, share in words.items()},
+        },
         version=__version__,
     )
-    return Transferred(composed, new_card, ridge.r2, ridge.penalty, len(both), failures)
+    return Transferred(composed, new_card, ridge.r2, ridge.penalty, words, len(both), failures)
