@@ -1,6 +1,6 @@
 """How good the starter's words are: against people's captions, against baselines, and on classes never seen.
 
-    python benchmarks/quality.py SHARED [--sentences 48] [--translator FILE] [--images 150] [--out benchmarks/results/quality.json]
+    python benchmarks/quality.py SHARED [--sentences 48] [--translator FILE] [--images 500] [--out benchmarks/results/quality.json]
 
 SHARED holds flickr8k/, coco_small/, ade_interiors/ and dtd_textures/ (images/, captions.csv, train.txt, dev.txt) and
 imagenet_sample/. Of each dev.txt the second, fourth, ... line is measured, at most --images of them: the others may choose things.
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import binom, norm
 from tqdm import tqdm
 
 from provenance import provenance
@@ -49,13 +50,13 @@ def explain_all(explainer: Explainer, paths: list[Path], sentences: int, target:
     return {path.name: done[path.name] for path in paths}
 
 
-def rates_by_source(explainer: Explainer, result: Explanation) -> dict[str, dict[str, float]]:
-    """Source -> word -> rate, above 0.1%, from the same sentences."""
+def rates_by_source(explainer: Explainer, result: Explanation) -> dict[str, dict[str, tuple[float, float]]]:
+    """Source -> word -> rate and half-width of its interval, above 0.1%, from the same sentences."""
     head = explainer.models.word_rates(result.z)
     of_head = None if head is None else head_words(head, 0)
     return {
         source: {
-            word: round(found.rate.rate, 5)
+            word: (round(found.rate.rate, 5), round((found.rate.high - found.rate.low) / 2, 5))
             for word, found in join(result.sampled.rates, of_head, source).items()
             if found.rate.rate >= 0.001
         }
@@ -63,12 +64,38 @@ def rates_by_source(explainer: Explainer, result: Explanation) -> dict[str, dict
     }
 
 
+def rates_of_source(explained: dict, source: str) -> dict[str, float]:
+    """Word -> rate of one explanation."""
+    return {word: rate for word, (rate, _) in explained["of"][source].items()}
+
+
+def coverage(explained: dict[str, dict], captions: dict[str, list[str]], source: str, *, width: bool = True) -> float:
+    """How often the words of people lie where the 95% intervals say: words said at 2% or more.
+
+    So many of an image's captions use a word as a binomial number says whose rate is normal around the estimate, with the
+    interval's half-width (without ``width``: exactly the estimate). Where the number that was used falls in that distribution is
+    uniform if the interval is right (randomised, since the numbers are whole): the share between 2.5% and 97.5% is returned.
+    """
+    draw, quantiles = np.random.default_rng(0), norm.ppf((np.arange(31) + 0.5) / 31)
+    inside = []
+    for image, e in explained.items():
+        people = [content_words(caption) for caption in captions[image]]
+        for word, (rate, half) in e["of"][source].items():
+            if rate < 0.02:
+                continue
+            used = sum(word in person for person in people)
+            rates = np.clip(rate + quantiles * half / 1.96 * width, 0, 1)
+            below, at = binom.cdf(used - 1, len(people), rates).mean(), binom.pmf(used, len(people), rates).mean()
+            inside.append(0.025 <= below + draw.random() * at <= 0.975)
+    return round(float(np.mean(inside)), 4)
+
+
 def calibration(explained: dict[str, dict], captions: dict[str, list[str]], source: str) -> list[dict[str, float]]:
     """Words by said rate: the mean said rate, and the share of people (captions) who used the word."""
     bins: dict[int, list[tuple[float, float]]] = {}
     for image, e in explained.items():
         people = [content_words(caption) for caption in captions[image]]
-        for word, rate in e["of"][source].items():
+        for word, rate in rates_of_source(e, source).items():
             said = sum(word in person for person in people) / len(people)
             bins.setdefault(int(np.searchsorted(EDGES, rate, side="right")), []).append((rate, said))
     means = {b: np.mean(pairs, 0) for b, pairs in sorted(bins.items())}
@@ -118,7 +145,7 @@ def main() -> None:
     parser.add_argument("shared", type=Path)
     parser.add_argument("--sentences", type=int, default=48)
     parser.add_argument("--translator", type=Path)
-    parser.add_argument("--images", type=int, default=150, help="of each set, at most")
+    parser.add_argument("--images", type=int, default=500, help="of each set, at most")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/quality.json"))
     options = parser.parse_args()
     shared, started = options.shared, time.time()
@@ -136,10 +163,12 @@ def main() -> None:
         paths = [shared / name / "images" / image for image in dev]
         explained = explain_all(explainer, paths, options.sentences, runs / f"{name}.jsonl")
         found: dict[str, Any] = {
-            source: score({image: ranked(e["of"][source]) for image, e in explained.items()}, captions[name])
+            source: score({image: ranked(rates_of_source(e, source)) for image, e in explained.items()}, captions[name])
             for source in SOURCES
         }
         found["calibration"] = {source: calibration(explained, captions[name], source) for source in SOURCES}
+        found["coverage"] = {source: coverage(explained, captions[name], source) for source in SOURCES}
+        found["coverage_without_width"] = {s: coverage(explained, captions[name], s, width=False) for s in SOURCES}
         found |= baselines(known, features_of(explainer, paths), dev, captions[name])
         figures["sets"][name] = found | caption_scores(explained, captions[name])
         if name == "flickr8k":

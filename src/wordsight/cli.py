@@ -9,7 +9,7 @@ import typer
 from wordsight.commands import audit, classes, compare, explain, head, mitigate, train, transfer  # noqa: F401 (each adds its command)
 from wordsight.commands.shared import app, log_to_stderr
 from wordsight.errors import WordsightError
-from wordsight.runtime import tune_memory
+from wordsight.runtime import tune_memory, tune_threads
 from wordsight.version import __version__
 
 
@@ -17,6 +17,7 @@ def main() -> None:
     """Entry point: errors raised on purpose end with one line and exit status 2, without a traceback."""
     sys.path.insert(0, str(Path.cwd()))  # so that --classifier my_module:function finds a module here, as python -m would
     log_to_stderr()
+    tune_threads()
     tune_memory()
     try:
         app()

@@ -2,9 +2,11 @@
 
 import ctypes
 import functools
+import math
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wordsight.errors import ModelError
@@ -48,6 +50,32 @@ def tune_memory() -> bool:
         return all(libc.mallopt(option, value) == 1 for option, value in wanted)
     except (OSError, AttributeError):
         return False
+
+
+def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """How many cores this process may keep busy: its affinity, and the container's quota of processor time (cgroup 1 or 2)."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for read in (
+        lambda: (cgroup / "cpu.max").read_text(encoding="ascii").split(),
+        lambda: [(cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text(encoding="ascii") for name in ("quota", "period")],
+    ):
+        try:
+            quota, period = read()
+            if quota != "max" and int(quota) > 0:
+                return max(1, min(cores, math.ceil(int(quota) / int(period))))
+        except (OSError, ValueError):  # no cgroup here, or not of this kind
+            continue
+    return cores
+
+
+def tune_threads() -> None:
+    """As many threads as cores that the process may use, which sleep while they wait. Before PyTorch is imported.
+
+    What the user's environment says goes first. By default OpenMP's threads spin while they wait for one another: on a machine
+    that is doing something else they then burn the very cores that the others need.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
 
 
 @functools.cache
