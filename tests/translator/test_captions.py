@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from wordsight.errors import CaptionError
-from wordsight.translator.captions import match_captions, read_captions, tidy_caption
+from wordsight.translator.captions import match_captions, read_captions, read_text, tidy_caption
 
 
 def written(path: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -263,3 +263,19 @@ def test_nothing_matches() -> None:
         match_captions({}, [])
     with pytest.raises(CaptionError, match="the captions have '', the images"):
         match_captions({"": ["A."]}, [Path("a.jpg")])
+
+
+def test_captions_without_images(tmp_path):
+    file = tmp_path / "captions.txt"
+    file.write_text("\ufeffA dog runs.\n A brown dog. \n\n \nA café.\n", encoding="utf-8")
+    assert read_text(file) == [["A dog runs.", "A brown dog."], ["A café."]]
+    file.write_text("A dog runs.\nA cat.\n", encoding="utf-8")
+    assert read_text(file) == [["A dog runs."], ["A cat."]]
+    file.write_text(" \n\n", encoding="utf-8")
+    with pytest.raises(CaptionError, match=r"captions\.txt holds no caption, wanted a text file with one a line\."):
+        read_text(file)
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(
+        CaptionError, match=r"Cannot read the captions .*: .* Give --text a UTF-8 text file, one caption a line\."
+    ):
+        read_text(file)

@@ -24,8 +24,15 @@ def train(
     learning_rate: Annotated[float, typer.Option(help="At its highest, after the warm-up.")] = 1e-3,
     prefix_tokens: Annotated[int, typer.Option(min=1, help="Vectors that the language model gets.")] = 8,
     hidden: Annotated[int, typer.Option(min=2, help="Width of the translator.")] = 1024,
+    text: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Captions without images, one a line; a blank line ends those of one image. Features are composed for them. "
+            "Repeatable."
+        ),
+    ] = None,
     class_draws: Annotated[
-        int, typer.Option(min=0, help="How many times each class of an ImageNet head is added to an image's features.")
+        int, typer.Option(min=0, help="How many times features are composed for each class of an ImageNet head.")
     ] = 0,
     start: Annotated[Path | None, typer.Option(help="Go on from this translator, a transferred one for instance.")] = None,
     terms: Annotated[str, typer.Option(help="A sentence on the data and its terms, for the translator's card.")] = "",
@@ -35,6 +42,7 @@ def train(
     from wordsight.models import named_language_model
     from wordsight.runtime import check_device
     from wordsight.storage import check_writable
+    from wordsight.translator.captions import read_text
     from wordsight.translator.optimisation import Settings
     from wordsight.translator.training import CaptionSource, train_translator
 
@@ -65,6 +73,7 @@ def train(
             settings=settings,
             start=start,
             checkpoint=checkpoint,
+            text=[group for file in text or [] for group in read_text(file)],
             terms=terms,
             on_progress=on_progress,
         )

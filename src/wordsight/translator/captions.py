@@ -238,3 +238,21 @@ def _from_flickr(text: str, name: str) -> Iterator[tuple[str, str]]:
                 "or, if it is a table with the columns image and caption, name the file .csv or .tsv."
             )
         yield image, caption
+
+
+def read_text(path: str | Path) -> list[list[str]]:
+    """Captions without images from a UTF-8 text file, one a line: those between two blank lines are of one image.
+
+    Without a blank line each caption is one of its own. Raises CaptionError if the file cannot be read or holds no caption.
+    """
+    path = Path(path)
+    try:
+        paragraphs = re.split(r"\n\s*\n", path.read_text(encoding="utf-8-sig").strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise CaptionError(
+            f"Cannot read the captions {path}: {error}. Give --text a UTF-8 text file, one caption a line."
+        ) from error
+    groups = [[line.strip() for line in paragraph.splitlines() if line.strip()] for paragraph in paragraphs]
+    if groups == [[]]:
+        raise CaptionError(f"{path} holds no caption, wanted a text file with one a line.")
+    return groups if len(groups) > 1 else [[caption] for caption in groups[0]]
