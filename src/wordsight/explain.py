@@ -200,7 +200,7 @@ class Explainer:
         """Explain images: whatever ``image_list`` reads (paths, folders, patterns, arrays, tensors, datasets, tables).
 
         ``words``: where word rates come from: "sentences" (sampled), "head" (the translator's word head, without any sentence:
-        milliseconds an image), or "both" (their mean; of words outside the head's vocabulary the sentences').
+        milliseconds an image), or "both" (the mean of their log-odds; of words outside the head's vocabulary the sentences').
 
         Those that cannot be read are in ``.failures``; the rest go on. Raises ImageError if there is no image at all, and
         TranslatorError for "head" if the translator has no word head.

@@ -10,6 +10,7 @@ import torch
 from reporting import a_mitigation, an_audit
 from wordsight.audits.findings import Group
 from wordsight.classifiers.head import Head, load_head
+from wordsight.mitigation.paired import Change
 from wordsight.mitigation.result import Mitigation
 
 
@@ -48,7 +49,9 @@ def test_one_line_of_json(mitigation, tmp_path):
     text = dataclasses.replace(mitigation, masked=tmp_path / "masked").to_json(head=tmp_path / "better.safetensors")
     assert "\n" not in text
     entry = json.loads(text)
-    assert list(entry) == ["label", "word", "method", "true_groups", "better", "head", "masked", "before", "after"]
+    assert list(entry) == [
+        "label", "word", "method", "true_groups", "verdict", "worst_change", "average_change", "head", "masked", "before", "after",
+    ]  # fmt: skip
     assert (entry["head"], entry["masked"]) == (str(tmp_path / "better.safetensors"), str(tmp_path / "masked"))
     assert entry["before"]["groups"][1] == {"label": "duck", "present": False, "images": 6, "accuracy": 0.4}
     assert entry["before"]["severity"]["value"] == 0.3
@@ -57,10 +60,18 @@ def test_one_line_of_json(mitigation, tmp_path):
     assert plain["head"] is plain["masked"] is None
 
 
-def test_better_is_about_the_worst_group(mitigation):
-    assert mitigation.better
-    same = dataclasses.replace(mitigation, after=dataclasses.replace(mitigation.after, worst=mitigation.before.worst))
-    assert not same.better
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(0.01, 0.2, "better"), (0.0, 0.2, "no evidence"), (-1, 1, "no evidence"), (-0.2, -0.01, "worse")],
+)
+def test_the_verdict_is_about_the_interval_of_the_worst_group_s_change(mitigation, low, high, verdict):
+    found = dataclasses.replace(mitigation, worst_change=Change(0.4, low, high))
+    assert found.verdict == verdict
+    assert found.better == (verdict == "better")
+
+
+def test_groups_with_too_few_images(mitigation):
+    assert [group.images for group in mitigation.too_small] == [6, 8]
 
 
 def test_true_groups_have_no_presence_in_their_names(mitigation):

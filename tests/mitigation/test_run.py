@@ -41,7 +41,7 @@ def observed_with(images: int = 1500, agree: float = 0.9, *, groups: bool = Fals
         for has in word.tolist()
     ]
     images_ = LabelledImages(
-        [Path(f"{i}.png") for i in range(images)],
+        [Path(f"{i}.png") for i in range(images)],  # without files: no head can have been trained on these
         [classifier.labels[int(c)] for c in label],
         ["ball" if has else "none" for has in word.tolist()] if groups else None,
         ["test" if i % 3 == 0 else "train" for i in range(images)] if splits else None,
@@ -65,8 +65,9 @@ def mitigation(tmp_path, monkeypatch, *, method: str = "reweight", word: str = "
 
 
 def test_reweighting_makes_the_worst_group_better_without_group_labels(tmp_path, monkeypatch):
-    result, explainer = mitigation(tmp_path, monkeypatch)
-    assert result.better
+    result, explainer = mitigation(tmp_path, monkeypatch, images=5000)
+    assert result.verdict == "better"
+    assert result.worst_change.low > 0
     assert result.after.worst > result.before.worst + 0.1
     assert not result.true_groups
     assert {(g.label, g.present) for g in result.after.groups} == {("cat", False), ("cat", True), ("dog", False), ("dog", True)}
@@ -163,11 +164,44 @@ def test_masking_hides_the_words_region_in_training_images_and_retrains(tmp_path
         assert np.ptp(pixels[:6].reshape(-1, 3), axis=0).max() == 0
 
 
-def test_better_means_a_better_worst_group(tmp_path, monkeypatch):
-    """Images in which the word does not go along with the class: there is nothing to mitigate."""
+def test_where_there_is_nothing_to_mitigate_there_is_no_evidence(tmp_path, monkeypatch):
+    """Images in which the word does not go along with the class."""
     result, _ = mitigation(tmp_path, monkeypatch, agree=0.5, method="project")
-    assert result.better == (result.after.worst > result.before.worst)
-    assert json.loads(result.to_json(head=tmp_path / "h"))["better"] == result.better
+    assert result.verdict == "no evidence"
+    assert not result.better
+    assert json.loads(result.to_json(head=tmp_path / "h"))["verdict"] == "no evidence"
+
+
+def test_nothing_is_measured_on_images_that_anything_was_chosen_on(tmp_path, monkeypatch):
+    """Of 1,500 images 900 trained the head, the finding was found on 300 others, 300 are left."""
+    explainer, images, label, z, sampled = observed_with()
+    name = [f"{i:016x}" for i in range(1500)]
+    monkeypatch.setattr("wordsight.mitigation.run.content_digests", lambda paths: [n + "f" * 48 for n in name])
+    own = dataclasses.replace(explainer.classifier, trained_on=frozenset(name[:900]) | {"f" * 16})
+    explainer.models = dataclasses.replace(explainer.models, classifier=own)
+    monkeypatch.setattr(
+        "wordsight.mitigation.run.observe",
+        lambda *_args, **_options: Observations(images, names_of(label), label, z, sampled, {}, tmp_path),
+    )
+    target = Target("dog", "ball", frozenset(name[900:1200]))
+    result = mitigate(explainer, images, target, method="reweight")
+    assert sum(group.images for group in result.before.groups) == 300
+    assert result.head.trained_on == own.trained_on  # those 900, and one that is not here
+    result.save(tmp_path / "head.safetensors")
+    assert load_head(tmp_path / "head.safetensors").trained_on == own.trained_on
+    with pytest.raises(
+        LabelError,
+        match=r"Of 1500 images 600 are held out, but 0 of these trained the classifier's head and 600 are those that the finding "
+        r"was found on: none is left to measure on, wanted at least 10 of each of 4 groups\. Give more images",
+    ):
+        mitigate(explainer, images, Target("dog", "ball", frozenset(name[900:])), method="reweight")
+
+
+def test_groups_of_few_images_are_named(tmp_path, monkeypatch):
+    result, _ = mitigation(tmp_path, monkeypatch, images=120, agree=0.95)
+    assert result.verdict == "no evidence"
+    assert {group.images for group in result.too_small} <= set(range(10))
+    assert result.too_small
 
 
 @pytest.mark.parametrize(
@@ -223,6 +257,8 @@ def test_targets_are_read_from_findings(tmp_path):
         read_target(str(file), "cow")
     with pytest.raises(WordsightError, match="The word 'water' came without a class"):
         read_target("water")
+    file.write_text(json.dumps({"findings": [{"label": "dog", "word": "ball"}], "audited": ["ab", "cd"]}))
+    assert read_target(str(file)).found_on == {"ab", "cd"}
     file.write_text("[]")
     with pytest.raises(WordsightError, match="cannot be read as findings"):
         read_target(str(file))
@@ -249,7 +285,7 @@ def test_a_mitigation_shows_itself(tmp_path, monkeypatch):
     assert list(table["group"][4:]) == ["average", "reweighted", "worst"]
     assert table["change"].tolist() == pytest.approx((table["after"] - table["before"]).tolist())
     assert result.plot().axes
-    assert "the worst group is better" in result._repr_html_()
+    assert ("the worst group is better" in result._repr_html_()) == result.better
     entry = json.loads(result.to_json(head="h.safetensors"))
     assert (entry["head"], entry["before"]["worst"]) == ("h.safetensors", result.before.worst)
 

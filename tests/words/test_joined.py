@@ -18,21 +18,23 @@ def test_head_words_carry_the_half_width_cut_to_rates():
     assert (found["dog"].low, found["dog"].high) == pytest.approx((0.0, 0.03))
 
 
-def test_both_is_the_mean_with_the_half_width_of_a_mean():
+def test_both_is_the_mean_of_log_odds_with_the_half_width_of_a_mean():
     joined = join(SENTENCES, HEAD)
     cat = joined["cat"].rate
-    # Below: sqrt(0.1^2 + 0.04^2) / 2 = 0.053852; above: sqrt(0.1^2 + 0.03^2) / 2 = 0.052202.
-    assert (cat.count, cat.rate) == (6, pytest.approx(0.7))
-    assert (cat.low, cat.high) == pytest.approx((0.7 - 0.053852, 0.7 + 0.052202), abs=1e-6)
+    # Log-odds of 0.6 and 0.8: 0.405465 and 1.386294. Below: sqrt(0.405465^2 + 0.233615^2) / 2; above: sqrt(0.441833^2 +
+    # 0.199333^2) / 2.
+    assert (cat.count, cat.rate) == (6, pytest.approx(0.710102, abs=1e-6))
+    assert (cat.low, cat.high) == pytest.approx((0.659688, 0.757356), abs=1e-6)
     assert joined["cat"].source == "both"
 
 
-def test_a_word_outside_the_vocabulary_has_the_sentences_rate_and_an_unsaid_one_half_of_the_heads():
+def test_a_word_outside_the_vocabulary_has_the_sentences_rate_and_an_unsaid_one_counts_as_rare():
     joined = join(SENTENCES, HEAD)
     assert joined["flap"] == SourcedRate(SENTENCES.words["flap"], "sentences")
-    # Wilson's upper end of 0 in 100 is 0.03699; sqrt(0.03699^2 + 0.1^2) / 2 = 0.05331.
+    # Log-odds of 0.002 and 0.2: -6.212606 and -1.386294. Wilson's upper end of 0 in 100 is 0.03699.
     dog = joined["dog"].rate
-    assert (dog.count, dog.rate, dog.low, dog.high) == (0, 0.1, pytest.approx(0.05), pytest.approx(0.15331, abs=1e-4))
+    assert (dog.count, dog.rate) == (0, pytest.approx(0.021893, abs=1e-6))
+    assert (dog.low, dog.high) == pytest.approx((0.014701, 0.091251), abs=1e-4)
     assert "sky" not in joined
 
 

@@ -21,8 +21,8 @@ class Classifier:
     """A frozen classifier, as wordsight sees every classifier.
 
     ``backbone`` maps pixels (n, 3, height, width) to features (n, features); ``head`` maps features to logits (n, classes).
-    ``locate``: where in the pixels a direction of the features comes from (see ``spatial``). Build one from any torch
-    module with ``classifier_from_module``.
+    ``locate``: where in the pixels a direction of the features comes from (see ``spatial``). ``trained_on``: what is known of the
+    images that trained the head, as ``Head`` has it. Build one from any torch module with ``classifier_from_module``.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Classifier:
     head_weight: Tensor | None = None
     locate: Locate | None = None
     spec: str | None = None
+    trained_on: frozenset[str] = frozenset()
 
     @torch.inference_mode()
     def features_of(self, pixels: Pixels) -> Float[Tensor, "images views features"]:

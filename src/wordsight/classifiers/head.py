@@ -16,11 +16,17 @@ from wordsight.tensors import Features
 from wordsight.version import __version__
 
 _KEY = "wordsight-head"
+#: Digits of an image's SHA-256 that a head remembers: enough for billions of images.
+DIGITS = 16
 
 
 @dataclass(frozen=True)
 class Head:
-    """A linear layer: logits = ``weight`` z + ``bias``, one row a label. ``classifier`` and its fingerprint say for which z."""
+    """A linear layer: logits = ``weight`` z + ``bias``, one row a label. ``classifier`` and its fingerprint say for which z.
+
+    ``trained_on``: the images that trained it, by the first ``DIGITS`` hexadecimal digits of the SHA-256 of their files: on these
+    no accuracy is measured.
+    """
 
     weight: Float[Tensor, "classes features"]
     bias: Float[Tensor, " classes"]
@@ -28,6 +34,7 @@ class Head:
     classifier: str
     classifier_fingerprint: str
     figures: dict[str, object] = field(default_factory=dict)
+    trained_on: frozenset[str] = frozenset()
 
     def logits(self, z: Features) -> Float[Tensor, "images classes"]:
         """Logits of features."""
@@ -52,12 +59,14 @@ def with_head(classifier: Classifier, head: Head, *, spec: str | None = None) ->
         labels=head.labels,
         head_weight=head.weight,
         spec=spec,
+        trained_on=head.trained_on,
     )
 
 
 def save_head(path: str | Path, head: Head) -> None:
     """Write a head as safetensors, atomically."""
     about = {k: v for k, v in asdict(head).items() if k not in ("weight", "bias")} | {"version": __version__}
+    about["trained_on"] = sorted(head.trained_on)
     with replacing(path) as partial:
         save_file({"weight": head.weight, "bias": head.bias}, partial, metadata={_KEY: json.dumps(about)})
 
@@ -70,7 +79,8 @@ def load_head(path: str | Path) -> Head:
         with safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {})[_KEY])
             about.pop("version")
-            return Head(file.get_tensor("weight"), file.get_tensor("bias"), labels=tuple(about.pop("labels")), **about)
+            about |= {"labels": tuple(about["labels"]), "trained_on": frozenset(about.get("trained_on", ()))}
+            return Head(file.get_tensor("weight"), file.get_tensor("bias"), **about)
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise ModelError(
             f"{path} is not a wordsight head ({type(error).__name__}: {error}). Wanted a .safetensors file that 'wordsight "

@@ -23,11 +23,15 @@ from wordsight.commands.shared import (
     sampling_of,
 )
 from wordsight.errors import WordsightError
-from wordsight.mitigation import METHODS
+from wordsight.mitigation import LEAST, METHODS, VERDICTS
 from wordsight.sentences import MEMORY_MIB
 
 if TYPE_CHECKING:
     from wordsight.mitigation.result import Mitigation
+
+
+#: Exit statuses; 2 is an error.
+EXITS = dict(zip(VERDICTS, (0, 1, 3), strict=True))
 
 
 @app.command()
@@ -50,7 +54,7 @@ def mitigate(
     device: Device = "cpu",
     memory: Memory = MEMORY_MIB,
 ) -> None:
-    """Make a head whose decisions use a word less; exit with 1 if the worst group is not better."""
+    """Make a head whose decisions use a word less; exit with 0 if the worst group is better, 1 without evidence, 3 if worse."""
     from wordsight.images.labelled import read_labelled
     from wordsight.mitigation.run import check_method
     from wordsight.mitigation.run import mitigate as run
@@ -73,8 +77,8 @@ def mitigate(
                 typer.echo(f"no report in {report}: {error}", err=True)
     typer.echo(result.to_json(head=out))
     typer.echo(_as_text(result), err=True)
-    if not result.better:
-        raise typer.Exit(1)
+    if result.verdict != VERDICTS[0]:
+        raise typer.Exit(EXITS[result.verdict])
 
 
 def write_report(explainer, images, result: "Mitigation", head: Path, folder: Path, sampling, on_progress) -> dict[str, str]:
@@ -99,6 +103,19 @@ def write_report(explainer, images, result: "Mitigation", head: Path, folder: Pa
 
 def _as_text(result: "Mitigation") -> str:
     groups = "the data's groups" if result.true_groups else f"label and '{result.word}' present or not"
-    change = f"worst group ({groups}) {result.before.worst:.1%} -> {result.after.worst:.1%}"
-    change += f", average {result.before.average:.1%} -> {result.after.average:.1%}"
-    return f"{change}: {'better' if result.better else 'NOT better; keep the head you have'}"
+    worst, average = (
+        f"{old:.1%} -> {new:.1%} ({100 * change.low:+.1f} to {100 * change.high:+.1f} points)"
+        for old, new, change in (
+            (result.before.worst, result.after.worst, result.worst_change),
+            (result.before.average, result.after.average, result.average_change),
+        )
+    )
+    text = f"worst group ({groups}) {worst}, average {average}: {result.verdict}"
+    if result.verdict != VERDICTS[0]:
+        text += "; keep the head you have"
+    if small := result.too_small:
+        text += (
+            f". {len(small)} of {len(result.before.groups)} groups have fewer than {LEAST} images that neither head nor finding "
+            f"has seen (the smallest has {min(group.images for group in small)}): give more images to measure on"
+        )
+    return text

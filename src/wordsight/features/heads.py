@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from wordsight.classifiers.classifier import Classifier
-from wordsight.classifiers.head import Head, save_head
+from wordsight.classifiers.head import DIGITS, Head, save_head
 from wordsight.errors import LabelError
 from wordsight.features.extraction import extract_stored
 from wordsight.images.labelled import read_labelled
@@ -87,8 +87,8 @@ def train_head(
     """Train a last layer for the labels of images on a classifier's features.
 
     ``data``: what ``read_labelled`` reads. A random share (``held_out``, in [0, 1)) is held out to measure accuracy and accuracy of
-    the worst class on, which are in the head's figures. ``penalty``: of the squared weights, 1/C in scikit-learn. Raises
-    LabelError if fewer than two classes have images to train on.
+    the worst class on, which are in the head's figures; the head remembers which images trained it. ``penalty``: of the squared
+    weights, 1/C in scikit-learn. Raises LabelError if fewer than two classes have images to train on.
     """
     images = read_labelled(data, split=split)
     store = store or cache_folder() / "features"
@@ -105,6 +105,7 @@ def train_head(
         )
     z = extracted.views.mean(1)
     head = fit_head(z[trained], label[trained], labels, classifier, penalty=penalty)
+    head = replace(head, trained_on=frozenset(extracted.digests[i][:DIGITS] for i in trained.tolist()))
     if len(held):
         right = head.logits(z[held]).argmax(1) == label[held]
         by_class = [float(right[label[held] == c].float().mean()) for c in label[held].unique().tolist()]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from wordsight.audits.findings import Group
 from wordsight.audits.statistics import Estimate
 from wordsight.classifiers.head import Head, save_head
+from wordsight.mitigation import LEAST, VERDICTS
+from wordsight.mitigation.paired import Change
 
 if TYPE_CHECKING:
     import pandas
@@ -39,6 +41,7 @@ class Mitigation:
     - ``label`` and ``word``: of the finding. ``method``: one of ``METHODS``.
     - ``true_groups``: whether the groups are the data's own.
     - ``before`` and ``after``: with the classifier's own head and with the new one.
+    - ``worst_change`` and ``average_change``: from one head to the other, with 95% intervals for pairs (see ``paired``).
     - ``head``: the new head.
     - ``masked``: the folder of the masked images, for the method "mask".
     """
@@ -49,13 +52,25 @@ class Mitigation:
     true_groups: bool
     before: Accuracies
     after: Accuracies
+    worst_change: Change
+    average_change: Change
     head: Head | None = field(default=None, repr=False, compare=False)
     masked: Path | None = field(default=None, compare=False)
 
     @property
+    def verdict(self) -> str:
+        """One of ``VERDICTS``: whether the interval of the worst group's change lies above 0, below 0, or holds it."""
+        return VERDICTS[0] if self.worst_change.low > 0 else VERDICTS[2] if self.worst_change.high < 0 else VERDICTS[1]
+
+    @property
     def better(self) -> bool:
-        """Whether the accuracy of the worst group is higher than before."""
-        return self.after.worst > self.before.worst
+        """Whether the worst group is better beyond chance."""
+        return self.verdict == VERDICTS[0]
+
+    @property
+    def too_small(self) -> list[Group]:
+        """Groups with too few held-out images to show a change: at least ``paired.LEAST`` are wanted of each."""
+        return [group for group in self.before.groups if group.images < LEAST]
 
     def save(self, path: str | Path) -> Path:
         """Write the new head and its figures as one safetensors file, atomically; returns its path. Use it as ``head:PATH``.
@@ -71,7 +86,8 @@ class Mitigation:
 
     def to_json(self, *, head: str | Path | None = None) -> str:
         """One line of JSON: the finding, the accuracies before and after. ``head``: the path that the head was saved to."""
-        entry = {key: getattr(self, key) for key in ("label", "word", "method", "true_groups", "better")}
+        entry = {key: getattr(self, key) for key in ("label", "word", "method", "true_groups", "verdict")}
+        entry |= {"worst_change": asdict(self.worst_change), "average_change": asdict(self.average_change)}
         entry |= {"head": None if head is None else str(head), "masked": None if self.masked is None else str(self.masked)}
         return json.dumps(entry | {"before": asdict(self.before), "after": asdict(self.after)})
 

@@ -15,14 +15,16 @@ from wordsight.audits.findings import Finding
 from wordsight.audits.observations import Observations, observe
 from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.coarse import fitting
-from wordsight.classifiers.head import Head
+from wordsight.classifiers.head import DIGITS, Head
 from wordsight.errors import LabelError, ModelError, WordsightError
 from wordsight.explain import Explainer
+from wordsight.features.store import content_digests
 from wordsight.images.labelled import LabelledImages, read_labelled
-from wordsight.mitigation import METHODS
+from wordsight.mitigation import LEAST, METHODS
 from wordsight.mitigation.accuracies import Groups, accuracies, true_groups
 from wordsight.mitigation.directions import word_direction
 from wordsight.mitigation.masks import masked_features, masked_folder
+from wordsight.mitigation.paired import average_change, worst_change
 from wordsight.mitigation.project import project
 from wordsight.mitigation.result import Mitigation
 from wordsight.mitigation.reweight import balanced, groups_of, hold_out, reweighing, reweight
@@ -54,9 +56,11 @@ def mitigate(
     """Make a head whose decisions use a word less, and compare it with the classifier's own on held-out images.
 
     - ``data``: what ``read_labelled`` reads. Images of the split "train" train the head, those of "test" (else "val") are held
-      out. Without splits a random share ``held_out``, in (0, 1), of each pseudo-group is held out. Group labels are not used for
-      training; where the data has groups, accuracies are measured on them.
-    - ``finding``: a finding of an audit, or (class, word).
+      out. Without splits the images that did not train the classifier's own head are held out, if it remembers which did
+      (``train_head``), else a random share ``held_out``, in (0, 1), of each pseudo-group. Group labels are not used for training;
+      where the data has groups, accuracies are measured on them.
+    - ``finding``: a finding of an audit, or (class, word). Images that trained the classifier's own head, or that the finding was
+      found on, are not measured on.
     - ``method``: "reweight" retrains the last layer with weights under which labels go along with the word less. "mask" hides
       the word's region in the training images that have it, extracts their features again and retrains. "project" takes the
       word's direction out of the head. "reweight+project" does one after the other.
@@ -64,9 +68,9 @@ def mitigate(
     - ``store``: the folder of features, sentences, gradients and masked images (default: the cache).
     - ``on_progress``: gets the stages "features" and "sentences"; for "mask" also "masks" and "features of masked images".
 
-    The result has the new head even if it is not better: see ``Mitigation.better``. Raises WordsightError for an unknown method
-    and for a word that no image or every image has, LabelError for classes without images, and ModelError for a classifier
-    whose head is not linear.
+    The result has the new head even if it is not better: see ``Mitigation.verdict``. Raises WordsightError for an unknown method
+    and for a word that no image or every image has, LabelError for classes without images and if no image is left to measure
+    on, and ModelError for a classifier whose head is not linear.
     """
     check_method(method)
     target = as_target(finding)
@@ -77,7 +81,10 @@ def mitigate(
     observed = observe(images, models, sampling, store=store, on_progress=on_progress)
     rates, present = _word_rates(observed, target.word)
     pseudo_groups = groups_of(observed.label, present)
-    train, held = _parts(observed.images, pseudo_groups, held_out, sampling.seed)
+    digests = np.array([(digest or "")[:DIGITS] for digest in content_digests(observed.images.paths)])
+    trained, found = (torch.from_numpy(np.isin(digests, sorted(known))) for known in (classifier.trained_on, target.found_on))
+    train, held = _parts(observed.images, pseudo_groups, held_out, sampling.seed, trained)
+    held = _unseen(held, trained, found, pseudo_groups)
     if method != "project":
         _check_classes(observed.label[train], classifier)
     before = own_head(classifier)
@@ -90,7 +97,19 @@ def mitigate(
     groups = true_groups(observed, classifier.labels) if images.groups else Groups(pseudo_groups, None)
     c = list(classifier.labels).index(target.label)
     measured = [accuracies(head, observed, groups, present, c, train=train, held=held) for head in (before, after)]
-    return Mitigation(target.label, target.word, method, groups.names is not None, *measured, head=after, masked=masked)
+    right = [(head.logits(observed.z[held]).argmax(1) == observed.label[held]).numpy() for head in (before, after)]
+    seen = frozenset(digests[train.numpy()].tolist()) - {""}
+    return Mitigation(
+        target.label,
+        target.word,
+        method,
+        groups.names is not None,
+        *measured,
+        worst_change=worst_change(*right, groups.number[held].numpy()),
+        average_change=average_change(*right),
+        head=replace(after, trained_on=classifier.trained_on | seen),
+        masked=masked,
+    )
 
 
 @dataclass(frozen=True)
@@ -174,8 +193,16 @@ def own_head(classifier: Classifier) -> Head:
     )
 
 
-def _parts(images: LabelledImages, group: Int[Tensor, " images"], held_out: float, seed: int) -> tuple[Tensor, Tensor]:
+def _parts(
+    images: LabelledImages,
+    group: Int[Tensor, " images"],
+    held_out: float,
+    seed: int,
+    trained: Bool[Tensor, " images"],
+) -> tuple[Bool[Tensor, " images"], Bool[Tensor, " images"]]:
     """Which images train the head, and which are held out."""
+    if images.splits is None and bool(trained.any()):
+        return trained, ~trained
     if images.splits is None:
         held = hold_out(held_out, group, seed=seed)
         return ~held, held
@@ -186,3 +213,21 @@ def _parts(images: LabelledImages, group: Int[Tensor, " images"], held_out: floa
             "names, or leave the column out."
         )
     return torch.tensor([split == "train" for split in images.splits]), torch.tensor([split == name for split in images.splits])
+
+
+def _unseen(
+    held: Bool[Tensor, " images"],
+    trained: Bool[Tensor, " images"],
+    found: Bool[Tensor, " images"],
+    group: Int[Tensor, " images"],
+) -> Bool[Tensor, " images"]:
+    """The held-out images that neither trained the classifier's head nor are those that the finding was found on."""
+    unseen = held & ~trained & ~found
+    if not unseen.any():
+        groups = len(group.unique())
+        raise LabelError(
+            f"Of {len(held)} images {int(held.sum())} are held out, but {int((held & trained).sum())} of these trained the "
+            f"classifier's head and {int((held & found).sum())} are those that the finding was found on: none is left to measure "
+            f"on, wanted at least {LEAST} of each of {groups} groups. Give more images, or audit a part of them only (--split)."
+        )
+    return unseen

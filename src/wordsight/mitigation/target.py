@@ -10,10 +10,14 @@ from wordsight.errors import WordsightError
 
 @dataclass(frozen=True)
 class Target:
-    """A class, and the word that its decisions should not use."""
+    """A class, and the word that its decisions should not use.
+
+    ``found_on``: the images that the finding was found on, as a head's ``trained_on`` names them: no accuracy is measured on these.
+    """
 
     label: str
     word: str
+    found_on: frozenset[str] = frozenset()
 
 
 def as_target(finding: object) -> Target:
@@ -40,9 +44,10 @@ def read_target(finding: str, label: str | None = None) -> Target:
             raise WordsightError(f"The word '{finding}' came without a class; name the class that it is used for with --label.")
         return Target(label, finding)
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["findings"]
-        targets = [Target(entry["label"], entry["word"]) for entry in entries]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        audit = json.loads(path.read_text(encoding="utf-8"))
+        found_on = frozenset(audit.get("audited", ()))
+        targets = [Target(entry["label"], entry["word"], found_on) for entry in audit["findings"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WordsightError(
             f"{finding} cannot be read as findings ({type(error).__name__}: {error}). Give the findings.json that 'wordsight "
             "audit' wrote, or a word with --label CLASS."

@@ -43,7 +43,7 @@ def _card(mitigation: Mitigation) -> MitigationCard:
         label=mitigation.label,
         word=mitigation.word,
         method=mitigation.method,
-        verdict="The worst group improved." if mitigation.better else "The worst group did not improve.",
+        verdict=_verdict(mitigation),
         about="Groups are the data's own." if own else "Groups are made by label and presence of the word.",
         lines=[
             _line("Average accuracy", before.average, after.average),
@@ -56,6 +56,14 @@ def _card(mitigation: Mitigation) -> MitigationCard:
             for old, new in zip(before.groups, after.groups, strict=True)
         ],
     )
+
+
+def _verdict(mitigation: Mitigation) -> str:
+    change = mitigation.worst_change
+    said = {"better": "The worst group is better", "worse": "The worst group is worse"}.get(
+        mitigation.verdict, "There is no evidence that the worst group changed"
+    )
+    return f"{said}: by {points(change.value, signed=True)} points ({points(change.low)} to {points(change.high)})."
 
 
 def _line(name: str, before: float, after: float) -> MitigationLine:

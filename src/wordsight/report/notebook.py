@@ -110,7 +110,10 @@ def comparison_html(comparison: Comparison) -> str:
 
 def mitigation_html(mitigation: Mitigation) -> str:
     """Accuracy of every group and on average, before and after."""
-    verdict = "the worst group is better" if mitigation.better else "the worst group is not better"
+    change = mitigation.worst_change
+    said = {"better": "the worst group is better", "worse": "the worst group is worse"}
+    verdict = said.get(mitigation.verdict, "no evidence that the worst group changed")
+    verdict += f" ({100 * change.low:+.0f} to {100 * change.high:+.0f} points)"
     title = Markup("<p><strong>{}: {}</strong>, {}: {}</p>").format(
         mitigation.label, mitigation.word, mitigation.method, verdict
     )

@@ -123,7 +123,7 @@ def train_translator(
     )
     translator.cpu()
     if settings.epochs or words is None:
-        words = fit_word_head(translator.standardise(images), told, seed=settings.seed, on_progress=on_progress)
+        words = fit_word_head(translator.standardise(views), captions, seed=settings.seed, on_progress=on_progress)
     translator.words = words
     card = _card(sources, classifier, lm, translator, settings)
     data = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import hypot
+from math import exp, hypot, log
 
 from wordsight.sentences.estimates import WordRate, WordRates, wilson
 from wordsight.translator.word_head import HeadRates
@@ -38,7 +38,7 @@ def head_words(head: HeadRates, row: int) -> dict[str, WordRate]:
 def join(sentences: WordRates, head: Mapping[str, WordRate] | None, words: str = "both") -> dict[str, SourcedRate]:
     """Each word's rate from ``words``: "sentences", "head", or "both".
 
-    Of a word in the head's vocabulary, "both" is the mean of the two rates, with the 95% half-width of the mean of two
+    Of a word in the head's vocabulary, "both" is the mean of the two log-odds, with the 95% half-width of the mean of two
     independent numbers; other words have the sentences' rate. Without a head everything comes from the sentences. Raises
     ValueError for another ``words``.
     """
@@ -60,7 +60,17 @@ def join(sentences: WordRates, head: Mapping[str, WordRate] | None, words: str =
 
 
 def _mean(sampled: WordRate, head: WordRate) -> WordRate:
-    rate = (sampled.rate + head.rate) / 2
-    below = hypot(sampled.rate - sampled.low, head.rate - head.low) / 2
-    above = hypot(sampled.high - sampled.rate, head.high - head.rate) / 2
-    return WordRate(sampled.count, rate, max(0.0, rate - below), min(1.0, rate + above))
+    """The mean of the two log-odds, which ranks words better than the mean of the rates; intervals likewise."""
+    rate = (_logit(sampled.rate) + _logit(head.rate)) / 2
+    below = hypot(_logit(sampled.rate) - _logit(sampled.low), _logit(head.rate) - _logit(head.low)) / 2
+    above = hypot(_logit(sampled.high) - _logit(sampled.rate), _logit(head.high) - _logit(head.rate)) / 2
+    return WordRate(sampled.count, *(1 / (1 + exp(-x)) for x in (rate, rate - below, rate + above)))
+
+
+#: A rate that is taken for this one if it is less, so that one source alone cannot rule a word out.
+_FLOOR = 0.002
+
+
+def _logit(rate: float) -> float:
+    rate = min(max(rate, _FLOOR), 1 - _FLOOR)
+    return log(rate / (1 - rate))
