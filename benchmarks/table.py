@@ -73,6 +73,27 @@ def false_discoveries() -> str:
     )
 
 
+def mitigation_verdicts() -> str:
+    """Verdicts on pairs of heads whose accuracies are known."""
+    rows = []
+    for of in read("mitigation_verdicts")["settings"]:
+        if of["shared"]:
+            continue
+        true = f"{min(of['before']):.0%} → {min(of['after']):.0%}"
+        about = ", ".join(f"{rate:.0%}" for rate in of["before"])
+        rows.append((about, true, str(of["images_a_group"]), f"{of['better']:.3f}", f"{of['plainly_better']:.2f}"))
+    return table(
+        (
+            "accuracies of the groups before",
+            "worst group",
+            "images a group",
+            "called better",
+            "worst group higher, without interval",
+        ),
+        rows,
+    )
+
+
 def other() -> str:
     """Everything else that is quoted."""
     quality, time = read("quality"), read("explain_time")
@@ -99,10 +120,10 @@ def sources() -> str:
     """Where the figures come from."""
     return "\n".join(
         f"`benchmarks/{name}.py`: {found['date']}, commit {found['commit']}, {found['machine']}."
-        for name in ("quality", "false_discoveries", "explain_time")
+        for name in ("quality", "false_discoveries", "mitigation_verdicts", "explain_time")
         for found in [read(name)]
     )
 
 
 if __name__ == "__main__":
-    print("\n\n".join(part() for part in (words, calibration, false_discoveries, other, sources)))
+    print("\n\n".join(part() for part in (words, calibration, false_discoveries, mitigation_verdicts, other, sources)))
