@@ -30,12 +30,16 @@ def train(
     start: Annotated[Path | None, typer.Option(help="Go on from this translator, a transferred one for instance.")] = None,
     terms: Annotated[str, typer.Option(help="A sentence on the data and its terms, for the translator's card.")] = "",
 ) -> None:
-    """Train a translator for a classifier and a language model from captioned images. An interrupted training goes on."""
+    """Train a translator for a classifier and a language model from captioned images. An interrupted training goes on.
+
+    On several GPUs or machines: accelerate launch -m wordsight train ...
+    """
     from wordsight.classifiers.registry import load_classifier
     from wordsight.models import named_language_model
     from wordsight.runtime import check_device
     from wordsight.storage import check_writable
     from wordsight.translator.optimisation import Settings
+    from wordsight.translator.processes import launched, leave
     from wordsight.translator.training import CaptionSource, train_translator
 
     if len(captions) != len(images):
@@ -43,6 +47,7 @@ def train(
     held_out = _held_out(dev)
     check_writable(out)
     check_device(device)
+    processes = launched(device)
     settings = Settings(
         epochs=epochs,
         batch=batch,
@@ -53,10 +58,10 @@ def train(
         class_draws=class_draws,
     )
     checkpoint = out.with_name(out.name + ".checkpoint")
-    with progress(always=True) as on_progress:
+    with progress(always=processes.first) as on_progress:
         model = load_classifier(classifier, device=device, on_progress=on_progress)
         language_model = named_language_model(lm, device=device, on_progress=on_progress)
-    with progress() as on_progress:
+    with progress(hidden=not processes.first) as on_progress:
         trained = train_translator(
             [CaptionSource(file, folder) for file, folder in zip(captions, images, strict=True)],
             model,
@@ -68,6 +73,9 @@ def train(
             terms=terms,
             on_progress=on_progress,
         )
+    leave()
+    if not processes.first:
+        return
     trained.save(out)
     checkpoint.unlink(missing_ok=True)
     used, left_out = trained.images + trained.dev_images, len(trained.failures)

@@ -24,6 +24,7 @@ from wordsight.translator.checkpoint import TranslatorCard, check_fits, load_tra
 from wordsight.translator.classes import add_classes, class_captions
 from wordsight.translator.mlp import Translator
 from wordsight.translator.optimisation import Captioned, Settings, train
+from wordsight.translator.processes import Processes, launched
 from wordsight.translator.warm_start import warm_start
 from wordsight.translator.word_head import fit_word_head
 
@@ -74,13 +75,17 @@ def train_translator(
     dev loss. With a ``checkpoint`` file an interrupted training goes on from there and ends with the same result; the caller
     deletes it. ``terms`` is a sentence about the data and its terms for the card. Features are cached.
 
+    Processes that ``accelerate launch`` or ``torchrun`` started share the work, on one machine or several; each calls this alike.
+    The numbers are those of one process up to rounding. Only the first process fits the word head: save its result.
+
     Raises CaptionError for captions that do not fit for a ``start`` or checkpoint of other models.
     """
     started = None
     if start is not None:
         started = load_translator(start)
         check_fits(started[1], classifier, lm)
-    read = _read(sources, classifier, on_progress)
+    processes = launched(lm.device)
+    read = _read(sources, classifier, processes, on_progress)
     held = _held_out(
         read.names,
         dev if isinstance(dev, int | float) else [n for n in dev if Path(n).name not in read.failures],
@@ -119,7 +124,7 @@ def train_translator(
         on_progress=lambda progress: on_progress(progress.stage, progress.step, progress.steps),
     )
     translator.cpu()
-    if settings.epochs or words is None:
+    if processes.first and (settings.epochs or words is None):
         of_rows = [read.captions[i] for i in rows]
         words = fit_word_head(translator.standardise(images), of_rows, seed=settings.seed, on_progress=on_progress)
     translator.words = words
@@ -195,7 +200,9 @@ def own_views(views: Views) -> Float[Tensor, "images own features"]:
     return views[:, : views.shape[1] // 2]
 
 
-def _read(sources: Sequence[CaptionSource], classifier: Classifier, on_progress: OnProgress) -> Captions:
+def _read(
+    sources: Sequence[CaptionSource], classifier: Classifier, processes: Processes, on_progress: OnProgress
+) -> Captions:
     paths: list[Path] = []
     captions: list[list[str]] = []
     failures: dict[str, str] = {}
@@ -206,8 +213,12 @@ def _read(sources: Sequence[CaptionSource], classifier: Classifier, on_progress:
             logger.warning("%d images in %s have no caption and are left out", len(matched.without_caption), source.images)
         paths += matched.images
         captions += matched.captions
-    store = cache_folder() / "features"
-    extracted = extract_stored(classifier, paths, store, mirrored=True, on_images=partial(on_progress, "features"))
+    store, on_images = cache_folder() / "features", partial(on_progress, "features")
+    if processes.count > 1:  # each fills the store of its machine with a share, then all read everything
+        share = paths[processes.local_number :: processes.local_count]
+        extract_stored(classifier, share, store, mirrored=True, on_images=on_images)
+        processes.wait()
+    extracted = extract_stored(classifier, paths, store, mirrored=True, on_images=on_images)
     failures |= {paths[i].name: reason for i, reason in extracted.failures.items()}
     rows = extracted.readable
     return Captions(extracted.views, [captions[i] for i in rows], [paths[i].name for i in rows], failures)
