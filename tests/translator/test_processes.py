@@ -64,9 +64,15 @@ def run(*command: str, count: int, folder: Path) -> subprocess.CompletedProcess:
     launch = () if count == 1 else ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(count))
     # (without a GPU "multi_gpu" means: several processes; they find gloo)
     path = os.pathsep.join([str(tests), os.environ.get("PYTHONPATH", ""), str(tests.parent / "src")])
-    environment = os.environ | {"PYTHONPATH": path, "WORDSIGHT_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    own = {"PYTHONPATH": path, "WORDSIGHT_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     ran = subprocess.run(
-        [sys.executable, *launch, *command], env=environment, cwd=folder, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, *launch, *command],
+        env=os.environ | own,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr[-3000:]
     return ran

@@ -200,9 +200,7 @@ def own_views(views: Views) -> Float[Tensor, "images own features"]:
     return views[:, : views.shape[1] // 2]
 
 
-def _read(
-    sources: Sequence[CaptionSource], classifier: Classifier, processes: Processes, on_progress: OnProgress
-) -> Captions:
+def _read(sources: Sequence[CaptionSource], classifier: Classifier, processes: Processes, on_progress: OnProgress) -> Captions:
     paths: list[Path] = []
     captions: list[list[str]] = []
     failures: dict[str, str] = {}
