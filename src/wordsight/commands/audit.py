@@ -54,7 +54,10 @@ def audit(
     ] = MIN_SEVERITY,
     engine: Annotated[
         str,
-        typer.Option(help="Where features and sentences are made: local, or ray (this machine's processors, or a cluster)."),
+        typer.Option(
+            help="Where features and sentences are made: local, or ray (this machine's processors or a cluster's; images.parquet is "
+            "written, too)."
+        ),
     ] = "local",
     fail_on: Annotated[
         float | None, typer.Option(min=0, max=1, help="Exit with 1 if the severity of a finding reaches this.")
@@ -67,6 +70,7 @@ def audit(
 ) -> None:
     """Audit a classifier: words that its decisions use to their harm. An interrupted audit goes on where it was."""
     from wordsight.audits.findings import Limits
+    from wordsight.audits.parquet import write_parquet
     from wordsight.audits.run import audit as run
     from wordsight.engines import engine_named
     from wordsight.images.labelled import read_labelled
@@ -87,7 +91,10 @@ def audit(
             engine=where,
             on_progress=on_progress,
         )
-    for file in result.save(out):
+    written = result.save(out)
+    if engine != "local":
+        written.append(write_parquet(result.images, out / "images.parquet"))
+    for file in written:
         tqdm.write(f"wrote {file}", file=sys.stderr)
     typer.echo(as_text(result))
     name_failures(result.failures)
