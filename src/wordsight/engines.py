@@ -14,8 +14,6 @@ from wordsight.errors import WordsightError
 
 #: How many blocks Ray is given at most: what a killed worker has to do again is one block.
 _BLOCKS = 4096
-#: How often a block is tried again after its worker died. One that always kills its worker must come to an end.
-_RETRIES = 5
 
 
 class Engine(ABC):
@@ -46,7 +44,7 @@ class RayEngine(Engine):
 
     ``actors``: how many; default as many as the cluster has GPUs for a model on a GPU, else processors. ``cpus`` and ``gpus``:
     what each takes. The cluster is the one that ``RAY_ADDRESS`` names, or this machine. A part whose worker was killed is done
-    again, up to five times. Raises WordsightError if Ray is not installed.
+    again, as often as it takes. Raises WordsightError if Ray is not installed.
     """
 
     here = False
@@ -78,7 +76,6 @@ class RayEngine(Engine):
             compute=ray.data.ActorPoolStrategy(size=min(self.actors or self._room(), len(rows))),
             num_cpus=self.cpus,
             num_gpus=self.gpus or None,
-            ray_remote_args_fn=lambda: {"max_task_retries": _RETRIES},
         )
         left = set(range(len(parts)))
         for row in data.iter_rows():
