@@ -98,7 +98,7 @@ def extract_stored(
     on, one more image costs one image, and identical images are extracted once. Failures are not stored, so they are tried again.
     """
     digests = _digests(paths, engine)
-    with FeatureStore(store, _key(classifier, mirrored)) as stored:
+    with FeatureStore(store, extraction_key(classifier, mirrored)) as stored:
         found = stored.read({digest for digest in digests if digest})
         first: dict[str, int] = {}
         for i, digest in enumerate(digests):
@@ -197,7 +197,8 @@ def _not_too_long(image: Image.Image, limit: int = 8) -> Image.Image:
     return image.crop((left, upper, left + across, upper + down))
 
 
-def _key(classifier: Classifier, mirrored: bool) -> str:
+def extraction_key(classifier: Classifier, mirrored: bool) -> str:
+    """What stands for everything that decides an image's features but the image."""
     digest = hashlib.sha256(f"{classifier.fingerprint} {mirrored}".encode())
     digest.update(classifier.prepare(_probe()).numpy().tobytes())  # other crops of the same image are other features
     return digest.hexdigest()[:32]

@@ -105,14 +105,23 @@ def read_remote(source: str) -> LabelledImages:
         ) from error
 
 
+def shard_addresses(source: str) -> list[tuple[str, int]]:
+    """The address and the size in bytes of each file that ``source`` names, several by braces or a pattern.
+
+    Raises FileNotFoundError if there is none.
+    """
+    found = [address for one in _braces(source) for address in _matching(one)]
+    if not found:
+        raise FileNotFoundError("no file has this name")
+    return [(address, filesystem.size(path)) for address in found for filesystem, path in [fsspec.core.url_to_fs(address)]]
+
+
 _Row = tuple[StoredImage, str, str | None]
 """An image, its label, its group."""
 
 
 def _all(source: str, listed: Any) -> LabelledImages:
-    files = [file for one in _braces(source) for file in _matching(one)]
-    if not files:
-        raise FileNotFoundError("no file has this name")
+    files = [address for address, _ in shard_addresses(source)]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         rows: list[_Row] = [row for rows in pool.map(lambda file: list(listed(file)), files) for row in rows]
     groups = [group for _, _, group in rows]

@@ -79,7 +79,8 @@ class Captioned:
                 f"{len(self.views)} images have features but {len(self.captions)} have captions; give one list of captions "
                 "an image, in the same order."
             )
-        finite = self.views.isfinite().all(dim=(1, 2)) if self.views.ndim == 3 else torch.ones(0, dtype=torch.bool)
+        parts = self.views.split(4096) if self.views.ndim == 3 and len(self.views) else ()  # they may be on disk
+        finite = torch.cat([torch.ones(0, dtype=torch.bool), *(part.isfinite().all(dim=(1, 2)) for part in parts)])
         if not bool(finite.all()):
             bad = int((~finite).sum())
             raise FeatureError(
@@ -89,7 +90,7 @@ class Captioned:
 
     def fingerprint(self) -> str:
         """SHA-256 of features and captions."""
-        digest = hashlib.sha256(self.views.contiguous().numpy().tobytes())
+        digest = hashlib.sha256(self.views.contiguous().numpy().data)
         digest.update(json.dumps(self.captions).encode())
         return digest.hexdigest()
 
