@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import platformdirs
 from safetensors import SafetensorError
 
+from wordsight.engines import LOCAL, Engine
 from wordsight.errors import WordsightError
 
 logger = logging.getLogger(__name__)
@@ -33,25 +34,31 @@ def read_stored(file: Path, read: Callable[[Path], Kept]) -> Kept | None:
 def store_each(
     files: Sequence[Path],
     read: Callable[[Path], Kept],
-    make: Callable[[list[int]], Sequence[Kept]],
+    make: Callable[[Any], Sequence[Kept]],
     write: Callable[[Path, Kept], object],
     *,
     at_once: int,
+    part: Callable[[list[int]], Any] = lambda numbers: numbers,
+    engine: Engine = LOCAL,
     on_done: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Kept]:
     """What ``read`` finds in each file of a store. What is not there or damaged is made, by number and ``at_once`` together,
     and written as it comes, so that an interrupted call goes on.
+
+    ``make`` runs in the ``engine``, on what ``part`` says of these numbers (default: the numbers themselves).
     """
     found = [read_stored(file, read) for file in files]
     missing = [i for i, value in enumerate(found) if value is None]
-    for start in range(0, len(missing), at_once):
-        numbers = missing[start : start + at_once]
-        on_done(len(files) - len(missing) + start, len(files))
-        for i, value in zip(numbers, make(numbers), strict=True):
+    parts = [missing[start : start + at_once] for start in range(0, len(missing), at_once)]
+    done = len(files) - len(missing)
+    on_done(done, len(files))
+    for number, made in engine.run(make, [part(numbers) for numbers in parts]):
+        for i, value in zip(parts[number], made, strict=True):
             found[i] = value
             with replacing(files[i]) as partial:
                 write(partial, value)
-    on_done(len(files), len(files))
+        done += len(parts[number])
+        on_done(done, len(files))
     return cast("list[Kept]", found)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from wordsight.audits.compare import rates_of, usual_words
 from wordsight.audits.duplicates import fold
 from wordsight.classifiers.imagenet import label_numbers
+from wordsight.engines import LOCAL, Engine
 from wordsight.errors import LabelError
 from wordsight.features.extraction import extract_stored
 from wordsight.images.labelled import LabelledImages
@@ -52,13 +53,14 @@ def observe(
     *,
     store: Path | None = None,
     fold_copies: bool = False,
+    engine: Engine = LOCAL,
     on_progress: OnProgress = no_progress,
 ) -> Observations:
     """Features of labelled images and sentences for them; what is in the ``store`` (default: the cache) is read from there.
 
-    ``fold_copies``: identical and near-identical images count once (see ``duplicates.fold``). ``on_progress`` gets the stages
-    "features" and "sentences". Raises LabelError if two classes have the same name, a label is none of the classifier's classes,
-    or no image can be read.
+    ``engine``: where features and sentences are made. ``fold_copies``: identical and near-identical images count once (see
+    ``duplicates.fold``). ``on_progress`` gets the stages "features" and "sentences". Raises LabelError if two classes have the
+    same name, a label is none of the classifier's classes, or no image can be read.
     """
     classifier = models.classifier
     repeated = [name for name, times in Counter(classifier.labels).items() if times > 1]
@@ -69,7 +71,9 @@ def observe(
         )
     label = label_numbers(images.labels, classifier.labels)
     store = store or cache_folder()
-    extracted = extract_stored(classifier, images.paths, store / "features", on_images=partial(on_progress, "features"))
+    extracted = extract_stored(
+        classifier, images.paths, store / "features", engine=engine, on_images=partial(on_progress, "features")
+    )
     if not extracted.readable:
         raise LabelError(
             f"None of the {len(images.paths)} images can be read; the first: {next(iter(extracted.failures.values()))}"
@@ -80,17 +84,30 @@ def observe(
         z, rows, digests = z[counts], [rows[i] for i in counts], [digests[i] for i in counts]
     readable = images.take(rows)
     names = own_names(readable.paths)
-    sampled = sample_stored(
-        models.lm,
-        models.prefix(z),
-        store / "sentences",
-        sampling,
-        seeds=[image_seed(sampling.seed, digest) for digest in digests],
-        memory=models.memory,
-        on_images=partial(on_progress, "sentences"),
-    )
+    seeds = [image_seed(sampling.seed, digest) for digest in digests]
+    sampled = []
+    for start in range(0, len(z), _PREFIXES):
+
+        def on_images(done: int, _: int, *, start: int = start) -> None:
+            on_progress("sentences", start + done, len(z))
+
+        part = slice(start, start + _PREFIXES)
+        sampled += sample_stored(
+            models.lm,
+            models.prefix(z[part]),
+            store / "sentences",
+            sampling,
+            seeds=seeds[part],
+            memory=models.memory,
+            engine=engine,
+            on_images=on_images,
+        )
     failures = {str(images.paths[i]): reason for i, reason in extracted.failures.items()}
     return Observations(readable, names, label[rows], z, sampled, failures, store, len(extracted.readable) - len(rows))
+
+
+#: Images whose prefixes are in memory at a time: some 300 MiB.
+_PREFIXES = 16_384
 
 
 def own_names(paths: Sequence[Path]) -> list[str]:

@@ -18,6 +18,7 @@ from wordsight.audits.observations import Observations, observe, rate_matrix
 from wordsight.audits.result import Audit, AuditedImage
 from wordsight.audits.use import Uses, gradients_at
 from wordsight.classifiers.coarse import fitting
+from wordsight.engines import Engine, engine_named
 from wordsight.errors import LabelError, WordsightError
 from wordsight.explain import Explainer
 from wordsight.features.maps import locate
@@ -44,6 +45,7 @@ def audit(
     apart: Sequence[str] = (),
     split: str | None = None,
     store: Path | None = None,
+    engine: str | Engine = "local",
     on_progress: OnProgress = no_progress,
 ) -> Audit:
     """Find words that a classifier's decisions use and that go along with errors, on labelled images.
@@ -55,6 +57,8 @@ def audit(
     - ``apart``: words that are no finding for any class, besides each class's own name and kinds.
     - ``store``: the folder of features, sentences and gradients (default: the cache). With them, a second audit with other limits
       takes seconds, and an interrupted audit goes on.
+    - ``engine``: where features and sentences are made: "local", this process, or "ray", the processors or GPUs of this machine
+      or a cluster (``pip install 'wordsight[ray]'``). The result is the same.
     - ``on_progress``: gets the stages "features", "sentences" and "heat maps".
 
     Raises LabelError for labels that the classifier does not have, and if there is nothing to compare.
@@ -62,7 +66,8 @@ def audit(
     images = read_labelled(data, split=split)
     models = replace(explainer.models, classifier=fitting(explainer.classifier, images.labels, images.class_map))
     classifier = models.classifier
-    observed = observe(images, models, sampling, store=store, fold_copies=True, on_progress=on_progress)
+    where = engine_named(engine, device=classifier.device)
+    observed = observe(images, models, sampling, store=store, fold_copies=True, engine=where, on_progress=on_progress)
     logits = classifier.logits(observed.z)
     vocabulary, rates = rate_matrix(observed.sampled, min_images=limits.images)
     evidence = Evidence(vocabulary, rates, observed.label.numpy(), logits.double().numpy(), tuple(classifier.labels))

@@ -52,6 +52,13 @@ def audit(
     min_severity: Annotated[
         float, typer.Option(min=0, max=1, help="Minimum gap between shares of errors of a finding.")
     ] = MIN_SEVERITY,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="Where features and sentences are made: local, or ray (this machine's processors or a cluster's; images.parquet is "
+            "written, too)."
+        ),
+    ] = "local",
     fail_on: Annotated[
         float | None, typer.Option(min=0, max=1, help="Exit with 1 if the severity of a finding reaches this.")
     ] = None,
@@ -63,17 +70,31 @@ def audit(
 ) -> None:
     """Audit a classifier: words that its decisions use to their harm. An interrupted audit goes on where it was."""
     from wordsight.audits.findings import Limits
+    from wordsight.audits.parquet import write_parquet
     from wordsight.audits.run import audit as run
+    from wordsight.engines import engine_named
     from wordsight.images.labelled import read_labelled
 
     sampling = sampling_of(sentences=sentences, seed=seed)
+    where = engine_named(engine, device=device)
     images = read_labelled(data, split=split)
     make_folder(out)
     explainer = load_explainer(classifier, own_images, translator, lm, device, memory)
     limits = Limits(false_discovery=false_discovery, used=min_used, severity=min_severity)
     with progress() as on_progress:
-        result = run(explainer, images, sampling=sampling, limits=limits, apart=apart or (), on_progress=on_progress)
-    for file in result.save(out):
+        result = run(
+            explainer,
+            images,
+            sampling=sampling,
+            limits=limits,
+            apart=apart or (),
+            engine=where,
+            on_progress=on_progress,
+        )
+    written = result.save(out)
+    if engine != "local":
+        written.append(write_parquet(result.images, out / "images.parquet"))
+    for file in written:
         tqdm.write(f"wrote {file}", file=sys.stderr)
     typer.echo(as_text(result))
     name_failures(result.failures)

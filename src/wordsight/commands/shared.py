@@ -120,11 +120,11 @@ def checked(make: Callable[[], Made]) -> Made:
 
 
 @contextmanager
-def progress(*, always: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+def progress(*, always: bool = False, hidden: bool = False) -> Iterator[Callable[[str, int, int], None]]:
     """A progress callback (stage, done, total) with a bar for each stage on stderr.
 
-    Silent where stderr is no terminal, unless ``always``: the first start takes long. What stands in brackets in a stage's
-    name is shown beside its bar.
+    Silent where stderr is no terminal, unless ``always``: the first start takes long. ``hidden``: silent everywhere, for one of
+    several processes. What stands in brackets in a stage's name is shown beside its bar.
     """
     bars: dict[str, tqdm] = {}
 
@@ -133,7 +133,7 @@ def progress(*, always: bool = False) -> Iterator[Callable[[str, int, int], None
         if name not in bars:
             size = {"unit": "B", "unit_scale": True} if name.startswith("fetching ") else {}
             bars[name] = tqdm(
-                desc=name, total=total, disable=False if always else None, mininterval=2 if always else 0.1, **size
+                desc=name, total=total, disable=hidden or (False if always else None), mininterval=2 if always else 0.1, **size
             )
         bar = bars[name]
         bar.total = total

@@ -11,9 +11,17 @@ from wordsight.commands.shared import Classifier, Device, Lm, Seed, app, name_fa
 
 @app.command()
 def train(
-    captions: Annotated[list[Path], typer.Option(help="Caption file: CSV/TSV, COCO JSON or Flickr tokens. Repeatable.")],
-    images: Annotated[list[Path], typer.Option(help="Folder of the images of the caption file with the same number.")],
+    captions: Annotated[
+        list[str],
+        typer.Option(
+            help="Caption file: CSV/TSV, COCO JSON or Flickr tokens. Or WebDataset shards (.tar; braces, patterns and addresses "
+            "like s3:// are understood) that hold images and captions. Repeatable."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="The translator's file, .safetensors.")],
+    images: Annotated[
+        list[Path] | None, typer.Option(help="Folder of the images of the caption file with the same number. None for shards.")
+    ] = None,
     dev: Annotated[str, typer.Option(help="Held out: a share, or a text file with an image name a line.")] = "0.05",
     classifier: Classifier = "starter",
     lm: Lm = None,
@@ -37,20 +45,28 @@ def train(
     start: Annotated[Path | None, typer.Option(help="Go on from this translator, a transferred one for instance.")] = None,
     terms: Annotated[str, typer.Option(help="A sentence on the data and its terms, for the translator's card.")] = "",
 ) -> None:
-    """Train a translator for a classifier and a language model from captioned images. An interrupted training goes on."""
+    """Train a translator for a classifier and a language model from captioned images. An interrupted training goes on.
+
+    On several GPUs or machines: accelerate launch -m wordsight train ...
+    """
     from wordsight.classifiers.registry import load_classifier
     from wordsight.models import named_language_model
     from wordsight.runtime import check_device
     from wordsight.storage import check_writable
     from wordsight.translator.captions import read_text
     from wordsight.translator.optimisation import Settings
+    from wordsight.translator.processes import launched, leave
     from wordsight.translator.training import CaptionSource, train_translator
 
-    if len(captions) != len(images):
-        raise typer.BadParameter(f"{len(captions)} --captions but {len(images)} --images; give one folder a caption file.")
+    folders: list[Path | None] = [*images] if images else []
+    if not folders and all(file.lower().endswith(".tar") for file in captions):
+        folders = [None] * len(captions)
+    if len(captions) != len(folders):
+        raise typer.BadParameter(f"{len(captions)} --captions but {len(folders)} --images; give one folder a caption file.")
     held_out = _held_out(dev)
     check_writable(out)
     check_device(device)
+    processes = launched(device)
     settings = Settings(
         epochs=epochs,
         batch=batch,
@@ -61,12 +77,12 @@ def train(
         class_draws=class_draws,
     )
     checkpoint = out.with_name(out.name + ".checkpoint")
-    with progress(always=True) as on_progress:
+    with progress(always=processes.first) as on_progress:
         model = load_classifier(classifier, device=device, on_progress=on_progress)
         language_model = named_language_model(lm, device=device, on_progress=on_progress)
-    with progress() as on_progress:
+    with progress(hidden=not processes.first) as on_progress:
         trained = train_translator(
-            [CaptionSource(file, folder) for file, folder in zip(captions, images, strict=True)],
+            [CaptionSource(file, folder) for file, folder in zip(captions, folders, strict=True)],
             model,
             language_model,
             dev=held_out,
@@ -77,6 +93,9 @@ def train(
             terms=terms,
             on_progress=on_progress,
         )
+    leave()
+    if not processes.first:
+        return
     trained.save(out)
     checkpoint.unlink(missing_ok=True)
     used, left_out = trained.images + trained.dev_images, len(trained.failures)

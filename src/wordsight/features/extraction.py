@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from wordsight.classifiers.classifier import Classifier
+from wordsight.engines import LOCAL, Engine
 from wordsight.errors import ImageError, WordsightError
 from wordsight.features.store import FeatureStore, content_digests
 from wordsight.images.files import read_image, to_rgb
@@ -85,15 +86,19 @@ def extract_stored(
     store: Path,
     *,
     mirrored: bool = False,
+    engine: Engine = LOCAL,
     on_images: OnImages = lambda done, total: None,
 ) -> Extracted:
     """Like ``extract``, with a store in the folder ``store`` (see ``store.FeatureStore``), one image at a time.
 
+    ``engine``: where images are read and extracted; this process keeps the store.
+
+
     Keyed by the classifier's weights and preparation and by each image's content: a second call reads, an interrupted one goes
     on, one more image costs one image, and identical images are extracted once. Failures are not stored, so they are tried again.
     """
-    digests = content_digests(paths)
-    with FeatureStore(store, _key(classifier, mirrored)) as stored:
+    digests = _digests(paths, engine)
+    with FeatureStore(store, extraction_key(classifier, mirrored)) as stored:
         found = stored.read({digest for digest in digests if digest})
         first: dict[str, int] = {}
         for i, digest in enumerate(digests):
@@ -101,19 +106,22 @@ def extract_stored(
                 first.setdefault(digest or f"unreadable {i}", i)
         todo = list(first.values())
         reasons: dict[str | int, str] = {}
-        for start in range(0, len(todo), _WRITE_EVERY):
-            chunk = todo[start : start + _WRITE_EVERY]
-            done = len(paths) - len(todo) + start
+        chunks = [todo[start : start + _WRITE_EVERY] for start in range(0, len(todo), _WRITE_EVERY)]
+        done = len(paths) - len(todo)
 
-            def on_chunk(number: int, _: int, *, done: int = done) -> None:
-                on_images(done + number, len(paths))
+        def on_chunk(number: int, _: int) -> None:
+            on_images(done + number, len(paths))
 
-            extracted = extract(classifier, [paths[i] for i in chunk], mirrored=mirrored, on_images=on_chunk)
+        work = partial(extract, classifier, mirrored=mirrored, **({"on_images": on_chunk} if engine.here else {}))
+        for number, extracted in engine.run(work, [[paths[i] for i in chunk] for chunk in chunks]):
+            chunk = chunks[number]
+            done += len(chunk)
             rows = {digests[chunk[row]]: views for row, views in zip(extracted.readable, extracted.views, strict=True)}
             fresh = {digest: views for digest, views in rows.items() if digest}
             stored.write(fresh)
             found |= fresh
             reasons |= {digests[chunk[row]] or chunk[row]: reason for row, reason in extracted.failures.items()}
+            on_images(done, len(paths))
     on_images(len(paths), len(paths))
     readable = [i for i, digest in enumerate(digests) if digest is not None and digest in found]
     failures = {i: reasons[digest or i] for i, digest in enumerate(digests) if digest is None or digest not in found}
@@ -122,8 +130,16 @@ def extract_stored(
     return Extracted(views, readable, failures, in_order)
 
 
-#: Images that are extracted between two writes to the store.
-_WRITE_EVERY = 64
+#: Images that are extracted between two writes to the store, and whose content is looked at together by other processes.
+_WRITE_EVERY, _DIGESTS_TOGETHER = 64, 1024
+
+
+def _digests(paths: Sequence[Path], engine: Engine) -> list[str | None]:
+    if engine.here:
+        return content_digests(paths)
+    parts = [paths[start : start + _DIGESTS_TOGETHER] for start in range(0, len(paths), _DIGESTS_TOGETHER)]
+    found = dict(engine.run(content_digests, parts))
+    return [digest for number in range(len(parts)) for digest in found[number]]
 
 
 def _prepared(
@@ -181,7 +197,8 @@ def _not_too_long(image: Image.Image, limit: int = 8) -> Image.Image:
     return image.crop((left, upper, left + across, upper + down))
 
 
-def _key(classifier: Classifier, mirrored: bool) -> str:
+def extraction_key(classifier: Classifier, mirrored: bool) -> str:
+    """What stands for everything that decides an image's features but the image."""
     digest = hashlib.sha256(f"{classifier.fingerprint} {mirrored}".encode())
     digest.update(classifier.prepare(_probe()).numpy().tobytes())  # other crops of the same image are other features
     return digest.hexdigest()[:32]

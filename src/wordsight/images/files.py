@@ -51,9 +51,11 @@ def read_image(path: str | Path) -> Image.Image:
     image, damaged, or has more than ``MAX_PIXELS`` pixels.
     """
     name = repr(str(path))
-    _check_file(path, name)
+    file = path if isinstance(path, Path) else Path(path)
+    if not hasattr(file, "place"):  # remote.StoredImage: no file of this machine
+        _check_file(path, name)
     try:
-        with _quiet_pillow(), Path(path).open("rb") as stream, Image.open(stream) as image:
+        with _quiet_pillow(), file.open("rb") as stream, Image.open(stream) as image:
             _check_header(image, name)
             image.load()
             _check_header(image, name)  # some icons are larger than their header says
@@ -64,7 +66,7 @@ def read_image(path: str | Path) -> Image.Image:
         raise ImageError(_too_large(name, f"more pixels than Pillow opens ({cause})")) from cause
     except Image.UnidentifiedImageError as cause:
         raise ImageError(
-            f"{name} is not an image that Pillow can read: it begins with {_first_bytes(path)!r}. "
+            f"{name} is not an image that Pillow can read: it begins with {_first_bytes(file)!r}. "
             "Convert it to JPEG or PNG, or leave it out."
         ) from cause
     except Exception as cause:  # Pillow's decoders raise nearly everything on damaged files, KeyError and zlib.error included
@@ -186,8 +188,8 @@ def _too_large(name: str, size: str) -> str:
     )
 
 
-def _first_bytes(path: str | Path) -> bytes:
-    with Path(path).open("rb") as stream:
+def _first_bytes(file: Path) -> bytes:
+    with file.open("rb") as stream:
         return stream.read(16)
 
 

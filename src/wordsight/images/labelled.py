@@ -8,6 +8,7 @@ import pandas as pd
 from wordsight.errors import LabelError
 from wordsight.images.folders import folders, from_table, read_table
 from wordsight.images.releases import backgrounds, variations, waterbirds
+from wordsight.images.remote import is_remote, read_remote
 from wordsight.images.sets import HUB, LabelledImages
 from wordsight.images.sources import is_dataset, labelled_items
 
@@ -27,6 +28,7 @@ def read_labelled(source: object, *, split: str | None = None) -> LabelledImages
       groups land and water.
     - A Hugging Face dataset: in memory, a folder that ``save_to_disk`` wrote, or ``hf:owner/name`` or ``hf:owner/name:config``
       for one on the Hub. See ``hub.read_dataset``.
+    - An address with ``://`` (a bucket, as fsspec reads it), WebDataset shards (``.tar``): see ``remote.read_remote``.
     - A PyTorch dataset or data loader with items (image, label), such as torchvision's ``ImageFolder``.
     - A ``LabelledImages``.
 
@@ -54,6 +56,8 @@ def _read(source: object, split: str | None) -> LabelledImages:
         return labelled_items(source)
     if not isinstance(source, str | Path):
         raise LabelError(_unknown(source))
+    if is_remote(source):
+        return read_remote(str(source))
     path = Path(source)
     if str(source).startswith(HUB) or _is_saved_dataset(path):
         return _hugging_face(source, split)

@@ -4,8 +4,12 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+from torch import Tensor
+
+from wordsight.engines import LOCAL, Engine
 from wordsight.language.content import rules_fingerprint
 from wordsight.language.model import LanguageModel
 from wordsight.sentences.estimates import WordRate, WordRates
@@ -24,24 +28,35 @@ def sample_stored(
     seeds: Sequence[int],
     memory: int = MEMORY,
     part: int = 16,
+    engine: Engine = LOCAL,
     on_images: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Sampled]:
     """Like ``sample``, with a store: a file for every image, ``part`` images sampled at a time and written as they come.
 
     Keyed by everything that decides which sentences are drawn: prefix, seed, settings, language model and the rules for words;
-    not by the other images, so that a folder that grew by one image costs the sentences of one.
+    not by the other images, so that a folder that grew by one image costs the sentences of one. ``engine``: where the sentences
+    are sampled; this process keeps the store.
     """
     settings = f"{lm.fingerprint} {lm.dtype} {sampling} {rules_fingerprint()} {ESTIMATOR}"
     files = [
         store / f"{hashlib.sha256(f'{settings} {seed} '.encode() + image_prefix.tobytes()).hexdigest()[:32]}.json"
         for seed, image_prefix in zip(seeds, prefix.detach().float().cpu().numpy(), strict=True)
     ]
+    return store_each(
+        files,
+        _read,
+        partial(_sample_part, lm, sampling, memory),
+        _write,
+        at_once=part,
+        part=lambda rows: (prefix[rows], [seeds[i] for i in rows]),
+        engine=engine,
+        on_done=on_images,
+    )
 
-    def make(rows: list[int]) -> list[Sampled]:
-        own = [seeds[i] for i in rows]
-        return sample(lm, prefix[rows], sampling, seeds=own, memory=memory)
 
-    return store_each(files, _read, make, _write, at_once=part, on_done=on_images)
+def _sample_part(lm: LanguageModel, sampling: Sampling, memory: int, part: tuple[Tensor, list[int]]) -> list[Sampled]:
+    prefix, seeds = part
+    return sample(lm, prefix, sampling, seeds=seeds, memory=memory)
 
 
 def _write(file: Path, sampled: Sampled) -> None:

@@ -1,6 +1,10 @@
 """Training: minimise -log p(caption | T(z)) with everything frozen but T.
 
 Features are extracted once; see ``packing`` for how the captions of an image share its prefix.
+
+Several processes share the images of each step: all draw the same random numbers for all of them and translate them (a small
+part of the work), each runs the language model on its own, and the gradients are added up. So the numbers are those of one
+process up to rounding, and a checkpoint goes on with any number of processes.
 """
 
 import hashlib
@@ -23,6 +27,7 @@ from wordsight.storage import replacing
 from wordsight.tensors import Views
 from wordsight.translator.mlp import Translator
 from wordsight.translator.packing import caption_loss, pack
+from wordsight.translator.processes import Processes, launched
 from wordsight.translator.word_head import mix_views
 
 logger = logging.getLogger(__name__)
@@ -74,7 +79,8 @@ class Captioned:
                 f"{len(self.views)} images have features but {len(self.captions)} have captions; give one list of captions "
                 "an image, in the same order."
             )
-        finite = self.views.isfinite().all(dim=(1, 2)) if self.views.ndim == 3 else torch.ones(0, dtype=torch.bool)
+        parts = self.views.split(4096) if self.views.ndim == 3 and len(self.views) else ()  # they may be on disk
+        finite = torch.cat([torch.ones(0, dtype=torch.bool), *(part.isfinite().all(dim=(1, 2)) for part in parts)])
         if not bool(finite.all()):
             bad = int((~finite).sum())
             raise FeatureError(
@@ -84,7 +90,7 @@ class Captioned:
 
     def fingerprint(self) -> str:
         """SHA-256 of features and captions."""
-        digest = hashlib.sha256(self.views.contiguous().numpy().tobytes())
+        digest = hashlib.sha256(self.views.contiguous().numpy().data)
         digest.update(json.dumps(self.captions).encode())
         return digest.hexdigest()
 
@@ -126,7 +132,12 @@ def train(
     Every random choice of a step follows from the seed and the step's number, so a training that goes on from its checkpoint
     reaches the same result as one that was never interrupted. Losses are in nats a token; the first is that before training.
     ``origin``: where the translator comes from: a checkpoint of another origin is refused.
+
+    Processes that a launcher started share the work (see the top of the file); the first alone writes the checkpoint.
     """
+    processes = launched(lm.device)
+    if processes.count > 1:  # what differs in the last digit between machines begins equal
+        translator.load_state_dict(processes.from_first(lambda: {k: v.cpu() for k, v in translator.state_dict().items()}))
     trunk = [*translator.trunk.parameters()]
     rest = [*translator.residual.parameters(), *translator.to_prefix.parameters()]
     rate = settings.learning_rate
@@ -149,11 +160,12 @@ def train(
         "origin": origin,
         "shapes": {name: list(value.shape) for name, value in translator.state_dict().items()},
     }
-    if checkpoint is not None and checkpoint.exists():
-        step, history, best = _resume(checkpoint, translator, mean, optimiser, identity)
+    state = processes.from_first(lambda: _read(checkpoint, identity))
+    if state is not None:
+        step, history, best = _resume(state, translator, mean, optimiser)
         logger.info("going on from step %d of %d", step, steps)
     else:
-        history.append(dev_loss(translator, lm, dev, batch=settings.batch))
+        history.append(dev_loss(translator, lm, dev, batch=settings.batch, processes=processes))
     saved = started = time.monotonic()
     first, running = step, float("nan")
     with torch.random.fork_rng():
@@ -161,22 +173,22 @@ def train(
             for rows in _batches(data, settings, epoch=step // per_epoch, skip=step % per_epoch):
                 torch.manual_seed(settings.seed * 1_000_003 + step)
                 _set_rates(optimiser, step, steps, settings.warm_up)
-                loss = _step(translator, lm, data, rows, settings.noise, optimiser)
+                loss = _step(translator, lm, data, rows, settings.noise, optimiser, processes)
                 mean.update_parameters(translator)
                 running = loss if math.isnan(running) else 0.95 * running + 0.05 * loss
                 step += 1
                 if step % evaluate_every == 0 or step == steps:
-                    history.append(dev_loss(averaged, lm, dev, batch=settings.batch))
+                    history.append(dev_loss(averaged, lm, dev, batch=settings.batch, processes=processes))
                     if history[-1] == min(history):
                         best = {k: v.clone() for k, v in averaged.state_dict().items()}
                 left = (time.monotonic() - started) / (step - first) * (steps - step)
                 on_progress(Progress(step, steps, running, history[-1] if history else None, left))
-                if checkpoint is not None and time.monotonic() - saved > SAVE_EVERY:
+                if checkpoint is not None and processes.first and time.monotonic() - saved > SAVE_EVERY:
                     _save(checkpoint, translator, mean, optimiser, identity, step, history, best)
                     saved = time.monotonic()
                 if _should_stop(history, settings.patience):
                     break
-    if checkpoint is not None:
+    if checkpoint is not None and processes.first:
         _save(checkpoint, translator, mean, optimiser, identity, step, history, best)
     translator.load_state_dict(best)
     translator.eval()
@@ -194,29 +206,58 @@ def _running_average(averaging: float) -> Callable[[Tensor, Tensor, Tensor | int
 
 
 @torch.inference_mode()
-def dev_loss(translator: Translator, lm: LanguageModel, dev: Captioned, *, batch: int) -> float:
-    """Mean -log p a caption token, in nats, on the mean of each image's views."""
+def dev_loss(
+    translator: Translator,
+    lm: LanguageModel,
+    dev: Captioned,
+    *,
+    batch: int,
+    processes: Processes = Processes(),  # noqa: B008 (frozen)
+) -> float:
+    """Mean -log p a caption token, in nats, on the mean of each image's views; the ``processes`` share the batches."""
     translator.eval()
     total = count = 0.0
-    for start in range(0, len(dev.views), batch):
+    for start in range(processes.number * batch, len(dev.views), processes.count * batch):
         captions = dev.captions[start : start + batch]
         packed = pack(captions, prefix=translator.prefix_tokens)
         z = dev.views[start : start + batch].mean(1).to(lm.device)
         total += caption_loss(lm, translator(z), packed)
         count += len(packed.target)
+    if processes.count > 1:
+        sums = torch.tensor([total, count], dtype=torch.float64, device=lm.device)
+        processes.add_up([sums])
+        total, count = sums.tolist()
     return total / max(1, count)
 
 
-def _step(translator, lm, data, rows, noise, optimiser) -> float:
+def _step(translator, lm, data, rows, noise, optimiser, processes=Processes()) -> float:  # noqa: B008 (frozen)
     translator.train()
-    packed = pack([data.captions[r] for r in rows.tolist()], prefix=translator.prefix_tokens)
+    captions = [data.captions[r] for r in rows.tolist()]
+    tokens = sum(len(caption) for image in captions for caption in image)
     z = mix_views(data.views[rows]).to(lm.device)
     z = z + noise * translator.spread * torch.randn_like(z)
     optimiser.zero_grad()
-    loss = caption_loss(lm, translator(z), packed, backward_scale=1 / len(packed.target))
+    prefix, own = translator(z), slice(processes.number, None, processes.count)
+    loss = 0.0
+    if captions[own]:
+        packed = pack(captions[own], prefix=translator.prefix_tokens)
+        loss = caption_loss(lm, prefix[own], packed, backward_scale=1 / tokens)
+    if processes.count > 1:
+        loss = _add_up(translator, loss, processes)
     torch.nn.utils.clip_grad_norm_(translator.parameters(), 1.0)
     optimiser.step()
-    return loss / len(packed.target)
+    return loss / tokens
+
+
+def _add_up(translator: Translator, loss: float, processes: Processes) -> float:
+    """The gradients of all processes together, in place, and their loss."""
+    parameters = [parameter for parameter in translator.parameters() if parameter.requires_grad]
+    for parameter in parameters:
+        if parameter.grad is None:  # no image of the batch was this process's
+            parameter.grad = torch.zeros_like(parameter)
+    total = parameters[0].new_tensor([loss])
+    processes.add_up([total, *(parameter.grad for parameter in parameters if parameter.grad is not None)])
+    return float(total)
 
 
 def _batches(data: Captioned, settings: Settings, *, epoch: int, skip: int) -> Iterator[Tensor]:
@@ -249,7 +290,10 @@ def _save(path: Path, translator, mean, optimiser, identity: dict, step: int, hi
         torch.save(state, partial)
 
 
-def _resume(path: Path, translator, mean, optimiser, identity: dict) -> tuple[int, list[float], dict]:
+def _read(path: Path | None, identity: dict) -> dict | None:
+    """The checkpoint's state, None without one. Raises TranslatorError for that of another training."""
+    if path is None or not path.exists():
+        return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         found = state["identity"]
@@ -263,6 +307,10 @@ def _resume(path: Path, translator, mean, optimiser, identity: dict) -> tuple[in
             f"The checkpoint {path} belongs to another training (it differs in: {other}). Remove it or choose another output "
             "to start anew."
         )
+    return state
+
+
+def _resume(state: dict, translator, mean, optimiser) -> tuple[int, list[float], dict]:
     translator.load_state_dict(state["translator"])
     mean.load_state_dict(state["mean"])
     optimiser.load_state_dict(state["optimiser"])

@@ -1,6 +1,9 @@
 """Train a translator: captioned images in, a translator out."""
 
+import hashlib
+import json
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -25,6 +28,8 @@ from wordsight.translator.classes import ClassCaptions, toward_classes
 from wordsight.translator.composed import Composer
 from wordsight.translator.mlp import Translator
 from wordsight.translator.optimisation import Captioned, Settings, train
+from wordsight.translator.processes import Processes, launched
+from wordsight.translator.streams import Shard, read_shards, store_shards, views_on_disk
 from wordsight.translator.warm_start import warm_start
 from wordsight.translator.word_head import fit_word_head
 
@@ -33,10 +38,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CaptionSource:
-    """A caption file and the folder of its images."""
+    """A caption file and the folder of its images; or WebDataset shards (``.tar``) that hold both, and no folder."""
 
     captions: str | Path
-    images: str | Path
+    images: str | Path | None = None
 
 
 @dataclass(frozen=True)
@@ -77,13 +82,17 @@ def train_translator(
     deletes it. ``text`` holds captions without images, those of one image together; features are composed for them (see
     ``Composer``). ``terms`` is a sentence about the data and its terms for the card. Features are cached.
 
+    Processes that ``accelerate launch`` or ``torchrun`` started share the work, on one machine or several; each calls this alike.
+    The numbers are those of one process up to rounding. Only the first process fits the word head: save its result.
+
     Raises CaptionError for captions that do not fit for a ``start`` or checkpoint of other models.
     """
     started = None
     if start is not None:
         started = load_translator(start)
         check_fits(started[1], classifier, lm)
-    read = _read(sources, classifier, on_progress)
+    processes = launched(lm.device)
+    read = _read(sources, classifier, processes, on_progress)
     held = _held_out(
         read.names,
         dev if isinstance(dev, int | float) else [n for n in dev if Path(n).name not in read.failures],
@@ -95,8 +104,10 @@ def train_translator(
             f"{len(read.names)} captioned images leave {len(rows)} to train on and {len(held)} held out; both must be at least "
             "1. Give more images, or other --dev."
         )
+    if read.shards:
+        read, rows, held = _held_last(read, rows, sorted(held))
     generator = torch.Generator().manual_seed(settings.seed)
-    images, told = read.views[rows], [read.captions[i] for i in rows]
+    images, told = _taken(read.views, rows), [read.captions[i] for i in rows]
     weight = _imagenet_head(classifier) if settings.class_draws else None
     views, captions = with_composed(
         images, told, text, classifier=classifier, draws=settings.class_draws, generator=generator, device=lm.device
@@ -107,7 +118,8 @@ def train_translator(
         origin = "fresh"
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
-            translator = fresh_translator(images, lm, settings, weight, views, captions, generator)
+            some = _some(views)
+            translator = fresh_translator(images[_some(images)], lm, settings, weight, views[some], captions[some], generator)
     translator.set_dropout(settings.dropout)
     words, translator.words = translator.words, None  # fitted anew below, unless nothing is trained
     translator.to(lm.device)
@@ -115,15 +127,16 @@ def train_translator(
         translator,
         lm,
         Captioned(views, _tokens(lm, captions)),
-        Captioned(own_views(read.views[sorted(held)]), _tokens(lm, [read.captions[i] for i in sorted(held)])),
+        Captioned(own_views(_taken(read.views, sorted(held))), _tokens(lm, [read.captions[i] for i in sorted(held)])),
         settings=settings,
         origin=origin,
         checkpoint=checkpoint,
         on_progress=lambda progress: on_progress(progress.stage, progress.step, progress.steps),
     )
     translator.cpu()
-    if settings.epochs or words is None:
-        words = fit_word_head(translator.standardise(views), captions, seed=settings.seed, on_progress=on_progress)
+    if processes.first and (settings.epochs or words is None):
+        some = _some(views)
+        words = fit_word_head(translator.standardise(views[some]), captions[some], seed=settings.seed, on_progress=on_progress)
     translator.words = words
     card = _card(sources, classifier, lm, translator, settings)
     data = {
@@ -159,12 +172,37 @@ def _card(
 
 @dataclass(frozen=True)
 class Captions:
-    """Captioned images: features of their views, captions, file names, and the images that were left out."""
+    """Captioned images: features of their views, captions, file names, the images that were left out, shards if they were read."""
 
     views: Views
     captions: list[list[str]]
     names: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    shards: list[Shard] = field(default_factory=list)
+
+
+#: Images that the warm start and the word head learn from at most: they hold all of their words in memory.
+_AT_MOST = 100_000
+
+
+def _some(views: Tensor) -> slice:
+    """Every so-many-th image, or all of them."""
+    return slice(None, None, math.ceil(len(views) / _AT_MOST))
+
+
+def _taken(views: Views, rows: list[int]) -> Float[Tensor, "taken views features"]:
+    """These rows; without a copy, which may not fit into memory, if they follow each other."""
+    first, last = rows[0], rows[-1] + 1
+    return views[first:last] if rows == list(range(first, last)) else views[rows]
+
+
+def _held_last(read: Captions, rows: list[int], held: list[int]) -> tuple[Captions, list[int], set[int]]:
+    """Streamed images in another order on disk: those to train on, then those that are held out."""
+    order = [*rows, *held]
+    about = hashlib.sha256(json.dumps([[str(shard.file) for shard in read.shards], order]).encode()).hexdigest()[:32]
+    views = views_on_disk(read.shards, order, read.shards[0].file.with_name(f"{about}.views"))
+    ordered = Captions(views, [read.captions[i] for i in order], [read.names[i] for i in order], read.failures)
+    return ordered, list(range(len(rows))), set(range(len(rows), len(order)))
 
 
 def fresh_translator(
@@ -204,22 +242,59 @@ def own_views(views: Views) -> Float[Tensor, "images own features"]:
     return views[:, : views.shape[1] // 2]
 
 
-def _read(sources: Sequence[CaptionSource], classifier: Classifier, on_progress: OnProgress) -> Captions:
+def _read(sources: Sequence[CaptionSource], classifier: Classifier, processes: Processes, on_progress: OnProgress) -> Captions:
+    streamed = [source for source in sources if source.images is None]
+    if streamed:
+        return _read_streams(sources, streamed, classifier, processes, on_progress)
     paths: list[Path] = []
     captions: list[list[str]] = []
     failures: dict[str, str] = {}
     for source in sources:
+        assert source.images is not None
         matched = match_captions(read_captions(source.captions), find_images([source.images]))
         failures |= dict.fromkeys(matched.without_image, f"{source.captions} has captions for it, {source.images} no image")
         if matched.without_caption:
             logger.warning("%d images in %s have no caption and are left out", len(matched.without_caption), source.images)
         paths += matched.images
         captions += matched.captions
-    store = cache_folder() / "features"
-    extracted = extract_stored(classifier, paths, store, mirrored=True, on_images=partial(on_progress, "features"))
+    store, on_images = cache_folder() / "features", partial(on_progress, "features")
+    if processes.count > 1:  # each fills the store of its machine with a share, then all read everything
+        share = paths[processes.local_number :: processes.local_count]
+        extract_stored(classifier, share, store, mirrored=True, on_images=on_images)
+        processes.wait()
+    extracted = extract_stored(classifier, paths, store, mirrored=True, on_images=on_images)
     failures |= {paths[i].name: reason for i, reason in extracted.failures.items()}
     rows = extracted.readable
     return Captions(extracted.views, [captions[i] for i in rows], [paths[i].name for i in rows], failures)
+
+
+def _read_streams(
+    sources: Sequence[CaptionSource],
+    streamed: Sequence[CaptionSource],
+    classifier: Classifier,
+    processes: Processes,
+    on_progress: OnProgress,
+) -> Captions:
+    """What the shards hold, without features."""
+    if len(streamed) < len(sources):
+        raise CaptionError(
+            f"{len(streamed)} of {len(sources)} sources of captions are shards, wanted all or none. Train on the shards first, and "
+            "go on from the result (--start) with the others."
+        )
+    folder, shards = cache_folder() / "shards", []
+    for source in streamed:
+        own = slice(processes.local_number, None, processes.local_count)
+        store_shards(str(source.captions), classifier, folder, own=own, on_images=partial(on_progress, "features"))
+    processes.wait()
+    for source in streamed:
+        shards += read_shards(str(source.captions), classifier, folder)
+    return Captions(
+        torch.empty(0, 1, classifier.features),
+        [captions for shard in shards for captions in shard.captions],
+        [name for shard in shards for name in shard.names],
+        {name: reason for shard in shards for name, reason in shard.failures.items()},
+        shards,
+    )
 
 
 def _held_out(names: Sequence[str], dev: Sequence[str] | float, seed: int) -> set[int]:
