@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Int
 
-from wordsight.audits.statistics import Estimate, difference
+from wordsight.audits.statistics import Z95, Estimate, after_selection, difference
 
 
 def gaps(
@@ -38,3 +38,17 @@ def gaps(
 def worse_gap(found: tuple[Estimate | None, Estimate | None]) -> Estimate | None:
     """The severity: the larger of the two gaps; None if both are None."""
     return max((gap for gap in found if gap), key=lambda gap: gap.value, default=None)
+
+
+def shrunk(gap: Estimate, z: float, limit: float) -> Estimate:
+    """The gap of a word that was found because a statistic came as ``z``, beyond ``limit``, both in standard errors.
+
+    The gap is taken to err as the statistic does: by as many standard errors as that is too large (``after_selection``) it is
+    moved down. Since the two err only partly alike, what is left is rather too small than too large.
+    """
+    left = after_selection(z, limit)
+    below, above = (gap.value - gap.low) / Z95, (gap.high - gap.value) / Z95
+    value = max(0.0, gap.value - (z - left.value) * below)
+    low = max(-1.0, gap.value - (z - left.low) * below)
+    high = min(1.0, gap.value + (left.high - z) * (above if left.high > z else below))
+    return Estimate(value, low, max(value, high))
