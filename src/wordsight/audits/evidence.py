@@ -14,7 +14,7 @@ class Evidence:
 
     ``rates``: each image's rate of each word of ``vocabulary``, in [0, 1]. ``label``: the true class by number. ``logits``: of
     each class of ``classes``; minus infinity is allowed. ``scores``: of the same words, any increasing function of a rate that
-    does not saturate where nearly every sentence has a word; None if the rates come from sentences.
+    does not saturate where nearly every sentence has a word; NaN for words without one, None if no word has one.
     """
 
     vocabulary: tuple[str, ...]
@@ -57,29 +57,36 @@ SATURATED = 0.9
 def clarity(evidence: Evidence, naming: Bool[np.ndarray, "classes words"]) -> Float[np.ndarray, "images classes"]:
     """How clearly each image shows each class: the sum over the words that may name it and separate its images.
 
-    Summed are scores where there are any, else rates. WordNet has "white" as a kind of person, and a user may set words apart
-    for other reasons. Such words count only if the images of the class have higher rates of them than other images have (area
-    under the ROC curve ``TYPICAL`` or more).
+    Summed are the scores of those that have one, or else rates. WordNet has "white" as a kind of person, and a user may set
+    words apart for other reasons. Such words count only if the images of the class have higher rates of them than other images
+    have (area under the ROC curve ``TYPICAL`` or more).
     """
     clear = np.zeros((len(evidence.rates), len(naming)))
-    amounts = evidence.rates if evidence.scores is None else evidence.scores
     for c in range(len(naming)):
-        clear[:, c] = amounts[:, _typical(evidence, naming[c], c)].sum(1)
+        names = _typical(evidence, naming[c], c)
+        scored = _scored(evidence, names)
+        clear[:, c] = evidence.rates[:, names].sum(1) if scored is None else scored.sum(1)
     return clear
 
 
 def saturated(evidence: Evidence, naming: Bool[np.ndarray, "classes words"]) -> Bool[np.ndarray, " classes"]:
     """Classes of which it is not known how clearly an image shows them: a name of theirs is in nearly every sentence.
 
-    None where there are scores, which do not saturate.
+    None whose names have scores, which do not saturate.
     """
     found = np.zeros(len(naming), dtype=bool)
-    if evidence.scores is None:
-        for c in range(len(naming)):
-            names = _typical(evidence, naming[c], c)
-            if len(names):
-                found[c] = np.median(evidence.rates[evidence.label == c][:, names].max(1)) >= SATURATED
+    for c in range(len(naming)):
+        names = _typical(evidence, naming[c], c)
+        if len(names) and _scored(evidence, names) is None:
+            found[c] = np.median(evidence.rates[evidence.label == c][:, names].max(1)) >= SATURATED
     return found
+
+
+def _scored(evidence: Evidence, words: Int[np.ndarray, " typical"]) -> Float[np.ndarray, "images scored"] | None:
+    """The scores of those of the words that have one; None if no word has."""
+    scores = None if evidence.scores is None else evidence.scores[:, words]
+    known = None if scores is None else scores[:, ~np.isnan(scores).any(0)]
+    return known if known is not None and known.shape[1] else None
 
 
 def _typical(evidence: Evidence, words: Bool[np.ndarray, " words"], c: int) -> Int[np.ndarray, " typical"]:

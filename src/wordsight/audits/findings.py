@@ -30,7 +30,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import false_discovery_control, norm
 
 from wordsight.audits import FALSE_DISCOVERY, MIN_CHANGES, MIN_RELIED, MIN_SEVERITY, MIN_USED, UNSEEN
-from wordsight.audits.evidence import Evidence
+from wordsight.audits.evidence import Evidence, saturated
 from wordsight.audits.kinds import is_own
 from wordsight.audits.measures import Measures, judged_classes, measure
 from wordsight.audits.power import images_wanted, smallest_gap
@@ -51,7 +51,7 @@ class Limits:
     - ``false_discovery``: the Benjamini-Hochberg rate of each step, in (0, 1].
     - ``images``: the minimum number of images with the word, and of images without it; 1 or more.
     - ``used``: the minimum reliance on the word, in standard deviations of the class's logit, 0 or more.
-    - ``severity``: the minimum gap between shares of errors, in [0, 1].
+    - ``severity``: the minimum gap between shares of errors, in [0, 1], also after it is shrunk for having been found.
     - ``relied``, ``changes``, ``unseen``: for the verdict *untested* the minimum reliance, the minimum share of images of other
       classes that the word turns into the class, and the gap of errors that would have gone unseen; shares in [0, 1].
     """
@@ -191,8 +191,7 @@ def class_words(
     classes = judged_classes(evidence, limits.images)
     if not classes or not len(words):
         return []
-    own = np.array([[is_own(word, own_of_class) for word in evidence.vocabulary] for own_of_class in own_words])
-    naming = own | np.array([is_own(word, apart) for word in evidence.vocabulary])
+    naming = _naming(evidence, own_words, apart)
     measures = measure(evidence, words, classes, naming)
     of_class = naming[np.ix_(classes, words)]
     encoded = _discovered(np.stack([of.p_encoded for of in measures]), ~of_class, limits.false_discovery)
@@ -205,7 +204,7 @@ def class_words(
         used = dict(zip(columns, used_of(of.c, [int(words[i]) for i in columns]), strict=True))
         predicted = evidence.predicted == of.c
         changes = {i: gaps(present[:, words[i]], predicted, evidence.label, of.c, min_images=limits.images) for i in columns}
-        unseen = {i: _unseen(present[:, words[i]], predicted, evidence.label, of, level, limits.images) for i in columns}
+        unseen = {i: _unseen(present[:, words[i]], predicted, evidence.label, of, level, limits) for i in columns}
         steps = _Steps(of, of_class[row], encoded[row], rising[row], used, changes, unseen, level)
         found += _table(evidence, present, words, steps, limits)
     return found
@@ -217,18 +216,18 @@ def _unseen(
     label: Int[np.ndarray, " images"],
     of: Measures,
     level: float,
-    min_images: int,
+    limits: Limits,
 ) -> float:
-    """The smallest gap of either side that would most likely have been found; 1 if no side could be tested."""
+    """The smallest gap of either side that would most likely have been found, no smaller than a finding's; 1 if none could."""
     classes, found = set(label.tolist()) - of.unclear, [1.0]
     # On the better side images of the class have the word, and others have not.
     for strata, errors, better in ((classes & {of.c}, ~predicted, present), (classes - {of.c}, predicted, ~present)):
         counts = [(int((present & (label == k)).sum()), int((~present & (label == k)).sum())) for k in sorted(strata)]
         with_, without = (sum(side) for side in zip(*counts, strict=True)) if counts else (0, 0)
-        if min(with_, without) >= min_images:
+        if min(with_, without) >= limits.images:
             side = errors[np.isin(label, list(strata)) & better]
             found.append(smallest_gap(counts, (side.sum() + 0.5) / (len(side) + 1), level))
-    return min(found)
+    return max(min(found), limits.severity)
 
 
 @dataclass(frozen=True)
@@ -256,23 +255,27 @@ class _Steps:
         use = self.used.get(i)
         if use is None or not use.clear(limits.used):
             return "encoded"
-        # The predictions have to change on a side on which the margin rises, too.
-        change = any(
-            gap is not None and gap.value >= limits.severity and z[i] >= Z95_ONE_SIDED
-            for gap, z in zip(self.changes.get(i, (None, None)), self.measures.sides, strict=True)
-        )
-        if self.rising[i] and change:
+        severity = self.severity(i, limits)
+        if severity is not None and severity.value >= limits.severity:
             return "harmful"
         relied = use.clear(limits.relied) and (use.changes is None or use.changes >= limits.changes)
         return "untested" if relied and self.unseen[i] > limits.unseen else "used"
 
-    def severity(self, i: int, verdict: str) -> Estimate | None:
-        """The larger gap; of a harmful word shrunk by what the strongest of its three statistics has to be shrunk by."""
-        gap = worse_gap(self.changes.get(i, (None, None)))
-        if gap is None or verdict != "harmful":
-            return gap
+    def severity(self, i: int, limits: Limits) -> Estimate | None:
+        """The larger gap, shrunk for having been found; None for a word that the test does not find.
+
+        The predictions have to change on a side on which the margin rises, too.
+        """
+        missed_and_mistaken = self.changes.get(i, (None, None))
+        changed = [
+            gap
+            for gap, z in zip(missed_and_mistaken, self.measures.sides, strict=True)
+            if gap is not None and gap.value >= limits.severity and z[i] >= Z95_ONE_SIDED
+        ]
+        if not (self.rising[i] and changed):
+            return None
         strongest = max(float(self.measures.strength[i]), *(float(z[i]) for z in self.measures.sides))
-        return shrunk(gap, strongest, float(norm.isf(self.level)))
+        return shrunk(max(changed, key=lambda gap: gap.value), strongest, float(norm.isf(self.level)))
 
 
 def _table(
@@ -304,7 +307,7 @@ def _table(
                 used=use and use.reliance,
                 missed=missed,
                 mistaken=mistaken,
-                severity=steps.severity(i, verdict),
+                severity=steps.severity(i, limits) if verdict == "harmful" else worse_gap((missed, mistaken)),
                 strength=float(of.strength[i]),
                 verdict=verdict,
                 against_rival=use and use.against_rival,
@@ -359,6 +362,18 @@ def power(evidence: Evidence, words: Sequence[ClassWord]) -> list[Power]:
             images = int((evidence.label == evidence.classes.index(label)).sum())
             found.append(Power(label, images, min(gap), median(gap)))
     return found
+
+
+def unclear_classes(evidence: Evidence, own_words: Sequence[Set[str]], apart: Set[str] = frozenset()) -> list[str]:
+    """Classes whose images have no part in the test of harm, because a name of theirs is in nearly every sentence."""
+    found = saturated(evidence, _naming(evidence, own_words, apart))
+    return [label for label, holds in zip(evidence.classes, found.tolist(), strict=True) if holds]
+
+
+def _naming(evidence: Evidence, own_words: Sequence[Set[str]], apart: Set[str]) -> Bool[np.ndarray, "classes words"]:
+    """Which words may name which class."""
+    own = np.array([[is_own(word, own_of_class) for word in evidence.vocabulary] for own_of_class in own_words], dtype=bool)
+    return own.reshape(len(own_words), -1) | np.array([is_own(word, apart) for word in evidence.vocabulary], dtype=bool)
 
 
 def _rank(word: ClassWord) -> float:
