@@ -275,7 +275,7 @@ class _Steps:
         if not (self.rising[i] and changed):
             return None
         strongest = max(float(self.measures.strength[i]), *(float(z[i]) for z in self.measures.sides))
-        return shrunk(max(changed, key=lambda gap: gap.value), strongest, float(norm.isf(self.level)))
+        return shrunk([gap for gap in missed_and_mistaken if gap is not None], strongest, float(norm.isf(self.level)))
 
 
 def _table(
