@@ -126,7 +126,8 @@ class Photographs:
         """How much of each class's score the words explain."""
         logits = head.logits(torch.cat([own[0::2] for own in z])).double().numpy()
         logits -= logits.mean(1, keepdims=True)
-        _, rates = rate_matrix(observed, min_images=5)
+        words = [{word: rate.rate for word, rate in image.rates.words.items()} for image in observed]
+        _, rates = rate_matrix(words, min_images=5)
         return explained(rates, logits, labels, np.bincount(logits.argmax(1), minlength=len(labels)))
 
     def stamped_apart(self, planted: int) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from wordsight.audits.evidence import Evidence
 from wordsight.audits.findings import ClassWord, Limits, class_words
 from wordsight.audits.kinds import class_itself
 from wordsight.audits.observations import Observations, rate_matrix
-from wordsight.audits.statistics import Estimate
-from wordsight.audits.use import Uses
+from wordsight.audits.reliances import Reliances
 from wordsight.classifiers.head import Head, with_head
 from wordsight.errors import WordsightError
 from wordsight.explain import Explainer
@@ -43,7 +42,8 @@ class Words:
                 on_images=lambda done, total: print(f"\rsentences {done}/{total}", end="", flush=True),
             )
             self.sampled = dict(zip(needed.tolist(), sampled, strict=True))
-            self.vocabulary, rates = rate_matrix(sampled, min_images=10)
+            words = [{word: rate.rate for word, rate in image.rates.words.items()} for image in sampled]
+            self.vocabulary, rates = rate_matrix(words, min_images=10)
             self.rates = np.zeros((len(of.files), len(self.vocabulary)))
             self.rates[needed] = rates
 
@@ -54,19 +54,7 @@ class Words:
         evidence = Evidence(self.vocabulary, self.rates[here], label.numpy(), head.logits(z).double().numpy(), head.labels)
         own = [class_itself(task.a), class_itself(task.b)]
         apart = set(f"{WORDS[task.a]} {WORDS[task.b]}".split())  # what a user would give as --apart
-        return evidence, class_words(evidence, self._used(head, evidence, here, label), own, limits, apart=apart)
-
-    def _used(self, head: Head, evidence: Evidence, here: np.ndarray, label: torch.Tensor):
-        if self.name in ("ridge", "knn"):
-            direction = head.weight - head.weight.mean(0)
-
-            def used(c: int, words) -> list[Estimate]:
-                cosine = torch.nn.functional.cosine_similarity(self.directions[:, list(words)].T, direction[c][None], dim=1)
-                return [Estimate(value, value - 1e-3, value + 1e-3) for value in cosine.tolist()]
-
-            return used
-        own, observed = self._observed(head, here, label)
-        return Uses(own.models, observed, evidence, seed=0)
+        return evidence, class_words(evidence, Reliances(evidence, z.numpy()), own, limits, apart=apart)
 
     def direction(
         self, head: Head, word: str, here: np.ndarray, label: torch.Tensor, present: torch.Tensor

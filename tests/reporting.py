@@ -39,8 +39,11 @@ def class_word(
         used=None if used is None else about(used, 0.04),
         missed=about(missed, 0.19),
         mistaken=about(-0.02),
+        severity=about(max(missed, -0.02), 0.19),
         strength=4.2,
         verdict=verdict,
+        changes=None if used is None else 0.07,
+        unseen=None if used is None else 0.31,
     )
 
 

@@ -68,7 +68,7 @@ def test_right_against_wrong_of_all_and_of_each_class():
     images += [image(i, "duck", "hen", water=0.1) for i in range(3, 5)]
     images += [image(i, "hen", "hen") for i in range(5, 9)] + [image(9, "hen", "duck", water=0.5)]
     half = Estimate(0.5, 0.4, 0.6)
-    words = [ClassWord("duck", "water", 3, half, 0, half, None, None, None, 0, "none")]
+    words = [ClassWord("duck", "water", 3, half, 0, half, None, None, None, None, 0, "none")]
     found = right_against_wrong(Audit(["hen", "duck", "ox"], images, words, [], {}), min_images=2)
     assert [(side.label, side.right, side.wrong) for side in found] == [(None, 7, 3), ("duck", 3, 2)]
     assert found[1].words[0].difference.value == pytest.approx(0.7)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from wordsight.audits.evidence import Evidence, largest_of_others, presence_level
-from wordsight.audits.findings import Limits, class_words, findings
+from wordsight.audits.findings import Limits, class_words, findings, power, unclear_classes, untested
+from wordsight.audits.reliances import Use
 from wordsight.audits.statistics import Estimate, mean_estimate
 
 WORDS = ("water", "grass", "dog", *(f"word{i}" for i in range(40)))
@@ -25,10 +26,14 @@ def evidence(*, shortcut: float, seed: int = 0, images: int = 200) -> Evidence:
     return Evidence(WORDS, rates, label, np.stack([margin / 2, -margin / 2], 1), ("dog", "person"))
 
 
-def used(c: int, words) -> list[Estimate | None]:
+def used(c: int, words) -> list[Use | None]:
     """Water is used for the first class, grass for the second, the rest a little for both."""
     by_word = {0: 0.3 if c == 0 else -0.3, 1: -0.3 if c == 0 else 0.3, 2: 0.5 if c == 0 else -0.5}
-    return [Estimate(by_word.get(w, 0.1), by_word.get(w, 0.1) - 0.05, by_word.get(w, 0.1) + 0.05) for w in words]
+    return [use(by_word.get(w, 0.1), 0.05) for w in words]
+
+
+def use(value: float, reach: float, **more) -> Use:
+    return Use(Estimate(value, value - reach, value + reach), **more)
 
 
 OWN = [frozenset({"dog"}), frozenset({"person"})]
@@ -70,7 +75,7 @@ def clear_and_unclear_images() -> Evidence:
 
 def words_found(shown: Evidence, own, **options) -> list[str]:
     """Words of the findings if every word is used."""
-    always = [Estimate(0.3, 0.2, 0.4)]
+    always = [use(0.3, 0.1)]
     return [f.about.word for f in findings(shown, class_words(shown, lambda _, w: always * len(w), own, Limits(), **options))]
 
 
@@ -121,16 +126,16 @@ def test_the_class_itself_is_set_apart():
 
 def test_each_step_has_to_be_passed():
     shown = evidence(shortcut=4)
-    unused = class_words(shown, lambda c, words: [Estimate(0.0, -0.1, 0.1)] * len(words), OWN, Limits())
+    unused = class_words(shown, lambda c, words: [use(0.0, 0.1)] * len(words), OWN, Limits())
     assert {w.verdict for w in unused} == {"class", "none", "encoded"}
     assert findings(shown, unused) == []
     assert {w.verdict for w in class_words(shown, used, OWN, Limits(severity=0.9))} == {"class", "none", "used"}
     assert found(shown, Limits(used=0.4)) == []
 
 
-def test_a_word_that_is_used_but_whose_cosine_may_be_zero_is_no_finding():
+def test_a_word_whose_reliance_may_be_zero_is_no_finding():
     shown = evidence(shortcut=4)
-    unsure = class_words(shown, lambda c, words: [Estimate(0.3, -0.1, 0.7)] * len(words), OWN, Limits())
+    unsure = class_words(shown, lambda c, words: [use(0.3, 0.4)] * len(words), OWN, Limits())
     assert findings(shown, unsure) == []
 
 
@@ -174,7 +179,7 @@ def test_a_class_among_many_is_judged_by_its_own_images():
     logits[:, 0] += np.where(label == 0, np.where(water, 1.0, -8.0), 0.0)
     own = [frozenset({f"class{i}"}) for i in range(10)]
     shown = Evidence(WORDS, rates, label, logits, tuple(f"class{i}" for i in range(10)))
-    always = [Estimate(0.3, 0.2, 0.4)]
+    always = [use(0.3, 0.1)]
     found = findings(shown, class_words(shown, lambda c, words: always * len(words), own, Limits()))
     assert [(f.about.label, f.about.word) for f in found] == [("class0", "water")]
 
@@ -202,3 +207,71 @@ def test_scaling_all_logits_changes_no_finding():
     scaled = replace(shown, logits=37.0 * shown.logits)
     names = [[(finding.about.label, finding.about.word) for finding in found(of)] for of in (shown, scaled)]
     assert names[0] == names[1] != []
+
+
+def named_in_every_sentence(seed: int, *, scores: bool) -> Evidence:
+    """Clear images have larger margins and more words. Sentences name the class in nearly all images; scores tell them apart."""
+    random = np.random.default_rng(seed)
+    words = ("dog", "person", *(f"word{i}" for i in range(30)))
+    label, clear = np.arange(400) % 2, random.normal(size=400)
+    name = np.where(label[:, None] == np.arange(2), 6 + clear[:, None], -3.0)
+    others = random.normal(size=(400, 30)) - 2 + (1 + clear[:, None]) * (np.arange(30) < 10) * (label == 0)[:, None]
+    log_odds = np.concatenate([name, others], 1)
+    rates = np.round(24 / (1 + np.exp(-log_odds))) / 24  # 24 sentences
+    margin = np.where(label == 0, 1, -1) * (1 + clear) + 0.5 * random.normal(size=400)
+    logits = np.stack([margin / 2, -margin / 2], 1)
+    return Evidence(words, rates, label, logits, ("dog", "person"), log_odds if scores else None)
+
+
+def test_where_a_class_is_named_in_every_sentence_harm_is_not_judged_but_with_scores_it_is():
+    none = [frozenset[str]()] * 2
+    for seed in range(3):
+        without = named_in_every_sentence(seed, scores=False)
+        assert words_found(without, none) != []  # what the adjustment has to take away
+        assert words_found(without, OWN) == []
+        assert unclear_classes(without, OWN) == ["dog", "person"]
+        with_scores = named_in_every_sentence(seed, scores=True)
+        assert words_found(with_scores, OWN) == []
+        assert unclear_classes(with_scores, OWN) == []
+    planted = named_in_every_sentence(3, scores=True)
+    planted.logits[:, 0] += 3 * planted.rates[:, 20] / planted.rates[:, 20].std()
+    assert "word18" in words_found(planted, OWN)
+
+
+def biased(without: int) -> Evidence:
+    """All but a few of 100 dogs have water, and few persons do."""
+    random = np.random.default_rng(4)
+    label = np.arange(200) % 2
+    water = label == 0
+    water[np.flatnonzero(label == 0)[:without]] = False
+    water[np.flatnonzero(label == 1)[:without]] = True
+    rates = random.beta(0.5, 4, size=(200, len(WORDS)))
+    rates[:, 0] = np.clip(0.7 * water + random.normal(0.1, 0.05, 200), 0, 1)
+    margin = np.where(label == 0, 1.5, -1.5) + random.normal(0, 1, 200)
+    return Evidence(WORDS, rates, label, np.stack([margin / 2, -margin / 2], 1), ("dog", "person"))
+
+
+def test_what_is_relied_on_and_cannot_be_tested_is_said_with_the_images_that_would_settle_it():
+    few, relied = biased(2), lambda c, words: [use(0.8, 0.1, changes=0.3) if w == 0 and c == 0 else use(0, 0.1) for w in words]
+    table = class_words(few, relied, OWN, Limits())
+    assert findings(few, table) == []
+    (one,) = untested(few, table, Limits())
+    assert (one.about.label, one.about.word, one.without) == ("dog", "water", 2)
+    assert one.about.unseen is not None
+    assert one.about.unseen > 0.5
+    assert one.wanted is not None
+    assert 2 < one.wanted < 60
+    # Not if few calls change, if the reliance is small, or if harm could have been seen.
+    for of, limits in ((few, Limits(changes=0.4)), (few, Limits(relied=0.9)), (biased(40), Limits())):
+        assert untested(of, class_words(of, relied, OWN, limits), limits) == []
+
+
+def test_the_power_of_each_class():
+    shown = biased(40)
+    table = class_words(shown, used, OWN, Limits(false_discovery=1.0))
+    found = {of.label: of for of in power(shown, table)}
+    assert set(found) <= {"dog", "person"}
+    for label, of in found.items():
+        gap = [w.unseen for w in table if w.label == label and w.verdict != "class" and w.unseen is not None]
+        assert (of.images, of.smallest) == (100, min(gap))
+        assert of.smallest >= 0.05

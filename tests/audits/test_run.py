@@ -12,25 +12,24 @@ from PIL import Image
 
 from doubles import TinyNet, prepare, tiny_classifier, tiny_lm, tiny_translator
 from wordsight.audits.compare import rates_of, usual_words
-from wordsight.audits.evidence import Evidence
 from wordsight.audits.explained import explained
 from wordsight.audits.findings import Limits
 from wordsight.audits.observations import Observations, own_names, rate_matrix
 from wordsight.audits.result import read_images
 from wordsight.audits.run import audit
-from wordsight.audits.use import Uses, draw_images, gradients_at, most_informative
+from wordsight.audits.use import draw_images, gradients_at
 from wordsight.classifiers.coarse import NINE, OTHER, fitting
 from wordsight.classifiers.head import with_head
 from wordsight.classifiers.imagenet import label_numbers
 from wordsight.classifiers.modules import classifier as make_classifier
-from wordsight.errors import LabelError
+from wordsight.errors import LabelError, TranslatorError
 from wordsight.explain import Explainer
 from wordsight.features.heads import fit_head
-from wordsight.features.maps import logit_gradients
 from wordsight.images.labelled import LabelledImages
-from wordsight.sentences.estimates import WordRate, WordRates
+from wordsight.sentences.estimates import WordRates
 from wordsight.sentences.sampler import Sampled
 from wordsight.sentences.sampling import Sampling
+from wordsight.translator.word_head import WordHead
 
 
 @pytest.fixture
@@ -245,10 +244,8 @@ def test_classes_of_one_name_are_refused(setting):
 
 
 def test_the_rate_matrix_keeps_words_that_enough_images_say():
-    def sampled(**rates: float) -> Sampled:
-        return Sampled(Counter(), WordRates({w: WordRate(1, r, 0.0, 1.0) for w, r in rates.items()}, 10))
-
-    vocabulary, rates = rate_matrix([sampled(dog=0.5, cat=0.05), sampled(dog=0.1, cat=0.9), sampled(cat=0.2)], min_images=2)
+    words = [{"dog": 0.5, "cat": 0.05}, {"dog": 0.1, "cat": 0.9}, {"cat": 0.2}]
+    vocabulary, rates = rate_matrix(words, min_images=2)
     assert vocabulary == ("cat", "dog")
     assert rates.tolist() == [pytest.approx(row) for row in ([0.05, 0.5], [0.9, 0.1], [0.2, 0.0])]
     assert float(rates[2, 1]) == 0
@@ -271,29 +268,65 @@ def test_audits_of_overlapping_images_take_gradients_at_the_same_ones(tmp_path):
     assert draw_images(range(60), observed, seed=1, limit=8) != drawn
 
 
-def test_the_images_that_tell_most_about_words():
-    # Sums of the words: 0.55 and 0.1; shares added up: 0.45, 0.55, 0.9, 0.09.
-    information = np.array([[0.25, 0], [0.25, 0.01], [0, 0.09], [0.05, 0]])
-    assert most_informative(information, 2).tolist() == [1, 2]
-    assert most_informative(information, 9).tolist() == [0, 1, 2, 3]
-    assert most_informative(np.zeros((3, 2)), 2).tolist() == [0, 1]
+@pytest.fixture
+def with_word_head(setting):
+    """The same with a word head that the translator did not have."""
+    images, explainer = setting
+    torch.manual_seed(0)
+    z = torch.stack([explainer.classifier.features_of(prepare(Image.open(path))[None])[0] for path in images.paths[:24]])
+    explainer.models.translator.learn_scale(z)
+    head = WordHead(6, ["red", "green", "ball", "grass", "water"], hidden=16, rank=8)
+    for member in head.members:
+        member[1].weight.data *= 10
+        member[-1].weight.data *= 20
+        member[-1].bias.data -= 2
+    explainer.models.translator.words = head.eval().requires_grad_(False)
+    return images, explainer
 
 
-def test_images_weigh_by_their_information_about_a_word(tmp_path, monkeypatch):
-    """Cosines 1, 0 and -1 at rates 0.5, 0.2 and 1: the third, all of whose sentences have the word, has no weight."""
-    classifier, lm = tiny_classifier(), tiny_lm()
-    explainer = Explainer(classifier, lm=lm, translator=tiny_translator(classifier, lm))
-    logits = np.zeros((3, len(classifier.labels)))
-    logits[:, 0] = 1
-    rates = np.array([[0.5], [0.2], [1.0]])
-    evidence = Evidence(("ball",), rates, np.zeros(3, dtype=int), logits, tuple(classifier.labels))
-    towards = logit_gradients(classifier.head, torch.zeros(1, 6), 0)[0]
-    aside = torch.linalg.svd(towards[None]).Vh[1]
-    found = [{"ball": towards}, {"ball": aside}, {"ball": -towards}]
-    monkeypatch.setattr("wordsight.audits.use.gradients_at", lambda *_args, **_options: found)
-    observed = Observations(
-        LabelledImages([], []), ["a", "b", "c"], torch.zeros(3, dtype=torch.long), torch.zeros(3, 6), [], {}, tmp_path
+def test_the_word_head_speaks_for_all_images_and_nothing_is_sampled(with_word_head, monkeypatch):
+    images, explainer = with_word_head
+    monkeypatch.setattr("wordsight.sentences.store.sample", None)
+    result = audit(explainer, images, sampling=Sampling(sentences=10), limits=Limits(images=2))
+    assert result.settings["words"] == "head"
+    assert {word for image in result.images for word in image.words} <= {"red", "green", "ball", "grass", "water"}
+    assert {image.sentence for image in result.images} == {""}
+    z = torch.stack(
+        [explainer.classifier.features_of(prepare(Image.open(path))[None])[0].mean(0) for path in images.paths[:24]]
     )
-    (used,) = Uses(explainer.models, observed, evidence, seed=0)(0, [0])
-    assert used is not None
-    assert used.value == pytest.approx(0.25 / (0.25 + 0.16), abs=1e-5)
+    rates = explainer.models.word_rates(z)
+    for word, rate in result.images[3].words.items():
+        assert rate == pytest.approx(float(rates.rates[3, rates.vocabulary.index(word)]), abs=1e-4)
+
+
+def test_images_that_carry_a_finding_get_a_sentence(with_word_head, monkeypatch):
+    images, explainer = with_word_head
+    monkeypatch.setattr("wordsight.audits.run._mapped", lambda result: [(3, "ball"), (0, "ball"), (3, "red")])
+    result = audit(explainer, images, sampling=Sampling(sentences=10), limits=Limits(images=2))
+    assert {i for i, image in enumerate(result.images) if image.sentence} <= {0, 3}
+    assert any(image.sentence for image in result.images)
+
+
+def test_words_from_sentences_and_from_both(with_word_head):
+    images, explainer = with_word_head
+    sampling, limits = Sampling(sentences=10), Limits(images=2)
+    head, sentences, both = (
+        audit(explainer, images, words=words, sampling=sampling, limits=limits).images[0].words
+        for words in ("head", "sentences", "both")
+    )
+    assert set(both) >= set(sentences)
+    for word in both:
+        rates = [of.get(word, 0.0) for of in (head, sentences)]
+        known = word in ("red", "green", "ball", "grass", "water")
+        assert both[word] == pytest.approx(sum(rates) / 2 if known else rates[1], abs=3e-3)
+
+
+def test_a_translator_without_a_word_head_takes_sentences(setting):
+    images, explainer = setting
+    result = audit(explainer, images, sampling=Sampling(sentences=10), limits=Limits(images=2))
+    assert result.settings["words"] == "sentences"
+    assert all(image.sentence for image in result.images)
+    with pytest.raises(TranslatorError, match="The translator for 'tiny' has no word head, wanted one for words from the head"):
+        audit(explainer, images, words="head")
+    with pytest.raises(ValueError, match="words is 'guesses', wanted one of: both, sentences, head"):
+        audit(explainer, images, words="guesses")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from wordsight.audits.severity import gaps, worse_gap
-from wordsight.audits.statistics import Estimate, difference
+from wordsight.audits.severity import gaps, shrunk, worse_gap
+from wordsight.audits.statistics import Estimate, after_selection, difference
 
 
 def test_gaps_by_hand():
@@ -27,3 +27,20 @@ def test_the_severity_is_the_gap_that_is_known():
     gap = Estimate(-0.1, -0.2, 0.0)
     assert worse_gap((None, gap)) == worse_gap((gap, None)) == gap
     assert worse_gap((None, None)) is None
+
+
+def test_a_gap_that_was_hardly_found_is_shrunk_by_hand():
+    # A standard error of 0.05. Far beyond the limit it stays; at the limit it goes down as many standard errors as z does.
+    gap = Estimate(0.3, 0.3 - 1.959964 * 0.05, 0.3 + 1.959964 * 0.05)
+    far, near = shrunk([gap], 9.0, 3.0), shrunk([gap], 4.01, 4.0)
+    assert (far.value, far.low, far.high) == pytest.approx((0.3, gap.low, gap.high), abs=2e-3)
+    assert near.value == pytest.approx(0.3 - (4.01 - after_selection(4.01, 4.0).value) * 0.05)
+    assert near.low < near.value < near.high < gap.high
+    assert shrunk([Estimate(0.05, -0.15, 0.25)], 4.01, 4.0).value == 0
+
+
+def test_the_larger_of_two_gaps_is_shrunk_by_what_it_is_too_large_on_average():
+    # Two equal gaps with standard errors 0.05: the larger is 0.0707 x 0.3989 = 0.0282 too large; far apart it is not.
+    gap, low = (Estimate(v, v - 1.959964 * 0.05, v + 1.959964 * 0.05) for v in (0.3, -0.1))
+    assert shrunk([gap, gap], 9.0, 3.0).value == pytest.approx(0.3 - 0.0282, abs=1e-3)
+    assert shrunk([low, gap], 9.0, 3.0).value == pytest.approx(0.3, abs=1e-3)

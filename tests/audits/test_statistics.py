@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 
-from wordsight.audits.statistics import Associations, difference, separation
+from wordsight.audits.statistics import Associations, after_selection, area_interval, difference, separation
 
 
 def association(rates, values, stratum):
@@ -16,14 +16,12 @@ def column(*values: float) -> np.ndarray:
 
 
 def test_separation_by_hand():
-    # Pairs (here, elsewhere): 3>2, 3>0, 1<2, 1>0. Placements 1, 1/2 and 1/2, 1: variance 1/8 each, over 2 images each.
-    area, error = separation(column(3, 1, 2, 0), np.array([True, True, False, False]))
-    assert area[0] == 0.75
-    assert error[0] == pytest.approx((1 / 16 + 1 / 16) ** 0.5)
+    # Pairs (here, elsewhere): 3>2, 3>0, 1<2, 1>0.
+    assert separation(column(3, 1, 2, 0), np.array([True, True, False, False]))[0] == 0.75
 
 
 def test_separation_counts_ties_half():
-    area, _ = separation(column(1, 1, 1, 0), np.array([True, False, False, False]))
+    area = separation(column(1, 1, 1, 0), np.array([True, False, False, False]))
     assert area[0] == pytest.approx((0.5 + 0.5 + 1) / 3)
 
 
@@ -32,13 +30,49 @@ def test_separation_needs_both_sides():
         separation(column(1, 2), np.array([True, True]))
 
 
-def test_the_error_of_the_separation_is_right():
-    """Over many draws the area varies as its own error says (DeLong's is nearly unbiased)."""
+def test_the_interval_of_a_separation_by_hand():
+    # Ten images a side, all above: the low end solves (1 - t)^2 = 1.96^2 t (1 - t) (1 + 9 ((1 - t)/(2 - t) + t/(1 + t))) / 100.
+    low, high = area_interval(np.array([1.0, 0.8]), 10, 10)
+    t = low[0]
+    spread = t * (1 - t) * (1 + 9 * ((1 - t) / (2 - t) + t / (1 + t))) / 100
+    assert (1 - t) ** 2 == pytest.approx(1.959964**2 * spread, rel=1e-4)
+    assert (round(t, 2), high[0]) == (0.8, 1.0)
+    assert low[1] < 0.8 < high[1] < 1
+    flipped = area_interval(np.array([0.0, 0.2]), 10, 10)
+    np.testing.assert_allclose(flipped[1], 1 - low)
+
+
+def test_intervals_of_separations_cover_with_few_images():
+    """Where the normal interval around DeLong's error covered 0.71 to 0.88."""
     random = np.random.default_rng(0)
-    here = np.arange(60) < 25
-    rates = random.normal(size=(60, 4000)) + 0.7 * here[:, None]
-    area, error = separation(rates, here)
-    assert area.std() == pytest.approx(np.sqrt((error**2).mean()), rel=0.05)
+    here = np.arange(20) < 8
+    for apart in (0.0, 1.5, 2.5):
+        truth = norm.cdf(apart / 2**0.5)
+        area = separation(random.normal(size=(20, 4000)) + apart * here[:, None], here)
+        low, high = area_interval(area, 8, 12)
+        assert 0.93 < ((low <= truth) & (truth <= high)).mean() < 0.995
+
+
+def test_what_is_left_after_selection():
+    # Far beyond the limit nothing changes; at the limit about half is left; never more than came.
+    far = after_selection(9.0, 3.0)
+    assert (far.value, far.low, far.high) == pytest.approx((9, 7.04, 10.96), abs=0.02)
+    near = after_selection(4.01, 4.0)
+    assert 1.6 < near.value < 2.6
+    assert near.low < 0.3
+    assert near.high < 4.8
+    # Without a limit, and far above 0, it is the statistic itself.
+    assert after_selection(5.0, -9.0).value == pytest.approx(5, abs=0.01)
+
+
+def test_after_selection_the_mean_is_not_too_large():
+    """Of statistics that pass the limit, the mean of what is left lies below the truth's mean or a little above; z lies far above."""
+    random = np.random.default_rng(0)
+    for truth in (2.5, 3.5, 5.0):
+        z = truth + random.normal(size=4000)
+        passed = z[z > 3.5][:300]
+        left = np.mean([after_selection(float(one), 3.5).value for one in passed])
+        assert left < min(truth + 0.4, passed.mean())
 
 
 def test_association_by_hand():

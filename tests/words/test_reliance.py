@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wordsight.words.reliance import reliance
+from wordsight.words.reliance import effects, random_heads, reliance
 
 
 def test_reliance_by_hand():
@@ -62,3 +62,16 @@ def test_the_share_explained_on_images_left_out():
 def test_too_few_images_are_refused():
     with pytest.raises(ValueError, match="19 images came, wanted at least 20"):
         reliance(np.zeros((19, 2)), np.zeros((19, 2)))
+
+
+def test_random_heads_vary_as_the_formula_says_and_units_of_features_do_not_matter():
+    random = np.random.default_rng(3)
+    for features in (12, 90):  # fewer than images, and more
+        rates, z = random.random((60, 5)), random.normal(size=(60, features)) * np.linspace(0.1, 9, features)
+        deviation = random_heads(rates, z, penalty=2.0)
+        mixed = z @ random.normal(size=(features, features))
+        assert random_heads(rates, mixed, penalty=2.0) == pytest.approx(deviation, rel=1e-3)
+        u = np.linalg.svd(z - z.mean(0), full_matrices=False)[0]
+        logits = u[:, : min(features, 59)] @ random.normal(size=(min(features, 59), 3000))
+        drawn = effects(rates, logits, penalty=2.0).value.std(0)
+        assert drawn == pytest.approx(deviation, rel=0.1)

@@ -11,7 +11,7 @@ from scipy.stats import false_discovery_control, mannwhitneyu
 
 from wordsight.audits.evidence import MIN_LEVEL
 from wordsight.audits.result import Audit
-from wordsight.audits.statistics import Z95, Estimate, separation
+from wordsight.audits.statistics import Estimate, area_interval, separation
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ def compare_words(
     first, second = rates[here], rates[~here]
     reach = _welch_reach(first, second)
     gap = first.mean(0) - second.mean(0)
-    area, error = separation(rates, here)
+    area = separation(rates, here)
+    low, high = area_interval(area, m, n)
     varies = np.ptp(rates, axis=0) > 0  # a constant word has no ranks to test, and does not differ
     p = np.ones(len(vocabulary))
     if varies.any():
@@ -71,7 +72,7 @@ def compare_words(
             here=float(first[:, i].mean()),
             elsewhere=float(second[:, i].mean()),
             difference=Estimate.around(gap[i], reach[i], low=-1.0, high=1.0),
-            separation=Estimate.around(area[i], Z95 * error[i], low=0.0, high=1.0),
+            separation=Estimate(float(area[i]), float(low[i]), float(high[i])),
             q=float(q[i]),
         )
         for i, word in enumerate(vocabulary)

@@ -4,13 +4,17 @@ For class c and word w, in this order:
 
 1. *encoded*: images predicted as c have a higher rate of w than the rest (Mann-Whitney), or the margin of c rises with the rate
    of w among images of one true class (false-discovery rate held over both);
-2. *used*: the gradient of w's rate points in the direction in which the class's logit grows, with an interval clear of zero;
+2. *used*: the class relies on w (``reliances.Use``): its logit rises with the rate of w while all other words stay fixed, against all
+   other classes or against its nearest rival, with an interval clear of zero and more than random heads show;
 3. *harmful*: among images of one true class, the margin of c rises with the rate of w more than the classes' own words explain
    (``statistics.Associations``), and predictions change: images of c are missed without w, or others are mistaken for c with it.
 
 The false-discovery rate of findings is held by one Benjamini-Hochberg over every word and class that could be tested in step 3,
 whatever steps 1 and 2 say; these only take findings away. (Testing in step 3 only what step 1 had selected, on the same images,
 gave false findings in a third of audits: benchmarks/false_discoveries.py.)
+
+A class may rely on a word clearly, and too few images go without it (or, of other classes, with it) for step 3 to see a gap of
+errors: then the verdict is *untested*. It is no finding; ``power`` says from which gap on harm would have been seen.
 
 The margin is the class's logit less the largest of the other logits. The test of the third step ranks margins and rates,
 because errors are few; the severity is counted in errors. The classes' own words are held fixed in the test: a clear image of a
@@ -19,22 +23,25 @@ dog has a larger margin and higher rates of "brown" and "running" than an unclea
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from statistics import median
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.stats import false_discovery_control
+from scipy.stats import false_discovery_control, norm
 
-from wordsight.audits import FALSE_DISCOVERY, MIN_SEVERITY, MIN_USED
-from wordsight.audits.evidence import Evidence
+from wordsight.audits import FALSE_DISCOVERY, MIN_CHANGES, MIN_RELIED, MIN_SEVERITY, MIN_USED, UNSEEN
+from wordsight.audits.evidence import Evidence, saturated
 from wordsight.audits.kinds import is_own
 from wordsight.audits.measures import Measures, judged_classes, measure
-from wordsight.audits.severity import gaps, worse_gap
-from wordsight.audits.statistics import Z95, Estimate, mean_estimate
+from wordsight.audits.power import images_wanted, smallest_gap
+from wordsight.audits.reliances import Use
+from wordsight.audits.severity import gaps, shrunk, worse_gap
+from wordsight.audits.statistics import Estimate, mean_estimate
 from wordsight.sentences.estimates import WordCounts
 from wordsight.words.scores import lift
 
-UsedOf = Callable[[int, Sequence[int]], Sequence[Estimate | None]]
-"""Class and words (by number) -> how much each is used, in [-1, 1]; None where no sentence has the word."""
+UsedOf = Callable[[int, Sequence[int]], Sequence[Use | None]]
+"""Class and words (by number) -> how much each is used; None where that cannot be measured."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +50,19 @@ class Limits:
 
     - ``false_discovery``: the Benjamini-Hochberg rate of each step, in (0, 1].
     - ``images``: the minimum number of images with the word, and of images without it; 1 or more.
-    - ``used``: the minimum mean cosine of the word's gradient with the logit's, in [0, 1].
-    - ``severity``: the minimum gap between shares of errors, in [0, 1].
+    - ``used``: the minimum reliance on the word, in standard deviations of the class's logit, 0 or more.
+    - ``severity``: the minimum gap between shares of errors, in [0, 1], also after it is shrunk for having been found.
+    - ``relied``, ``changes``, ``unseen``: for the verdict *untested* the minimum reliance, the minimum share of images of other
+      classes that the word turns into the class, and the gap of errors that would have gone unseen; shares in [0, 1].
     """
 
     false_discovery: float = FALSE_DISCOVERY
     images: int = 5
     used: float = MIN_USED
     severity: float = MIN_SEVERITY
+    relied: float = MIN_RELIED
+    changes: float = MIN_CHANGES
+    unseen: float = UNSEEN
 
 
 @dataclass(frozen=True)
@@ -61,10 +73,14 @@ class ClassWord:
     - ``rate``: mean rate over the class's images, in [0, 1].
     - ``lift``: log-odds of the rate against the other images; 0 is no difference.
     - ``encoded``: chance that an image predicted as this class has a higher rate than another image, in [0, 1]; 0.5 is none.
-    - ``used``: mean cosine of the word's gradient with the logit's, in [-1, 1]; None if it is not measured.
+    - ``used``: the class's reliance on the word, against all other classes, in standard deviations of the logit; None if it is
+      not measured. ``against_rival``: the same against ``rival``, its nearest class; None with two classes. ``changes``: the share
+      of images predicted as other classes that become this class when the word is added at its usual strength, in [0, 1].
     - ``missed``: share of the class's images predicted wrong without the word less that share with it, in [-1, 1].
     - ``mistaken``: share of other images predicted as this class with the word less that share without it, within true
       classes, in [-1, 1]. Both are None for words that are not encoded or have too few images.
+    - ``severity``: the larger of the two. Of a harmful word it is shrunk for having been found (``severity.shrunk``).
+    - ``unseen``: gaps of errors below this would most likely have gone unseen, in [0, 1]; None for words that are not encoded.
     - ``strength``: how the margin rises with the rate within true classes, beyond what the classes' own words explain, in
       standard errors (or fewer: see ``Associations``).
     - ``verdict``: the last step passed, one of ``VERDICTS``.
@@ -79,21 +95,23 @@ class ClassWord:
     used: Estimate | None
     missed: Estimate | None
     mistaken: Estimate | None
+    severity: Estimate | None
     strength: float
     verdict: str
-
-    @property
-    def severity(self) -> Estimate | None:
-        """The larger of the gaps ``missed`` and ``mistaken``, in [-1, 1]; None if both are None."""
-        return worse_gap((self.missed, self.mistaken))
+    against_rival: Estimate | None = None
+    rival: str | None = None
+    changes: float | None = None
+    unseen: float | None = None
 
 
 #: The minimum mean rate of a listed word that separates no class.
 MIN_RATE = 0.02
 #: The one-sided 5% limit of a standard normal number.
 Z95_ONE_SIDED = 1.645
-#: From nothing to a finding. "class" is the class itself under another name.
-VERDICTS = ("class", "none", "encoded", "used", "harmful")
+#: From nothing to a finding. "class" is the class itself under another name; "untested": relied on, harm not measurable here.
+VERDICTS = ("class", "none", "encoded", "used", "untested", "harmful")
+#: The test of harm takes the smallest of so many p-values.
+_SIDES = 3
 
 
 @dataclass(frozen=True)
@@ -113,8 +131,9 @@ class Group:
 class Finding:
     """A word that a class's decisions depend on and that goes along with errors.
 
-    ``severity``: the larger gap between shares of errors, in [-1, 1], with its 95% interval. ``groups``: the class's images with
-    and without the word, then the other images (right means here: not predicted as this class).
+    ``severity``: the larger gap between shares of errors, in [-1, 1], with its 95% interval, shrunk for having been found.
+    ``groups``: the class's images with and without the word, then the other images (right means here: not predicted as this
+    class).
     """
 
     about: ClassWord
@@ -125,6 +144,31 @@ class Finding:
         from wordsight.report.notebook import finding_html
 
         return finding_html(self)
+
+
+@dataclass(frozen=True)
+class Untested:
+    """A word that a class relies on, and too few images to measure its harm.
+
+    ``without``: images of the class without the word. ``wanted``: how many of them would settle it; None for more than 1,000.
+    """
+
+    about: ClassWord
+    without: int
+    wanted: int | None
+
+
+@dataclass(frozen=True)
+class Power:
+    """What could have been found of a class: gaps of errors below ``smallest`` go unseen for every word, below ``median`` for half.
+
+    ``images``: of the class. Gaps are in [0, 1].
+    """
+
+    label: str
+    images: int
+    smallest: float
+    median: float
 
 
 def class_words(
@@ -147,46 +191,91 @@ def class_words(
     classes = judged_classes(evidence, limits.images)
     if not classes or not len(words):
         return []
-    own = np.array([[is_own(word, own_of_class) for word in evidence.vocabulary] for own_of_class in own_words])
-    naming = own | np.array([is_own(word, apart) for word in evidence.vocabulary])
+    naming = _naming(evidence, own_words, apart)
     measures = measure(evidence, words, classes, naming)
     of_class = naming[np.ix_(classes, words)]
     encoded = _discovered(np.stack([of.p_encoded for of in measures]), ~of_class, limits.false_discovery)
     rising = _discovered(np.stack([of.p_harmful for of in measures]), ~of_class, limits.false_discovery)
+    # The largest p that was found, or that would have been: what the test of one word had to reach.
+    level = limits.false_discovery * max(1, int(rising.sum())) / max(1, int((~of_class).sum())) / _SIDES
     found: list[ClassWord] = []
     for row, of in enumerate(measures):
         columns = (encoded[row] | of_class[row]).nonzero()[0].tolist()
         used = dict(zip(columns, used_of(of.c, [int(words[i]) for i in columns]), strict=True))
         predicted = evidence.predicted == of.c
         changes = {i: gaps(present[:, words[i]], predicted, evidence.label, of.c, min_images=limits.images) for i in columns}
-        steps = _Steps(of, of_class[row], encoded[row], rising[row], used, changes)
+        unseen = {i: _unseen(present[:, words[i]], predicted, evidence.label, of, level, limits) for i in columns}
+        steps = _Steps(of, of_class[row], encoded[row], rising[row], used, changes, unseen, level)
         found += _table(evidence, present, words, steps, limits)
     return found
 
 
+def _unseen(
+    present: Bool[np.ndarray, " images"],
+    predicted: Bool[np.ndarray, " images"],
+    label: Int[np.ndarray, " images"],
+    of: Measures,
+    level: float,
+    limits: Limits,
+) -> float:
+    """The smallest gap of either side that would most likely have been found, no smaller than a finding's; 1 if none could."""
+    classes, found = set(label.tolist()) - of.unclear, [1.0]
+    # On the better side images of the class have the word, and others have not.
+    for strata, errors, better in ((classes & {of.c}, ~predicted, present), (classes - {of.c}, predicted, ~present)):
+        counts = [(int((present & (label == k)).sum()), int((~present & (label == k)).sum())) for k in sorted(strata)]
+        with_, without = (sum(side) for side in zip(*counts, strict=True)) if counts else (0, 0)
+        if min(with_, without) >= limits.images:
+            side = errors[np.isin(label, list(strata)) & better]
+            found.append(smallest_gap(counts, (side.sum() + 0.5) / (len(side) + 1), level))
+    return max(min(found), limits.severity)
+
+
 @dataclass(frozen=True)
 class _Steps:
-    """A class's words at each step: arrays over all words, ``used`` and ``changes`` (missed, mistaken) by column."""
+    """A class's words at each step: arrays over all words; ``used``, ``changes`` (missed, mistaken) and ``unseen`` by column.
+
+    ``level``: the one-sided p-value that one side had to reach to be found.
+    """
 
     measures: Measures
     of_class: Bool[np.ndarray, " words"]
     encoded: Bool[np.ndarray, " words"]
     rising: Bool[np.ndarray, " words"]
-    used: Mapping[int, Estimate | None]
+    used: Mapping[int, Use | None]
     changes: Mapping[int, tuple[Estimate | None, Estimate | None]]
+    unseen: Mapping[int, float]
+    level: float
 
     def verdict(self, i: int, limits: Limits) -> str:
         """The last step that a word has passed."""
         if self.of_class[i]:
             return "class"
+        if not self.encoded[i]:
+            return "none"
         use = self.used.get(i)
-        uses = self.encoded[i] and use is not None and use.low > 0 and use.value >= limits.used
-        # The predictions have to change on a side on which the margin rises, too.
-        change = any(
-            gap is not None and gap.value >= limits.severity and z[i] >= Z95_ONE_SIDED
-            for gap, z in zip(self.changes.get(i, (None, None)), self.measures.sides, strict=True)
-        )
-        return VERDICTS[1 + int(self.encoded[i]) + bool(uses) + bool(uses and self.rising[i] and change)]
+        if use is None or not use.clear(limits.used):
+            return "encoded"
+        severity = self.severity(i, limits)
+        if severity is not None and severity.value >= limits.severity:
+            return "harmful"
+        relied = use.clear(limits.relied) and (use.changes is None or use.changes >= limits.changes)
+        return "untested" if relied and self.unseen[i] > limits.unseen else "used"
+
+    def severity(self, i: int, limits: Limits) -> Estimate | None:
+        """The larger gap, shrunk for having been found; None for a word that the test does not find.
+
+        The predictions have to change on a side on which the margin rises, too.
+        """
+        missed_and_mistaken = self.changes.get(i, (None, None))
+        changed = [
+            gap
+            for gap, z in zip(missed_and_mistaken, self.measures.sides, strict=True)
+            if gap is not None and gap.value >= limits.severity and z[i] >= Z95_ONE_SIDED
+        ]
+        if not (self.rising[i] and changed):
+            return None
+        strongest = max(float(self.measures.strength[i]), *(float(z[i]) for z in self.measures.sides))
+        return shrunk([gap for gap in missed_and_mistaken if gap is not None], strongest, float(norm.isf(self.level)))
 
 
 def _table(
@@ -206,6 +295,7 @@ def _table(
         if i not in steps.changes and rates[here, i].mean() < MIN_RATE:
             continue
         missed, mistaken = steps.changes.get(i, (None, None))
+        use, verdict = steps.used.get(i), steps.verdict(i, limits)
         table.append(
             ClassWord(
                 label=evidence.classes[of.c],
@@ -213,12 +303,17 @@ def _table(
                 images_with=int(present[here, words[i]].sum()),
                 rate=mean_estimate(rates[here, i], low=0, high=1),
                 lift=lifts[name].log_odds,
-                encoded=Estimate.around(of.area[i], Z95 * of.error[i], low=0.0, high=1.0),
-                used=steps.used.get(i),
+                encoded=Estimate(float(of.area[i]), float(of.low[i]), float(of.high[i])),
+                used=use and use.reliance,
                 missed=missed,
                 mistaken=mistaken,
+                severity=steps.severity(i, limits) if verdict == "harmful" else worse_gap((missed, mistaken)),
                 strength=float(of.strength[i]),
-                verdict=steps.verdict(i, limits),
+                verdict=verdict,
+                against_rival=use and use.against_rival,
+                rival=use and use.rival,
+                changes=use and use.changes,
+                unseen=steps.unseen.get(i),
             )
         )
     return sorted(table, key=lambda word: (-VERDICTS.index(word.verdict), -_rank(word), word.word))
@@ -240,6 +335,45 @@ def findings(evidence: Evidence, words: Sequence[ClassWord]) -> list[Finding]:
         ]
         found.append(Finding(about, about.severity, groups))
     return sorted(found, key=lambda finding: -_rank(finding.about))
+
+
+def untested(evidence: Evidence, words: Sequence[ClassWord], limits: Limits) -> list[Untested]:
+    """The words with the verdict "untested" and the images that would settle each, the most calls that change first."""
+    present = evidence.present()
+    tests = sum(word.unseen is not None for word in words)  # the others are not encoded
+    found = []
+    for about in words:
+        if about.verdict == "untested":
+            c, w = evidence.classes.index(about.label), evidence.vocabulary.index(about.word)
+            has, wrong = present[evidence.label == c, w], evidence.predicted[evidence.label == c] != c
+            with_, without = int(has.sum()), int((~has).sum())
+            errors = float(wrong[has].mean()) if with_ else 0.0
+            level = limits.false_discovery / max(1, tests) / _SIDES
+            found.append(Untested(about, without, images_wanted(without, with_, errors, level, limits.unseen)))
+    return sorted(found, key=lambda one: (-(one.about.changes or 0.0), -_rank(one.about)))
+
+
+def power(evidence: Evidence, words: Sequence[ClassWord]) -> list[Power]:
+    """What could have been found, for each class with words that were tested, in the words' order."""
+    found = []
+    for label in dict.fromkeys(word.label for word in words):
+        gap = [word.unseen for word in words if word.label == label and word.verdict != "class" and word.unseen is not None]
+        if gap:
+            images = int((evidence.label == evidence.classes.index(label)).sum())
+            found.append(Power(label, images, min(gap), median(gap)))
+    return found
+
+
+def unclear_classes(evidence: Evidence, own_words: Sequence[Set[str]], apart: Set[str] = frozenset()) -> list[str]:
+    """Classes whose images have no part in the test of harm, because a name of theirs is in nearly every sentence."""
+    found = saturated(evidence, _naming(evidence, own_words, apart))
+    return [label for label, holds in zip(evidence.classes, found.tolist(), strict=True) if holds]
+
+
+def _naming(evidence: Evidence, own_words: Sequence[Set[str]], apart: Set[str]) -> Bool[np.ndarray, "classes words"]:
+    """Which words may name which class."""
+    own = np.array([[is_own(word, own_of_class) for word in evidence.vocabulary] for own_of_class in own_words], dtype=bool)
+    return own.reshape(len(own_words), -1) | np.array([is_own(word, apart) for word in evidence.vocabulary], dtype=bool)
 
 
 def _rank(word: ClassWord) -> float:

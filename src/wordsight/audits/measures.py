@@ -12,30 +12,33 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import mannwhitneyu, norm
 
-from wordsight.audits.evidence import Evidence, clarity, held_fixed, largest_of_others
-from wordsight.audits.statistics import Associations, separation
+from wordsight.audits.evidence import Evidence, clarity, held_fixed, largest_of_others, saturated
+from wordsight.audits.statistics import Associations, area_interval, separation
 
 
 @dataclass(frozen=True)
 class Measures:
     """The measures of all words for class ``c``.
 
-    - ``area``: the area under the ROC curve of each word's rate, for images predicted as c, in [0, 1]; ``error``: its
-      standard error.
+    - ``area``: the area under the ROC curve of each word's rate, for images predicted as c, in [0, 1], with its 95% interval
+      ``low``, ``high``.
     - ``p_encoded``: the p-value of the step *encoded*, in [0, 1].
     - ``sides``: how the margin rises with each word's rate beyond the classes' own words, in standard errors; first among the
       images of c, then among the images of other classes.
     - ``p_harmful``: the p-value of the step *harmful*, in [0, 1].
     - ``strength``: both sides together, in standard errors.
+    - ``unclear``: true classes (by number) whose images have no part in the step *harmful*, see ``evidence.saturated``.
     """
 
     c: int
     area: Float[np.ndarray, " words"]
-    error: Float[np.ndarray, " words"]
+    low: Float[np.ndarray, " words"]
+    high: Float[np.ndarray, " words"]
     p_encoded: Float[np.ndarray, " words"]
     sides: tuple[np.ndarray, np.ndarray]
     p_harmful: Float[np.ndarray, " words"]
     strength: Float[np.ndarray, " words"]
+    unclear: frozenset[int] = frozenset()
 
 
 def judged_classes(evidence: Evidence, min_images: int) -> list[int]:
@@ -52,21 +55,29 @@ def measure(
     classes: Sequence[int],
     naming: Bool[np.ndarray, "classes words"],
 ) -> list[Measures]:
-    """The measures of these words (by number) for each of these classes. ``naming``: which words may name which class."""
+    """The measures of these words (by number) for each of these classes. ``naming``: which words may name which class.
+
+    Images of a class that is ``saturated`` have no part in the step *harmful*: that a clear image has a larger margin and more
+    words could not be told from a shortcut.
+    """
     rates, predicted = evidence.rates[:, words], evidence.predicted
     margins = evidence.logits - largest_of_others(evidence.logits)
     clear = clarity(evidence, naming)
     associations = Associations(rates, evidence.label)
     everyone = set(np.unique(evidence.label).tolist())
+    unclear = frozenset(np.flatnonzero(saturated(evidence, naming)).tolist())
     found = []
     for c in classes:
         margin, strata = margins[:, c], ({c}, everyone - {c})
-        area, error = separation(rates, predicted == c)
+        area = separation(rates, predicted == c)
+        low, high = area_interval(area, int((predicted == c).sum()), int((predicted != c).sum()))
         within = _together([associations(margin, members) for members in strata])
-        beyond = [associations(margin, members, given=partial(held_fixed, clear, c)) for members in strata]
+        beyond = [associations(margin, members - unclear, given=partial(held_fixed, clear, c)) for members in strata]
         p_encoded = _encoded(rates, predicted == c, within)
         found.append(
-            Measures(c, area, error, p_encoded, (beyond[0][0], beyond[1][0]), _either_or_both(beyond), _together(beyond))
+            Measures(
+                c, area, low, high, p_encoded, (beyond[0][0], beyond[1][0]), _either_or_both(beyond), _together(beyond), unclear
+            )
         )
     return found
 

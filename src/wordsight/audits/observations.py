@@ -2,38 +2,43 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from wordsight.audits.compare import rates_of, usual_words
 from wordsight.audits.duplicates import fold
 from wordsight.classifiers.imagenet import label_numbers
 from wordsight.engines import LOCAL, Engine
-from wordsight.errors import LabelError
+from wordsight.errors import LabelError, TranslatorError
 from wordsight.features.extraction import extract_stored
 from wordsight.images.labelled import LabelledImages
 from wordsight.models import Models
 from wordsight.runtime import OnProgress, no_progress
+from wordsight.sentences.estimates import WordRates
 from wordsight.sentences.sampler import Sampled, image_seed
 from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.store import sample_stored
 from wordsight.storage import cache_folder
 from wordsight.tensors import Features
+from wordsight.translator.word_head import HeadRates
+from wordsight.words.joined import MIN_HEAD_RATE, check_source, head_words, join
 
 
 @dataclass(frozen=True)
 class Observations:
     """The labelled images that could be read, in one order, with what audits and mitigations need of them.
 
-    ``names``: a name of its own for each image. ``label``: the class's number. ``z``: features. ``sampled``: sentences and word
-    rates. ``failures``: the other images' paths, with reasons. ``store``: the folder of features, sentences and gradients. ``copies``:
-    images that were left out because they are identical or nearly identical to another one.
+    ``names``: a name of its own for each image. ``label``: the class's number. ``z``: features. ``sampled``: sentences and their word
+    rates, empty where none are sampled. ``failures``: the other images' paths, with reasons. ``store``: the folder of features,
+    sentences and gradients. ``copies``: images that were left out because they are identical or nearly identical to another one.
+    ``seeds``: of each image's sentences. ``head``: the word head's rates, None without one. ``source``: where word
+    rates come from, one of ``words.SOURCES``.
     """
 
     images: LabelledImages
@@ -44,6 +49,26 @@ class Observations:
     failures: dict[str, str]
     store: Path
     copies: int = 0
+    seeds: list[int] = field(default_factory=list)
+    head: HeadRates | None = None
+    source: str = "sentences"
+
+    def words(self) -> list[dict[str, float]]:
+        """Each image's rate of each of its words, in [0, 1], the most frequent first; from the head those above half a percent."""
+        if self.source == "head":
+            assert self.head is not None
+            return [_frequent(self.head.vocabulary, rates) for rates in self.head.rates.numpy()]
+        joined = []
+        for row, sampled in enumerate(self.sampled):
+            own = join(sampled.rates, None if self.head is None else head_words(self.head, row), self.source)
+            joined.append(dict(sorted(((word, found.rate.rate) for word, found in own.items()), key=lambda item: -item[1])))
+        return joined
+
+
+def _frequent(vocabulary: Sequence[str], rates: Float[np.ndarray, " words"]) -> dict[str, float]:
+    order = np.argsort(-rates, kind="stable")
+    order = order[: int((rates >= MIN_HEAD_RATE).sum())]
+    return {vocabulary[i]: rate for i, rate in zip(order.tolist(), rates[order].tolist(), strict=True)}
 
 
 def observe(
@@ -52,16 +77,21 @@ def observe(
     sampling: Sampling,
     *,
     store: Path | None = None,
+    words: str | None = "sentences",
     fold_copies: bool = False,
     engine: Engine = LOCAL,
     on_progress: OnProgress = no_progress,
 ) -> Observations:
-    """Features of labelled images and sentences for them; what is in the ``store`` (default: the cache) is read from there.
+    """Features of labelled images and their words; what is in the ``store`` (default: the cache) is read from there.
 
-    ``engine``: where features and sentences are made. ``fold_copies``: identical and near-identical images count once (see
-    ``duplicates.fold``). ``on_progress`` gets the stages "features" and "sentences". Raises LabelError if two classes have the
-    same name, a label is none of the classifier's classes, or no image can be read.
+    ``words``: where word rates come from, one of ``words.SOURCES``; None for the word head if the translator has one, else
+    sentences. With "head" no sentences are sampled (see ``with_sentences``). ``engine``: where features and sentences are made.
+    ``fold_copies``: identical and near-identical images
+    count once (see ``duplicates.fold``). ``on_progress`` gets the stages "features" and "sentences". Raises LabelError if two
+    classes have the same name, a label is none of the classifier's classes, or no image can be read; TranslatorError for "head"
+    if the translator has no word head.
     """
+    source = _source(models, words)
     classifier = models.classifier
     repeated = [name for name, times in Counter(classifier.labels).items() if times > 1]
     if repeated:
@@ -84,26 +114,71 @@ def observe(
         z, rows, digests = z[counts], [rows[i] for i in counts], [digests[i] for i in counts]
     readable = images.take(rows)
     names = own_names(readable.paths)
-    seeds = [image_seed(sampling.seed, digest) for digest in digests]
-    sampled = []
-    for start in range(0, len(z), _PREFIXES):
+    failures = {str(images.paths[i]): reason for i, reason in extracted.failures.items()}
+    observed = Observations(
+        readable,
+        names,
+        label[rows],
+        z,
+        [_NO_SENTENCES] * len(rows),
+        failures,
+        store,
+        copies=len(extracted.readable) - len(rows),
+        seeds=[image_seed(sampling.seed, digest) for digest in digests],
+        head=models.word_rates(z),
+        source=source,
+    )
+    if source == "head":
+        return observed
+    return with_sentences(observed, range(len(rows)), models, sampling, engine=engine, on_progress=on_progress)
+
+
+_NO_SENTENCES = Sampled(Counter(), WordRates({}, 0))
+
+
+def with_sentences(
+    observed: Observations,
+    rows: Sequence[int],
+    models: Models,
+    sampling: Sampling,
+    *,
+    engine: Engine = LOCAL,
+    on_progress: OnProgress = no_progress,
+) -> Observations:
+    """The same with sentences for these images, by number; those that were sampled before are read from the store."""
+    rows = list(rows)
+    sampled = list(observed.sampled)
+    for start in range(0, len(rows), _PREFIXES):
 
         def on_images(done: int, _: int, *, start: int = start) -> None:
-            on_progress("sentences", start + done, len(z))
+            on_progress("sentences", start + done, len(rows))
 
-        part = slice(start, start + _PREFIXES)
-        sampled += sample_stored(
+        part = rows[start : start + _PREFIXES]
+        made = sample_stored(
             models.lm,
-            models.prefix(z[part]),
-            store / "sentences",
+            models.prefix(observed.z[part]),
+            observed.store / "sentences",
             sampling,
-            seeds=seeds[part],
+            seeds=[observed.seeds[row] for row in part],
             memory=models.memory,
             engine=engine,
             on_images=on_images,
         )
-    failures = {str(images.paths[i]): reason for i, reason in extracted.failures.items()}
-    return Observations(readable, names, label[rows], z, sampled, failures, store, len(extracted.readable) - len(rows))
+        for row, found in zip(part, made, strict=True):
+            sampled[row] = found
+    return replace(observed, sampled=sampled)
+
+
+def _source(models: Models, words: str | None) -> str:
+    if words is None:
+        return "sentences" if models.translator.words is None else "head"
+    check_source(words)
+    if words == "head" and models.translator.words is None:
+        raise TranslatorError(
+            f"The translator for '{models.card.classifier}' has no word head, wanted one for words from the head. Take the words "
+            "from sentences, or make the translator anew with 'wordsight train' or 'wordsight transfer'."
+        )
+    return words
 
 
 #: Images whose prefixes are in memory at a time: some 300 MiB.
@@ -119,8 +194,25 @@ def own_names(paths: Sequence[Path]) -> list[str]:
     return [os.path.relpath(path.resolve(), root) for path in paths]
 
 
-def rate_matrix(sampled: Sequence[Sampled], *, min_images: int) -> tuple[tuple[str, ...], np.ndarray]:
-    """Words with a rate of 0.1 or more in ``min_images`` images, and each image's rate of each (images, words)."""
-    words = [{word: rate.rate for word, rate in image.rates.words.items()} for image in sampled]
+def rate_matrix(
+    words: Sequence[Mapping[str, float]], *, min_images: int
+) -> tuple[tuple[str, ...], Float[np.ndarray, "images words"]]:
+    """Words with a rate of 0.1 or more in ``min_images`` images, and each image's rate of each. ``words``: each image's rates."""
     vocabulary = usual_words(words, min_images=min_images)
     return vocabulary, rates_of(words, vocabulary).astype(np.float32)
+
+
+#: Rates nearer to 0 or 1 than this are alike.
+_EDGE = 1e-6
+
+
+def head_scores(observed: Observations, vocabulary: Sequence[str]) -> Float[np.ndarray, "images words"] | None:
+    """The log-odds of the word head's rates, which do not saturate; NaN for words that it does not have, None without a head."""
+    if observed.head is None:
+        return None
+    column = {word: i for i, word in enumerate(observed.head.vocabulary)}
+    known = [i for i, word in enumerate(vocabulary) if word in column]
+    scores = np.full((len(observed.z), len(vocabulary)), np.nan)
+    rates = observed.head.rates[:, [column[vocabulary[i]] for i in known]].double().numpy().clip(_EDGE, 1 - _EDGE)
+    scores[:, known] = np.log(rates / (1 - rates))
+    return scores

@@ -10,7 +10,7 @@ import numpy as np
 
 from wordsight.audits.evidence import MIN_LEVEL
 from wordsight.audits.explained import Explained
-from wordsight.audits.findings import ClassWord, Finding
+from wordsight.audits.findings import ClassWord, Finding, Power, Untested
 from wordsight.audits.focus import Focus
 from wordsight.audits.statistics import Estimate
 from wordsight.errors import LabelError
@@ -29,8 +29,8 @@ class AuditedImage:
 
     - ``image``: a name of its own. ``path``: its file.
     - ``label``: the true class. ``predicted``: the class with the largest logit; ``probability``: of that class, in [0, 1].
-    - ``words``: rates in [0, 1] of the words that the image's sampled sentences have, or are expected to have; not of all words.
-    - ``sentence``: the sampled sentence that agrees best with the others.
+    - ``words``: rates in [0, 1] of the image's words, the most frequent first; not of all words.
+    - ``sentence``: the sampled sentence that agrees best with the others; "" if none were sampled for this image.
     - ``group`` and ``split``: of the data; None if it has none.
     """
 
@@ -61,6 +61,9 @@ class Audit:
     - ``focus``: whether the classifier looks at one position in all images predicted as a class.
     - ``explained``: how much of each class's logit the words explain.
     - ``copies``: images left out because they are identical or nearly identical to another one.
+    - ``untested``: words that a class relies on, and too few images to measure their harm.
+    - ``power``: from which gap of errors on a word of each class would most likely have been found.
+    - ``unclear``: classes whose images could not be tested for harm, since their own name is in nearly every sentence.
     """
 
     classes: list[str]
@@ -73,6 +76,9 @@ class Audit:
     focus: list[Focus] = field(default_factory=list)
     explained: list[Explained] = field(default_factory=list)
     copies: int = 0
+    untested: list[Untested] = field(default_factory=list)
+    power: list[Power] = field(default_factory=list)
+    unclear: list[str] = field(default_factory=list)
 
     @property
     def accuracy(self) -> float:
@@ -86,7 +92,7 @@ class Audit:
         return pandas.DataFrame([word_columns(word) for word in self.words])
 
     def to_json(self) -> str:
-        """The findings with their groups and examples, ``focus``, ``explained``, failures and settings, as JSON."""
+        """The findings with their groups and examples, ``untested``, ``power`` and the rest but images and words, as JSON."""
         return json.dumps(
             {
                 "accuracy": round(self.accuracy, 4),
@@ -95,6 +101,12 @@ class Audit:
                     {**word_columns(f.about), "groups": [asdict(g) for g in f.groups], "examples": self.examples(f)}
                     for f in self.findings
                 ],
+                "untested": [
+                    {**word_columns(one.about), "images_without": one.without, "images_wanted": one.wanted}
+                    for one in self.untested
+                ],
+                "power": [asdict(power) for power in self.power],
+                "unclear": self.unclear,
                 "focus": [_focus(focus) for focus in self.focus],
                 "explained": [
                     {"label": explained.label, "remarkable": explained.remarkable} | estimate_columns("share", explained.share)
@@ -170,9 +182,10 @@ def word_columns(word: ClassWord) -> dict[str, object]:
     """A class's word as columns of a table: verdict, counts, and every estimate with its interval."""
     flat: dict[str, object] = {"label": word.label, "word": word.word, "verdict": word.verdict, "images_with": word.images_with}
     flat |= {"lift": round(word.lift, 4), "strength": round(word.strength, 4)}
-    for name in ("rate", "encoded", "used", "missed", "mistaken", "severity"):
+    for name in ("rate", "encoded", "used", "against_rival", "missed", "mistaken", "severity"):
         flat |= estimate_columns(name, getattr(word, name))
-    return flat
+    flat |= {name: None if (share := getattr(word, name)) is None else round(share, 4) for name in ("changes", "unseen")}
+    return flat | {"rival": word.rival}
 
 
 def _focus(focus: Focus) -> dict[str, object]:

@@ -11,12 +11,13 @@ from torch import Tensor
 from wordsight.audits import SENTENCES
 from wordsight.audits.evidence import Evidence
 from wordsight.audits.explained import Explained, explained
-from wordsight.audits.findings import Limits, class_words, findings
+from wordsight.audits.findings import Limits, class_words, findings, power, unclear_classes, untested
 from wordsight.audits.focus import class_focus
 from wordsight.audits.kinds import class_itself
-from wordsight.audits.observations import Observations, observe, rate_matrix
+from wordsight.audits.observations import Observations, head_scores, observe, rate_matrix, with_sentences
+from wordsight.audits.reliances import Reliances
 from wordsight.audits.result import Audit, AuditedImage
-from wordsight.audits.use import Uses, gradients_at
+from wordsight.audits.use import gradients_at
 from wordsight.classifiers.coarse import fitting
 from wordsight.engines import Engine, engine_named
 from wordsight.errors import LabelError, WordsightError
@@ -28,12 +29,15 @@ from wordsight.models import Models
 from wordsight.runtime import OnProgress, no_progress
 from wordsight.sentences.consensus import consensus
 from wordsight.sentences.sampling import Sampling
+from wordsight.words.gradients import head_gradients
 
 logger = logging.getLogger(__name__)
 
 
 #: The first findings get heat maps, on this many images of each kind.
 _MAPPED_FINDINGS, _MAPPED_IMAGES = 6, 6
+#: Images at most that get sentences, if the words come from the word head: half a second each.
+_QUOTED = 24
 
 
 def audit(
@@ -42,6 +46,7 @@ def audit(
     *,
     sampling: Sampling = Sampling(sentences=SENTENCES),  # noqa: B008 (frozen)
     limits: Limits = Limits(),  # noqa: B008 (frozen)
+    words: str | None = None,
     apart: Sequence[str] = (),
     split: str | None = None,
     store: Path | None = None,
@@ -52,7 +57,10 @@ def audit(
 
     - ``data``: what ``read_labelled`` reads, or its ``split``. Labels are the classifier's own, or ImageNet synsets for its
       1,000 classes; for the labels of ImageNet-9 the classifier is reduced to those nine.
-    - ``sampling``: how to sample each image's sentences. ``limits``: what a word has to reach to be a finding.
+    - ``words``: where word rates come from. "head": the translator's word head, milliseconds for all images; sentences are
+      sampled only for the first findings' examples. "sentences": sampled for every image. "both": the mean of the two. Default: "head"
+      if the translator has one, else "sentences".
+    - ``sampling``: how to sample an image's sentences. ``limits``: what a word has to reach to be a finding.
     - Identical and near-identical images (copies, bursts) count once; the result says how many were left out as ``copies``.
     - ``apart``: words that are no finding for any class, besides each class's own name and kinds.
     - ``store``: the folder of features, sentences and gradients (default: the cache). With them, a second audit with other limits
@@ -61,40 +69,71 @@ def audit(
       or a cluster (``pip install 'wordsight[ray]'``). The result is the same.
     - ``on_progress``: gets the stages "features", "sentences" and "heat maps".
 
-    Raises LabelError for labels that the classifier does not have, and if there is nothing to compare.
+    Raises LabelError for labels that the classifier does not have, and if there is nothing to compare; TranslatorError for
+    "head" if the translator has no word head.
     """
     images = read_labelled(data, split=split)
     models = replace(explainer.models, classifier=fitting(explainer.classifier, images.labels, images.class_map))
     classifier = models.classifier
     where = engine_named(engine, device=classifier.device)
-    observed = observe(images, models, sampling, store=store, fold_copies=True, engine=where, on_progress=on_progress)
+    observed = observe(
+        images, models, sampling, store=store, words=words, fold_copies=True, engine=where, on_progress=on_progress
+    )
     logits = classifier.logits(observed.z)
-    vocabulary, rates = rate_matrix(observed.sampled, min_images=limits.images)
-    evidence = Evidence(vocabulary, rates, observed.label.numpy(), logits.double().numpy(), tuple(classifier.labels))
+    words_of = observed.words()
+    vocabulary, rates = rate_matrix(words_of, min_images=limits.images)
+    evidence = Evidence(
+        vocabulary,
+        rates,
+        observed.label.numpy(),
+        logits.double().numpy(),
+        tuple(classifier.labels),
+        head_scores(observed, vocabulary),
+    )
     set_apart = {word for given in apart for word in content_words(given)}
     own = [class_itself(name) for name in classifier.labels]
-    words = class_words(evidence, Uses(models, observed, evidence, seed=sampling.seed), own, limits, apart=set_apart)
-    if not words:
+    table = class_words(evidence, Reliances(evidence, observed.z.numpy()), own, limits, apart=set_apart)
+    if not table:
         raise LabelError(_nothing_to_compare(evidence, limits))
     result = Audit(
         classes=list(classifier.labels),
-        images=_audited(observed, logits, classifier.labels),
-        words=words,
-        findings=findings(evidence, words),
+        images=_audited(observed, words_of, logits, classifier.labels),
+        words=table,
+        findings=findings(evidence, table),
         failures=observed.failures,
         copies=observed.copies,
-        settings=_settings(models, images, sampling, limits, sorted(set_apart)),
+        untested=untested(evidence, table, limits),
+        power=power(evidence, table),
+        unclear=unclear_classes(evidence, own, set_apart),
+        settings=_settings(models, images, sampling, limits, sorted(set_apart)) | {"words": observed.source},
     )
-    labels = {word.label for word in words}
+    mapped = _mapped(result)
+    if observed.source == "head" and mapped:
+        quoted = sorted({row for row, _ in mapped})[:_QUOTED]
+        observed = with_sentences(observed, quoted, models, sampling, on_progress=on_progress)
+        result = replace(result, images=_audited(observed, words_of, logits, classifier.labels))
+    labels = {word.label for word in table}
     focus = class_focus(
         classifier, labels, observed.images.paths, evidence.predicted, observed.store / "focus", seed=sampling.seed
     )
     return replace(
         result,
-        heat_maps=_heat_maps(result, observed, models, seed=sampling.seed, on_progress=on_progress),
+        heat_maps=_heat_maps(mapped, observed, models, seed=sampling.seed, on_progress=on_progress),
         focus=focus,
         explained=_explained(evidence, labels),
     )
+
+
+def _mapped(result: Audit) -> list[tuple[int, str]]:
+    """The images (by number) and words that heat maps are made of: examples of the first findings that have the word."""
+    row_of = {image.image: row for row, image in enumerate(result.images)}
+    return [
+        (row_of[image.image], finding.about.word)
+        for finding in result.findings[:_MAPPED_FINDINGS]
+        for examples in result.example_images(finding, limit=_MAPPED_IMAGES).values()
+        for image in examples
+        if image.words.get(finding.about.word, 0) > 0
+    ]
 
 
 def _nothing_to_compare(evidence: Evidence, limits: Limits) -> str:
@@ -137,35 +176,37 @@ def _explained(evidence: Evidence, labels: Set[str]) -> list[Explained]:
 
 
 def _heat_maps(
-    result: Audit, observed: Observations, models: Models, *, seed: int, on_progress: OnProgress
+    mapped: Sequence[tuple[int, str]], observed: Observations, models: Models, *, seed: int, on_progress: OnProgress
 ) -> dict[tuple[str, str], np.ndarray]:
-    """Heat maps of the findings' words on those of their example images that have a gradient of the word."""
+    """Heat maps of words on images: by the word head's gradient, or by that of the image's sentences where it has one."""
     if models.classifier.locate is None:
         return {}
-    row_of = {image.image: row for row, image in enumerate(result.images)}
-    wanted = [
-        (row_of[image.image], finding.about.word)
-        for finding in result.findings[:_MAPPED_FINDINGS]
-        for examples in result.example_images(finding, limit=_MAPPED_IMAGES).values()
-        for image in examples
-        if image.words.get(finding.about.word, 0) > 0
-    ]
-    rows = sorted({row for row, _ in wanted})
-    gradients = gradients_at(rows, observed, models, seed=seed)
-    by_row = dict(zip(rows, gradients, strict=True))
+    gradient_of: dict[tuple[int, str], Tensor] = {}
+    if observed.source == "head":
+        for word in {word for _, word in mapped}:
+            rows = [row for row, other in mapped if other == word]
+            gradients = head_gradients(models.translator, observed.z[rows], word)
+            assert gradients is not None  # every word is the head's
+            gradient_of |= {(row, word): gradient for row, gradient in zip(rows, gradients, strict=True)}
+    else:
+        rows = sorted({row for row, _ in mapped})
+        for row, by_word in zip(rows, gradients_at(rows, observed, models, seed=seed), strict=True):
+            gradient_of |= {(row, word): gradient for word, gradient in by_word.items()}
     maps = {}
-    for done, (row, word) in enumerate(wanted, start=1):
+    for done, (row, word) in enumerate(mapped, start=1):
         path = observed.images.paths[row]
-        if word in by_row[row]:
+        if (row, word) in gradient_of:
             try:
-                maps[observed.names[row], word] = locate(models.classifier, path, by_row[row][word], square=True, side=14)
+                maps[observed.names[row], word] = locate(models.classifier, path, gradient_of[row, word], square=True, side=14)
             except WordsightError as error:  # no spatial feature map, a file gone: the findings stand without maps
                 logger.warning("No heat map of '%s' on %s: %s", word, path, error)
-        on_progress("heat maps", done, len(wanted))
+        on_progress("heat maps", done, len(mapped))
     return maps
 
 
-def _audited(observed: Observations, logits: Tensor, labels: Sequence[str]) -> list[AuditedImage]:
+def _audited(
+    observed: Observations, words: Sequence[dict[str, float]], logits: Tensor, labels: Sequence[str]
+) -> list[AuditedImage]:
     probability, predicted = logits.softmax(1).max(1)
     groups, splits = observed.images.groups, observed.images.splits
     return [
@@ -175,7 +216,7 @@ def _audited(observed: Observations, logits: Tensor, labels: Sequence[str]) -> l
             label=labels[int(observed.label[i])],
             predicted=labels[int(predicted[i])],
             probability=round(float(probability[i]), 4),
-            words={w: round(r.rate, 4) for w, r in sorted(sampled.rates.words.items(), key=lambda item: -item[1].rate)},
+            words={word: round(rate, 4) for word, rate in words[i].items()},
             sentence=next(iter(consensus(sampled.sentences, limit=1)), ""),
             group=None if groups is None else groups[i],
             split=None if splits is None else splits[i],

@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import stdtrit
-from scipy.stats import rankdata
+from scipy.stats import norm, rankdata
 
 from wordsight.sentences.estimates import wilson
 
@@ -47,23 +47,68 @@ def mean_estimate(
     return Estimate.around(mean, float(stdtrit(size - 1, 0.975)) * error, low=low, high=high)
 
 
-def separation(
-    rates: Float[np.ndarray, "images words"], here: Bool[np.ndarray, " images"]
-) -> tuple[Float[np.ndarray, " words"], Float[np.ndarray, " words"]]:
-    """How well each word's rate separates the images ``here`` from the rest: area under the ROC curve, and its standard error.
+def separation(rates: Float[np.ndarray, "images words"], here: Bool[np.ndarray, " images"]) -> Float[np.ndarray, " words"]:
+    """How well each word's rate separates the images ``here`` from the rest: the area under the ROC curve, in [0, 1].
 
-    The area, in [0, 1], is the chance that an image here has a higher rate than an image elsewhere; ties count half (Mann &
-    Whitney 1947); 0.5 is no separation. The error is DeLong's (1988). Raises ValueError if one of the two sets is empty.
+    It is the chance that an image here has a higher rate than an image elsewhere; ties count half (Mann & Whitney 1947); 0.5 is
+    no separation. Raises ValueError if one of the two sets is empty.
     """
     m, n = int(here.sum()), int((~here).sum())
     if m == 0 or n == 0:
         raise ValueError(f"{m} images here and {n} elsewhere came, wanted at least one of each.")
-    everywhere = rankdata(rates, axis=0)
-    # The share of the other side that each image beats.
-    above = (everywhere[here] - rankdata(rates[here], axis=0)) / n
-    below = 1 - (everywhere[~here] - rankdata(rates[~here], axis=0)) / m
-    spread = sum(part.var(0, ddof=1) / len(part) if len(part) > 1 else 0.25 for part in (above, below))
-    return above.mean(0), np.sqrt(np.asarray(spread) * np.ones(rates.shape[1]))
+    ranks = rankdata(rates, axis=0)[here].sum(0)
+    return (ranks - m * (m + 1) / 2) / (m * n)
+
+
+def area_interval(
+    area: Float[np.ndarray, " words"], here: int, elsewhere: int
+) -> tuple[Float[np.ndarray, " words"], Float[np.ndarray, " words"]]:
+    """The 95% interval, (low, high), of areas under the ROC curve from so many images here and elsewhere.
+
+    Newcombe's (2006) method 5: the ends are the areas that lie 1.96 of their own standard errors (Hanley & McNeil 1982) away, so
+    an area of 1 has an interval, too.
+    """
+    extra = (here + elsewhere) / 2 - 1
+
+    def reach(theta: np.ndarray) -> np.ndarray:
+        spread = theta * (1 - theta) * (1 + extra * ((1 - theta) / (2 - theta) + theta / (1 + theta)))
+        return Z95 * np.sqrt(spread / (here * elsewhere))
+
+    ends = []
+    for outer in (0.0, 1.0):
+        inside, outside = area.astype(np.float64), np.full(len(area), outer)
+        for _ in range(
+            50
+        ):  # bisection: ``inside`` is within reach of the area, ``outside`` is not (or is the end of the range)
+            middle = (inside + outside) / 2
+            near = np.abs(middle - area) <= reach(middle)
+            inside, outside = np.where(near, middle, inside), np.where(near, outside, middle)
+        ends.append(inside)
+    return ends[0], ends[1]
+
+
+@dataclass(frozen=True)
+class Selected:
+    """What remains of a standard normal statistic that was looked at because it is beyond a limit: see ``after_selection``."""
+
+    value: float
+    low: float
+    high: float
+
+
+def after_selection(z: float, limit: float) -> Selected:
+    """The mean of a statistic with variance 1 that came as ``z``, and its 95% interval, if only values beyond ``limit`` count.
+
+    What is found near the limit is too large (the winner's curse). The likelihood of the mean given that the statistic is beyond
+    the limit, with all means from 0 on alike beforehand (Yekutieli 2012), gives the value (its mean) and the interval. Far
+    beyond the limit they are z and z -+ 1.96; at the limit about half of z.
+    """
+    means = np.linspace(0, max(z, limit) + 6, 2001)
+    log = norm.logpdf(z, means) - norm.logsf(limit, means)
+    weight = np.exp(log - log.max())
+    weight /= weight.sum()
+    low, high = np.interp([0.025, 0.975], weight.cumsum(), means)
+    return Selected(float(weight @ means), float(low), float(high))
 
 
 class Associations:

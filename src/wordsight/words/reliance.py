@@ -23,11 +23,13 @@ class Reliance:
 
     ``reach``: 95% half-widths (delete-a-block jackknife, Student's quantile). ``explained``: for each class, the share of its
     logit's variance that all words explain on images that were left out of the fit; below 0 if they predict worse than the mean.
+    ``spread``: the standard deviation of each class's logit, so that ``value`` times ``spread`` is in the logits' units.
     """
 
     value: Float[np.ndarray, "classes words"]
     reach: Float[np.ndarray, "classes words"]
     explained: Float[np.ndarray, " classes"]
+    spread: Float[np.ndarray, " classes"]
 
 
 def reliance(
@@ -42,15 +44,26 @@ def reliance(
 
     A class whose logit does not vary relies on nothing. Raises ValueError for fewer than twice as many images as ``blocks``.
     """
+    return effects(rates, logits - logits.mean(1, keepdims=True), penalty=penalty, blocks=blocks, seed=seed)
+
+
+def effects(
+    rates: Float[np.ndarray, "images words"],
+    target: Float[np.ndarray, "images classes"],
+    *,
+    penalty: float = PENALTY,
+    blocks: int = BLOCKS,
+    seed: int = 0,
+) -> Reliance:
+    """Like ``reliance``, of any numbers of each image, for instance the difference of two classes' logits."""
     n = len(rates)
     if n < 2 * blocks:
         raise ValueError(f"{n} images came, wanted at least {2 * blocks}.")
-    target = logits - logits.mean(1, keepdims=True)
     spread = target.std(0)
     target = np.divide(target, spread, out=np.zeros_like(target), where=spread > 1e-9 * np.abs(target).max())
     value = _ridge(rates, target, penalty)[0]
     block = np.random.default_rng(seed).permutation(n) % blocks
-    left_out, missed = [], np.zeros(logits.shape[1])
+    left_out, missed = [], np.zeros(target.shape[1])
     for number in range(blocks):
         fitted = block != number
         weight, at = _ridge(rates[fitted], target[fitted], penalty)
@@ -59,7 +72,24 @@ def reliance(
     error = np.sqrt((blocks - 1) / blocks * ((np.array(left_out) - np.mean(left_out, 0)) ** 2).sum(0))
     total = ((target - target.mean(0)) ** 2).sum(0)
     explained = 1 - np.divide(missed, total, out=np.ones_like(total), where=total > 0)
-    return Reliance(value.T, float(t.ppf(0.975, blocks - 1)) * error.T, explained)
+    return Reliance(value.T, float(t.ppf(0.975, blocks - 1)) * error.T, explained, spread)
+
+
+def random_heads(
+    rates: Float[np.ndarray, "images words"], z: Float[np.ndarray, "images features"], *, penalty: float = PENALTY
+) -> Float[np.ndarray, " words"]:
+    """The standard deviation of each word's reliance over random heads of the features' covariance S, h normal with S^-1.
+
+    Their logits are spread evenly over everything that is linear in the features, so any linear change of the features' units
+    leaves this alone. The mean is 0. Where images are no more than features, this is the deviation for logits that are noise.
+    """
+    centred = rates - rates.mean(0)
+    hat = np.linalg.solve(centred.T @ centred + penalty * np.eye(rates.shape[1]), centred.T)
+    x, wide = z - z.mean(0), z.shape[0] <= z.shape[1]
+    squares, basis = np.linalg.eigh(x @ x.T if wide else x.T @ x)  # of the smaller side: a few seconds at most
+    real = squares > 1e-9 * max(squares[-1], 1e-12)
+    basis = basis[:, real] if wide else x @ (basis[:, real] / np.sqrt(squares[real]))
+    return np.sqrt(len(rates) / max(1, basis.shape[1])) * np.linalg.norm(hat @ basis, axis=1)
 
 
 def _ridge(rates: np.ndarray, target: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
