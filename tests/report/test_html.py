@@ -79,7 +79,7 @@ def test_a_finding_in_plain_language(audit):
         "each true class (95% interval \N{MINUS SIGN}12 to 8)." in page.words
     )
     assert "duck, without “water” 40% of 6" in page.words
-    assert "a cosine of 0.30 (95% interval 0.26 to 0.34; 0 is no use)" in page.words
+    assert "all other words alike (95% interval 0.26 to 0.34; 0 is no use)" in page.words
     assert (
         "wordsight mitigate DATA --classifier 'head:birds and more.safetensors' --finding water --label duck "
         "--out better.safetensors" in page.words
