@@ -15,7 +15,7 @@ from collections import Counter
 from math import log
 from pathlib import Path
 
-from lemminflect import getAllLemmas, getLemma
+from lemminflect import getAllLemmas, getLemma  # pyright: ignore[reportMissingImports] (installed for this only)
 
 from starter_data import read_text_captions
 from wordsight.language import content

@@ -27,6 +27,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -175,7 +176,7 @@ def photographed(setting: Setting, effect: float, seed: int, shared: Path) -> Dr
         def false(about: ClassWord) -> bool:
             sign = 1 if about.label == "a" else -1
             word = rates[rest, int(np.flatnonzero(vocabulary == about.word)[0])]
-            return spearmanr(sign * (elsewhere[:, 0] - elsewhere[:, 1]), word).statistic <= 0
+            return bool(spearmanr(sign * (elsewhere[:, 0] - elsewhere[:, 1]), word)[0] <= 0)
 
     else:
         sides = [rng.permutation(np.flatnonzero(of.of_class(name))) for name in ("dog", "person")]
@@ -260,7 +261,7 @@ def main() -> None:
     options = parser.parse_args()
     started = time.time()
     kinds = ("words", "permuted", "exchanged") if options.shared else ("words",)
-    figures = json.loads(options.out.read_text()) if options.only and options.out.exists() else {"settings": []}
+    figures: dict[str, Any] = json.loads(options.out.read_text()) if options.only and options.out.exists() else {"settings": []}
     rows = [row for row in figures["settings"] if row.get("kind") not in (options.only,)] if options.only else []
     for setting in SETTINGS:
         if setting.kind in kinds and options.only in (None, setting.kind):

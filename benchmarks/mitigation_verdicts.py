@@ -14,17 +14,18 @@ from pathlib import Path
 import numpy as np
 
 from provenance import provenance
-from wordsight.mitigation.paired import worst_change
+from wordsight.mitigation.paired import Change, worst_change
 
 EQUAL = ((0.6, 0.9, 0.9, 0.95), (0.8, 0.8, 0.8, 0.8))
 BETTER = (((0.5, 0.9, 0.9, 0.95), (0.8, 0.88, 0.9, 0.93)), ((0.6, 0.9, 0.9, 0.95), (0.75, 0.88, 0.88, 0.93)))
 
 
-def answers(draw: np.random.Generator, rates: tuple, group: np.ndarray, shared: float) -> list[np.ndarray]:
-    """Which images each of two heads gets right; a share of the images has the same luck with both."""
+def change(draw: np.random.Generator, rates: tuple, group: np.ndarray, shared: float) -> Change:
+    """From one head to the other; a share of the images has the same luck with both."""
     luck = draw.random((2, len(group)))
     luck[1] = np.where(draw.random(len(group)) < shared, luck[0], luck[1])
-    return [luck[head] < np.asarray(of)[group] for head, of in enumerate(rates)]
+    before, after = (luck[head] < np.asarray(of)[group] for head, of in enumerate(rates))
+    return worst_change(before, after, group)
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def main() -> None:
         for images in (12, 40, 150):
             for shared in (0.0, 0.7):
                 draw, group = np.random.default_rng(len(settings)), np.repeat(np.arange(4), images)
-                found = [worst_change(*answers(draw, (before, after), group, shared), group) for _ in range(options.draws)]
+                found = [change(draw, (before, after), group, shared) for _ in range(options.draws)]
                 true = min(after) - min(before)
                 settings.append(
                     {

@@ -41,7 +41,7 @@ TERMS = (
 #: Features are stored in steps of a tenth of their spread: far below the noise that training adds.
 STEP = 0.1
 #: How many times a photograph of each set counts: the small sets are not to be drowned.
-REPEATS = dict(zip(SETS, (1, 2, 4, 2), strict=True))
+REPEATS: dict[str, int] = dict(zip(SETS, (1, 2, 4, 2), strict=True))
 
 
 class Photographs:
@@ -141,7 +141,8 @@ def train_starter(options: argparse.Namespace) -> None:
         by_set[name] = round(dev_loss(translator, lm, part, batch=64), 4)
     print(history, by_set, flush=True)
     card = TranslatorCard(
-        **photographs.card,
+        classifier=photographs.card["classifier"],
+        classifier_fingerprint=photographs.card["classifier_fingerprint"],
         features=views.shape[2],
         language_model=lm.name,
         language_model_fingerprint=lm.fingerprint,

@@ -26,4 +26,6 @@ def test_what_could_not_have_been_found():
 
 
 def test_a_class_whose_name_is_everywhere():
-    assert unclear_line("dog").startswith("The name of dog is in nearly every sentence of its images, so that clear images cannot")
+    assert unclear_line("dog").startswith(
+        "The name of dog is in nearly every sentence of its images, so that clear images cannot"
+    )

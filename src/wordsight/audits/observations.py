@@ -68,7 +68,7 @@ class Observations:
 def _frequent(vocabulary: Sequence[str], rates: Float[np.ndarray, " words"]) -> dict[str, float]:
     order = np.argsort(-rates, kind="stable")
     order = order[: int((rates >= MIN_HEAD_RATE).sum())]
-    return {vocabulary[i]: rate for i, rate in zip(order.tolist(), rates[order].tolist(), strict=True)}
+    return {vocabulary[int(i)]: float(rates[i]) for i in order}
 
 
 def observe(

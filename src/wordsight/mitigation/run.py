@@ -97,7 +97,9 @@ def mitigate(
     groups = true_groups(observed, classifier.labels) if images.groups else Groups(pseudo_groups, None)
     c = list(classifier.labels).index(target.label)
     measured = [accuracies(head, observed, groups, present, c, train=train, held=held) for head in (before, after)]
-    right = [(head.logits(observed.z[held]).argmax(1) == observed.label[held]).numpy() for head in (before, after)]
+    was_right, is_right = (
+        (head.logits(observed.z[held]).argmax(1) == observed.label[held]).numpy() for head in (before, after)
+    )
     seen = frozenset(digests[train.numpy()].tolist()) - {""}
     return Mitigation(
         target.label,
@@ -105,8 +107,8 @@ def mitigate(
         method,
         groups.names is not None,
         *measured,
-        worst_change=worst_change(*right, groups.number[held].numpy()),
-        average_change=average_change(*right),
+        worst_change=worst_change(was_right, is_right, groups.number[held].numpy()),
+        average_change=average_change(was_right, is_right),
         head=replace(after, trained_on=classifier.trained_on | seen),
         masked=masked,
     )
