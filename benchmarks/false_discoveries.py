@@ -176,7 +176,8 @@ def photographed(setting: Setting, effect: float, seed: int, shared: Path) -> Dr
         def false(about: ClassWord) -> bool:
             sign = 1 if about.label == "a" else -1
             word = rates[rest, int(np.flatnonzero(vocabulary == about.word)[0])]
-            return bool(spearmanr(sign * (elsewhere[:, 0] - elsewhere[:, 1]), word)[0] <= 0)
+            found: Any = spearmanr(sign * (elsewhere[:, 0] - elsewhere[:, 1]), word)
+            return bool(found.statistic <= 0)
 
     else:
         sides = [rng.permutation(np.flatnonzero(of.of_class(name))) for name in ("dog", "person")]

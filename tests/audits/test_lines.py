@@ -21,7 +21,8 @@ def test_what_is_relied_on_and_which_images_would_settle_it():
 
 def test_what_could_not_have_been_found():
     assert power_line(Power("dog", 14, 0.31, 0.4)) == (
-        "With 14 images of dog, gaps of errors below 31% would most likely go unseen for any word, and below 40% for half of its words."
+        "With 14 images of dog, gaps of errors below 31% would most likely go unseen for any word, and below 40% for half of its "
+        "words."
     )
 
 
