@@ -307,11 +307,12 @@ def test_mitigate_says_whether_it_is_better(setting):
     save_translator(setting / "t.safetensors", translator, card)
     options = ["--finding", "cat", "--label", "red", "--out", "better.safetensors", "--report", "after"]
     done = wordsight(setting, "mitigate", "labelled", *options, *models)
-    assert done.returncode in (0, 1), done.stderr
     found = json.loads(done.stdout)
-    assert found["better"] == (done.returncode == 0)
+    assert done.returncode == {"better": 0, "no evidence": 1, "worse": 3}[found["verdict"]], done.stderr
     assert (setting / "better.safetensors").exists()
-    assert ("NOT better" in done.stderr) == (done.returncode == 1)
+    assert found["verdict"] == "no evidence"  # so few images show nothing
+    assert ": no evidence; keep the head you have. " in done.stderr
+    assert "have fewer than 10 images that neither head nor finding has seen" in done.stderr
     # Too few images for an audit of the new head: it is made and measured all the same.
     assert "no report in after: There is nothing to compare" in done.stderr
 
