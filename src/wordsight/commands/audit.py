@@ -19,6 +19,7 @@ from wordsight.commands.shared import (
     SentencesOption,
     Translator,
     app,
+    checked,
     load_explainer,
     make_folder,
     name_failures,
@@ -39,6 +40,13 @@ def audit(
     own_images: OwnImages = None,
     split: Annotated[str | None, typer.Option(help="Audit this split of the data. Default: all of it.")] = None,
     sentences: SentencesOption = SENTENCES,
+    words: Annotated[
+        str | None,
+        typer.Option(
+            help="Where words come from: head (the translator's word head, seconds for a thousand images; sentences only for the "
+            "findings' examples), sentences (of every image) or both. Default: head, if the translator has one."
+        ),
+    ] = None,
     apart: Annotated[
         list[str] | None,
         typer.Option(help="A word that is no finding for any class, like the classes' names. Repeatable."),
@@ -47,7 +55,7 @@ def audit(
         float, typer.Option(min=0, max=1, help="Benjamini-Hochberg rate of each step.")
     ] = FALSE_DISCOVERY,
     min_used: Annotated[
-        float, typer.Option(min=0, max=1, help="Minimum mean cosine of a word that counts as used.")
+        float, typer.Option(min=0, help="Minimum reliance of a word that counts as used, in deviations of the class's logit.")
     ] = MIN_USED,
     min_severity: Annotated[
         float, typer.Option(min=0, max=1, help="Minimum gap between shares of errors of a finding.")
@@ -65,14 +73,19 @@ def audit(
     from wordsight.audits.findings import Limits
     from wordsight.audits.run import audit as run
     from wordsight.images.labelled import read_labelled
+    from wordsight.words.joined import check_source
 
     sampling = sampling_of(sentences=sentences, seed=seed)
+    if words is not None:
+        checked(lambda: check_source(words))
     images = read_labelled(data, split=split)
     make_folder(out)
     explainer = load_explainer(classifier, own_images, translator, lm, device, memory)
     limits = Limits(false_discovery=false_discovery, used=min_used, severity=min_severity)
     with progress() as on_progress:
-        result = run(explainer, images, sampling=sampling, limits=limits, apart=apart or (), on_progress=on_progress)
+        result = run(
+            explainer, images, words=words, sampling=sampling, limits=limits, apart=apart or (), on_progress=on_progress
+        )
     for file in result.save(out):
         tqdm.write(f"wrote {file}", file=sys.stderr)
     typer.echo(as_text(result))
@@ -85,6 +98,7 @@ def audit(
 def as_text(result: "Audit") -> str:
     """The findings, and what no word explains, as lines of text."""
     from wordsight.audits.explained import little_explained
+    from wordsight.audits.lines import power_line, unclear_line, untested_line
 
     tested = len({word.label for word in result.words})
     lines = [
@@ -102,6 +116,9 @@ def as_text(result: "Audit") -> str:
             for group in finding.groups
         ]
         lines.append("  accuracy: " + "; ".join(groups))
+    lines += [untested_line(one) for one in result.untested]
+    lines += [power_line(power) for power in result.power]
+    lines += [unclear_line(label) for label in result.unclear]
     for focus in result.focus:
         if focus.remarkable:
             lines.append(

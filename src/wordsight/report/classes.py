@@ -8,6 +8,7 @@ from wordsight.audits import MIN_USED
 from wordsight.audits.explained import Explained
 from wordsight.audits.findings import ClassWord
 from wordsight.audits.focus import Focus
+from wordsight.audits.lines import power_line
 from wordsight.audits.result import Audit, AuditedImage
 from wordsight.report.data import shown_classes
 from wordsight.report.numbers import with_minus
@@ -22,8 +23,8 @@ FEW_IMAGES = 30
 class ClassLine:
     """A class in the table of what each class's part of the audit is based on.
 
-    ``accuracy`` and ``explained``: shares, at most 1; ``use``: the largest mean cosine, of the word ``most_used``. ``words``: how
-    many are encoded; ``harmful``: how many of these are harmful. ``unexplained`` and ``focus``: a note, or nothing.
+    ``accuracy`` and ``explained``: shares, at most 1; ``use``: the largest reliance, on the word ``most_used``. ``words``: how
+    many are encoded; ``harmful``: how many of these are harmful. ``unexplained``, ``power`` and ``focus``: a note, or nothing.
     """
 
     label: str
@@ -36,6 +37,7 @@ class ClassLine:
     explained: float | None
     remark: str
     unexplained: str
+    power: str
     focus: "FocusNote | None"
 
 
@@ -51,6 +53,7 @@ class FocusNote:
 def class_lines(audit: Audit) -> list[ClassLine]:
     """A line for each class that has images or words, in the classifier's order."""
     focus_of = {focus.label: focus for focus in audit.focus}
+    power_of = {power.label: power_line(power) for power in audit.power}
     explained_of = {explained.label: explained for explained in audit.explained}
     images_of, words_of = _by_label(audit.images), _by_label(audit.words)
     limits = audit.settings.get("limits")
@@ -72,6 +75,7 @@ def class_lines(audit: Audit) -> list[ClassLine]:
                 explained=explained.share.value if explained else None,
                 remark=", ".join(_remarks(len(images), len(words), used and used[0], min_used, focus, explained)),
                 unexplained=_unexplained(explained, audit.explained) if explained and explained.remarkable else "",
+                power=power_of.get(label, ""),
                 focus=_focus_note(focus, audit.focus) if focus and focus.remarkable else None,
             )
         )

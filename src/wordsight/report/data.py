@@ -39,7 +39,7 @@ def shown_words(audit: Audit, *, limit: int = ROWS) -> list[ClassWord]:
     chosen = []
     for word in audit.words:  # the strongest of a class come first
         seen[word.label] = seen.get(word.label, 0) + 1
-        if seen[word.label] <= per_class or word.verdict == "harmful":
+        if seen[word.label] <= per_class or word.verdict in ("harmful", "untested"):
             chosen.append(word)
     return chosen
 
@@ -119,9 +119,10 @@ def _side(side: RightWrong, *, limit: int) -> dict[str, object]:
 
 
 def _row(row: ClassWord, class_number: Mapping[str, int], number: Mapping[str, int]) -> list[object]:
-    """Class, word, verdict, images with it, lift, strength, then three numbers for each of ``ESTIMATES``."""
+    """Class, word, verdict, images with it, lift, strength, changes, unseen, then three numbers for each of ``ESTIMATES``."""
     ends = [end for name in ESTIMATES for end in _ends(getattr(row, name))]
-    return [class_number[row.label], number[row.word], row.verdict, row.images_with, row.lift, row.strength, *ends]
+    about = [row.verdict, row.images_with, row.lift, row.strength, row.changes, row.unseen]
+    return [class_number[row.label], number[row.word], *about, *ends]
 
 
 def _finding(audit: Audit, finding: Finding, position: Mapping[int, int], number: Mapping[str, int]) -> dict[str, object]:

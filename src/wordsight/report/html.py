@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from wordsight.audits.compare import right_against_wrong
 from wordsight.audits.findings import ClassWord
+from wordsight.audits.lines import untested_line
 from wordsight.audits.result import Audit
 from wordsight.mitigation.result import Mitigation
 from wordsight.report import numbers, page, provenance
@@ -68,6 +69,7 @@ def render_report(
         audit=audit,
         summary=page.summary(audit),
         cards=page.cards(audit),
+        untested=[untested_line(one) for one in audit.untested],
         classes=classes,
         with_words=[bool(words_of[label]) for label in classes],
         class_lines=class_lines(audit),
@@ -77,6 +79,7 @@ def render_report(
         cut=len(rows) < len(audit.words),
         sides=sides,
         sentences=page.sentences_an_image(audit.settings),
+        words_from_head=audit.settings.get("words") == "head",
         mitigations=mitigation_cards(mitigations),
         figures=provenance.figures(audit),
         settings=provenance.settings(audit),

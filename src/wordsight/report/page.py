@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from wordsight.audits.explained import little_explained
 from wordsight.audits.findings import ClassWord, Finding
+from wordsight.audits.lines import unclear_line
 from wordsight.audits.result import Audit
 from wordsight.audits.statistics import Estimate
 from wordsight.report.numbers import group_name, interval, percent, points, with_minus
@@ -45,7 +46,7 @@ class Card:
 
 def summary(audit: Audit) -> list[str]:
     """The result in a few paragraphs: the findings, or that there are none, and what that means."""
-    return [*(_with_findings(audit) if audit.findings else _without_findings()), *_without_words(audit)]
+    return [*(_with_findings(audit) if audit.findings else _without_findings()), *_not_tested(audit), *_without_words(audit)]
 
 
 def _with_findings(audit: Audit) -> list[str]:
@@ -57,8 +58,8 @@ def _with_findings(audit: Audit) -> list[str]:
         f"{len(tested)} {'class' if len(tested) == 1 else 'classes'}.",
         "For each of them, three things hold. Errors are more frequent without the word, or in images of other classes with it. "
         "Among images of one true class, the class's margin (its logit against all other logits) rises with the word, beyond "
-        "what the classes' own words explain. The word's gradient points in the direction that raises the class's logit. The "
-        "findings are ordered by the strength of this evidence.",
+        "what the classes' own words explain. The class relies on the word: its logit rises with the word while all other words "
+        "stay fixed. The findings are ordered by the strength of this evidence.",
         "Words that occur together are found together. Read several words of one class as one shortcut first, and look at the "
         "examples before you act.",
     ]
@@ -67,11 +68,31 @@ def _with_findings(audit: Audit) -> list[str]:
 def _without_findings() -> list[str]:
     return [
         "No word was found that the classifier's decisions use and that goes along with errors.",
-        "This means: of the words that the sentences of these images have often enough, none passes all steps. It is not at the "
+        "This means: of the words that these images have often enough, none passes all steps. It is not at the "
         "same time encoded in a class, used by its logit and clearly related to errors. It does not mean that there is no "
         "shortcut. A shortcut is not found if captions have no word for it, if all images of a class have it, or if few of "
         "these images have it.",
     ]
+
+
+def _not_tested(audit: Audit) -> list[str]:
+    """What is relied on and could not be tested, and what could not have been found."""
+    paragraphs = []
+    if audit.untested:
+        count = len(audit.untested)
+        paragraphs.append(
+            f"{'One word is' if count == 1 else f'{count} words are'} relied on, and these images cannot tell whether errors go with "
+            f"{'it' if count == 1 else 'them'}: see “Relies on, untested here”."
+        )
+    if audit.power:
+        least, most = (choose(power.smallest for power in audit.power) for choose in (min, max))
+        classes = f"{points(least)}" if least == most else f"{points(least)} to {points(most)}, by class,"
+        paragraphs.append(
+            f"Gaps of errors below {classes} points would most likely have gone unseen with so many images, and larger ones for words "
+            "that few images have or lack. Each class says its own."
+        )
+    paragraphs += [unclear_line(label) for label in audit.unclear]
+    return paragraphs
 
 
 def _without_words(audit: Audit) -> list[str]:
@@ -99,13 +120,15 @@ def cards(audit: Audit) -> list[Card]:
 
 def _card(number: int, finding: Finding, settings: Mapping[str, object]) -> Card:
     about, gap = finding.about, finding.severity
-    missed = about.missed is not None and about.severity == about.missed
+    missed = about.missed is not None and (about.mistaken is None or about.missed.value >= about.mistaken.value)
+    larger = about.missed if missed else about.mistaken
+    assert larger is not None  # a finding has a gap
     other = about.mistaken if missed else about.missed
     return Card(
         number=number,
         label=about.label,
         word=about.word,
-        headline=_missed(about.label, about.word, gap) if missed else _mistaken(about.label, about.word, gap),
+        headline=(_missed if missed else _mistaken)(about.label, about.word, larger),
         also="" if other is None else (_mistaken if missed else _missed)(about.label, about.word, other),
         severity=points(gap.value),
         interval=f"{points(gap.low)} to {points(gap.high)}",
@@ -146,10 +169,16 @@ def _encoded(about: ClassWord) -> str:
 def _used(about: ClassWord) -> str:
     if about.used is None:
         return "Not measured."
-    return with_minus(
-        f"The gradient of “{about.word}” and the direction that raises the logit of {about.label} have a cosine of "
-        f"{about.used.value:.2f} (95% interval {about.used.low:.2f} to {about.used.high:.2f}; 0 is no use)."
+    text = (
+        f"The logit of {about.label} rises by {about.used.value:.2f} of its standard deviations from images without “{about.word}” to "
+        f"images with it, all other words alike (95% interval {about.used.low:.2f} to {about.used.high:.2f}; 0 is no use)."
     )
+    if about.against_rival is not None:
+        rival = about.against_rival
+        text += f" Against {about.rival} alone: {rival.value:.2f} ({rival.low:.2f} to {rival.high:.2f})."
+    if about.changes is not None:
+        text += f" Adding it turns {percent(about.changes)} of the images predicted as other classes into {about.label}."
+    return with_minus(text)
 
 
 def _missed(label: str, word: str, gap: Estimate) -> str:

@@ -1,6 +1,6 @@
 // Charts: SVG in the page's own colours. Each has a description in words; the table beside it has the numbers.
 
-const COLOURS = { harmful: "var(--harmful)", used: "var(--used)", encoded: "var(--encoded)", class: "var(--class)", none: "var(--faint)" };
+const COLOURS = { harmful: "var(--harmful)", used: "var(--used)", untested: "var(--untested)", encoded: "var(--encoded)", class: "var(--class)", none: "var(--faint)" };
 
 /** Draws into a figure at its width, and again when the width changes; ``draw`` takes the width and gives an element. */
 function drawInto(figure, draw, caption) {
@@ -30,14 +30,14 @@ function scatter(figure, label) {
     figure.replaceChildren(make("p", { class: "note" }, "No word is encoded, so the use of words was not measured."));
     return;
   }
-  const reach = (row) => row.encoded.value * 2 - 1 + row.used.value + 2 * (row.verdict === "harmful");
+  const reach = (row) => row.encoded.value * 2 - 1 + row.used.value + 2 * (row.verdict === "harmful" || row.verdict === "untested");
   const named = [...found].sort((a, b) => reach(b) - reach(a)).slice(0, 12);
   const text = (row) => `${row.name}\nencoded ${two(row.encoded.value)} (${two(row.encoded.low)} to ${two(row.encoded.high)})\nused ${two(row.used.value)} (${two(row.used.low)} to ${two(row.used.high)})\n${VERDICT_NAMES[row.verdict]}`;
   const draw = (width) => {
     const svg = Plot.plot({
       width, height: Math.max(260, Math.min(340, width * 0.62)), marginLeft: 44, marginBottom: 38, marginRight: 24,
       x: { label: "Encoded (chance of a higher rate)", nice: true, labelAnchor: "center", labelArrow: "none", ticks: 5 },
-      y: { label: "Used (cosine)", nice: true, grid: true, labelArrow: "none", ticks: 5 },
+      y: { label: "Used (reliance)", nice: true, grid: true, labelArrow: "none", ticks: 5 },
       marks: [
         Plot.ruleY([0], { stroke: "var(--line-strong)" }),
         Plot.dot(found, { x: (r) => r.encoded.value, y: (r) => r.used.value, fill: (r) => COLOURS[r.verdict], fillOpacity: 0.85, stroke: "var(--panel)", strokeWidth: 1, r: (r) => (r.verdict === "harmful" ? 6 : 4) }),
@@ -51,7 +51,7 @@ function scatter(figure, label) {
     return described(svg, `Words of ${data.classes[label]} by how well they are encoded and how much they are used. The strongest: ${top}. The table has all numbers.`);
   };
   const legend = make("span", { class: "legend" });
-  for (const verdict of ["harmful", "used", "encoded", "class"]) {
+  for (const verdict of ["harmful", "untested", "used", "encoded", "class"]) {
     if (found.some((row) => row.verdict === verdict)) legend.append(make("span", { class: `key ${verdict}` }, VERDICT_NAMES[verdict]));
   }
   drawInto(figure, draw, legend);

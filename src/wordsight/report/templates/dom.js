@@ -25,16 +25,16 @@ const hidden = (text) => make("span", { class: "hidden" }, text);
 
 /** The rows of the table of words as objects; an estimate is null or {value, low, high}. */
 const ESTIMATES = ["rate", "encoded", "used", "missed", "mistaken", "severity"];
-const rows = data.rows.map(([label, word, verdict, imagesWith, lift, strength, ...ends], index) => {
-  const row = { index, label, word, verdict, imagesWith, lift, strength, name: data.words[word] };
+const rows = data.rows.map(([label, word, verdict, imagesWith, lift, strength, changes, unseen, ...ends], index) => {
+  const row = { index, label, word, verdict, imagesWith, lift, strength, changes, unseen, name: data.words[word] };
   ESTIMATES.forEach((name, i) => {
     const [value, low, high] = ends.slice(3 * i, 3 * i + 3);
     row[name] = value === null ? null : { value, low, high };
   });
   return row;
 });
-const VERDICTS = ["none", "class", "encoded", "used", "harmful"];
-const VERDICT_NAMES = { none: "none", class: "the class itself", encoded: "encoded", used: "used", harmful: "harmful" };
+const VERDICTS = ["none", "class", "encoded", "used", "untested", "harmful"];
+const VERDICT_NAMES = { none: "none", class: "the class itself", encoded: "encoded", used: "used", untested: "relies on, untested here", harmful: "harmful" };
 
 /** The images' rates by the word's number. */
 for (const image of data.images) {

@@ -79,10 +79,12 @@ function wordColumns(label) {
     { name: "Rate", about: "Share of the class's sentences with the word", value: (row) => row.rate.value, cell: (row) => estimateCell(row.rate, percent) },
     { name: "Lift", about: "Log-odds against the other images", value: (row) => row.lift, cell: (row) => two(row.lift) },
     { name: "Encoded", about: "Chance that an image predicted as this class has a higher rate", value: (row) => row.encoded.value, cell: (row) => estimateCell(row.encoded, two) },
-    { name: "Used", about: "Mean cosine of the word's gradient with the class's", value: (row) => row.used?.value ?? null, cell: (row) => estimateCell(row.used, two) },
+    { name: "Used", about: "Reliance: standard deviations that the word moves the class's logit, other words fixed", value: (row) => row.used?.value ?? null, cell: (row) => estimateCell(row.used, two) },
+    { name: "Calls", about: "Share of images of other classes that become this class when the word is added", value: (row) => row.changes, cell: (row) => percent(row.changes) },
     gap("missed", "Missed", "Points more of the class's images wrong without the word than with it"),
     gap("mistaken", "Mistaken", "Points more of the other images predicted as this class with the word than without it"),
-    gap("severity", "Severity", "The larger of the two gaps, in points"),
+    gap("severity", "Severity", "The larger of the two gaps, in points; of findings shrunk for having been found"),
+    { name: "Unseen", about: "Gaps below this, in points, would most likely have gone unseen", value: (row) => row.unseen, cell: (row) => points(row.unseen) },
     { name: "Images", about: "Images of the class that have the word", value: (row) => row.imagesWith, cell: (row) => String(row.imagesWith) },
   ];
 }

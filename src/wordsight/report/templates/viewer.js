@@ -67,6 +67,8 @@ function facts(row) {
   add("Used", row.used, (v) => number(v, 2));
   add("Missed, points", row.missed, points);
   add("Mistaken, points", row.mistaken, points);
+  if (row.changes !== null) list.append(make("div", {}, make("dt", {}, "Calls that change"), make("dd", {}, percent(row.changes))));
+  if (row.unseen !== null) list.append(make("div", {}, make("dt", {}, "Gaps unseen below, points"), make("dd", {}, points(row.unseen))));
   list.append(make("div", {}, make("dt", {}, "Verdict"), make("dd", {}, chip(row.verdict))));
   return list;
 }
