@@ -6,7 +6,11 @@ from wordsight.audits.findings import Power, Untested
 def untested_line(one: Untested) -> str:
     """What a class relies on, how many calls change, why it is not tested and which images would settle it."""
     about, few = one.about, "image" if one.without == 1 else "images"
-    calls = "" if about.changes is None else f"; adding it turns {about.changes:.0%} of the images of other classes into {about.label}"
+    calls = (
+        ""
+        if about.changes is None
+        else f"; adding it turns {about.changes:.0%} of the images of other classes into {about.label}"
+    )
     advice = (
         f"More than 1,000 images of {about.label} without it would be wanted."
         if one.wanted is None
