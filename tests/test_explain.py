@@ -1,7 +1,7 @@
 """The short path on tiny models: results, order, failures, determinism."""
 
-import math
 import json
+import math
 
 import pytest
 from PIL import Image

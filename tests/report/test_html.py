@@ -12,7 +12,7 @@ import pytest
 
 from reporting import HOSTILE, a_mitigation, an_audit, heat_maps
 from wordsight.audits.explained import Explained
-from wordsight.audits.findings import Group
+from wordsight.audits.findings import Group, Power, Untested
 from wordsight.audits.focus import Focus
 from wordsight.audits.result import Audit
 from wordsight.audits.statistics import Estimate
@@ -79,7 +79,11 @@ def test_a_finding_in_plain_language(audit):
         "each true class (95% interval \N{MINUS SIGN}12 to 8)." in page.words
     )
     assert "duck, without “water” 40% of 6" in page.words
-    assert "all other words alike (95% interval 0.26 to 0.34; 0 is no use)" in page.words
+    assert (
+        "The logit of duck rises by 0.30 of its standard deviations from images without “water” to images with it, all other words "
+        "alike (95% interval 0.26 to 0.34; 0 is no use). Adding it turns 7% of the images predicted as other classes into duck."
+        in page.words
+    )
     assert (
         "wordsight mitigate DATA --classifier 'head:birds and more.safetensors' --finding water --label duck "
         "--out better.safetensors" in page.words
@@ -87,6 +91,24 @@ def test_a_finding_in_plain_language(audit):
     names = [audit.images[i].image for i in page.data["findings"][0]["examples"]["missed"]]
     assert names == audit.examples(audit.findings[0])["missed"]
     assert names[0] == "15.png"
+
+
+def test_what_is_relied_on_and_untested_and_what_could_not_be_found_is_said(audit):
+    untested = Untested(dataclasses.replace(audit.words[1], verdict="untested", changes=0.12), 3, 25)
+    more = dataclasses.replace(audit, untested=[untested], power=[Power("duck", 16, 0.21, 0.35)], unclear=["hen"])
+    words = Page(render_report(more)).words
+    assert (
+        "duck relies on “grass”; adding it turns 12% of the images of other classes into duck. Whether errors go with it is untested: "
+        "these images have 3 images of duck without it. 25 images of duck without it would settle that." in words
+    )
+    assert "With 16 images of duck, gaps of errors below 21% would most likely go unseen for any word" in words
+    assert "Gaps of errors below 21 points would most likely have gone unseen with so many images" in words
+    assert "The name of hen is in nearly every sentence of its images" in words
+    assert "Relies on, untested here" not in Page(render_report(audit)).words
+    entries = json.loads(more.to_json())
+    assert (entries["untested"][0]["images_without"], entries["untested"][0]["images_wanted"]) == (3, 25)
+    assert entries["power"] == [{"label": "duck", "images": 16, "smallest": 0.21, "median": 0.35}]
+    assert entries["unclear"] == ["hen"]
 
 
 def test_without_findings_the_report_says_what_that_means(audit):
@@ -158,7 +180,7 @@ def test_settings_and_versions(audit):
 
 def test_before_and_after(audit):
     page = Page(render_report(audit, mitigations=[a_mitigation(audit)]))
-    assert "The worst group is better: by +40 points (10 to 60)." in page.words
+    assert "The worst group improved." in page.words
     assert "Accuracy of the worst group 40.0% 80.0% +40" in page.words
     assert "Severity of the finding, points 30 (20 to 40) not measured" in page.words
     assert "duck, without “water” (6 images) 40.0% 80.0% +40" in page.words

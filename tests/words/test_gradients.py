@@ -5,7 +5,8 @@ import torch
 
 from doubles import tiny_classifier, tiny_lm, tiny_translator
 from wordsight.features.maps import logit_gradients
-from wordsight.words.gradients import cosines, sentence_gradients, sentence_gradients_stored, word_gradients
+from wordsight.translator.word_head import WordHead
+from wordsight.words.gradients import head_gradients, sentence_gradients, sentence_gradients_stored, word_gradients
 
 SENTENCES = ["a dog runs", "a cat sleeps .", "red ball"]
 
@@ -71,13 +72,6 @@ def test_word_gradients_by_hand():
     assert {word: g.tolist() for word, g in found.items()} == {"dog": [0, -1], "cat": [0, 2]}
 
 
-def test_cosines_by_hand():
-    found = cosines(
-        torch.tensor([1.0, 1]), {"up": torch.tensor([2.0, 2]), "across": torch.tensor([1.0, -1]), "no": torch.zeros(2)}
-    )
-    assert found == {"up": pytest.approx(1), "across": pytest.approx(0)}
-
-
 def test_logit_gradients_by_hand():
     weight = torch.tensor([[1.0, 0], [0, 2], [5, 1]])
     found = logit_gradients(lambda z: z @ weight.T, torch.zeros(2, 2), 1)
@@ -85,3 +79,23 @@ def test_logit_gradients_by_hand():
     torch.testing.assert_close(found, torch.tensor([[-2.0, 1], [-2, 1]]))
     curved = logit_gradients(lambda z: z.square(), torch.tensor([[1.0, 3.0]]), 0)
     torch.testing.assert_close(curved, torch.tensor([[2.0 - 1, -3.0]]))  # (2a, 0) less half of (2a, 2b)
+
+
+def test_the_gradient_of_the_word_heads_rate():
+    torch.manual_seed(0)
+    classifier = tiny_classifier()
+    translator, _ = tiny_translator(classifier, tiny_lm())
+    z = torch.randn(3, 6)
+    assert head_gradients(translator, z, "dog") is None
+    translator.words = WordHead(6, ["cat", "dog"], hidden=8, rank=4).eval()
+    gradients = head_gradients(translator, z, "dog")
+    assert gradients is not None
+    assert head_gradients(translator, z, "horse") is None
+    for i in range(6):
+        step = torch.zeros(6)
+        step[i] = 1e-2
+        up, down = (translator.word_rates(z + sign * step) for sign in (1, -1))
+        assert up is not None
+        assert down is not None
+        slope = (up.rates[:, 1].log() - down.rates[:, 1].log()) / 2e-2
+        assert gradients[:, i].tolist() == pytest.approx(slope.tolist(), abs=1e-3)

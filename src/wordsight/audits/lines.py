@@ -5,7 +5,7 @@ from wordsight.audits.findings import Power, Untested
 
 def untested_line(one: Untested) -> str:
     """What a class relies on, how many calls change, why it is not tested and which images would settle it."""
-    about = one.about
+    about, few = one.about, "image" if one.without == 1 else "images"
     calls = (
         ""
         if about.changes is None
@@ -16,12 +16,10 @@ def untested_line(one: Untested) -> str:
         if one.wanted is None
         else f"{one.wanted} images of {about.label} without it would settle that."
     )
-    few = (
-        f"{one.without} image of {about.label} without it is"
-        if one.without == 1
-        else (f"{one.without} images of {about.label} without it are")
+    return (
+        f"{about.label} relies on \u201c{about.word}\u201d{calls}. Whether errors go with it is untested: these images have "
+        f"{one.without} {few} of {about.label} without it. {advice}"
     )
-    return f"{about.label} relies on \u201c{about.word}\u201d{calls}. Whether errors go with it is untested: {few} too few. {advice}"
 
 
 def power_line(power: Power) -> str:

@@ -96,13 +96,3 @@ def word_gradients(gradients: Features, words: Sequence[Set[str]]) -> dict[str, 
             rows[word].append(row)
     mean = gradients.mean(0)
     return {word: gradients[own].mean(0) - mean for word, own in rows.items() if len(own) < len(words)}
-
-
-def cosines(direction: Float[Tensor, " features"], gradients: dict[str, Float[Tensor, " features"]]) -> dict[str, float]:
-    """The cosine of each word's gradient with a direction, in [-1, 1]; words without a gradient are left out."""
-    length = direction.norm()
-    return {
-        word: float(gradient @ direction / (gradient.norm() * length))
-        for word, gradient in gradients.items()
-        if gradient.norm() > 0 and length > 0
-    }
