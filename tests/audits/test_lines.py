@@ -11,11 +11,14 @@ def test_what_is_relied_on_and_which_images_would_settle_it():
     about = dataclasses.replace(class_word("dog", "grass", "untested", 0.6, used=0.5), changes=0.12)
     assert untested_line(Untested(about, 3, 40)) == (
         "dog relies on \N{LEFT DOUBLE QUOTATION MARK}grass\N{RIGHT DOUBLE QUOTATION MARK}; adding it turns 12% of the images of other "
-        "classes into dog. Whether errors go with it is untested: 3 images of dog without it are too few. 40 images of dog without "
-        "it would settle that."
+        "classes into dog. Whether errors go with it is untested: these images have 3 images of dog without it. 40 images of dog "
+        "without it would settle that."
     )
     plain = untested_line(Untested(dataclasses.replace(about, changes=None), 1, None))
-    assert "untested: 1 image of dog without it is too few. More than 1,000 images of dog without it would be wanted." in plain
+    assert (
+        "untested: these images have 1 image of dog without it. More than 1,000 images of dog without it would be wanted."
+        in plain
+    )
     assert "adding it" not in plain
 
 

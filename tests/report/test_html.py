@@ -180,7 +180,7 @@ def test_settings_and_versions(audit):
 
 def test_before_and_after(audit):
     page = Page(render_report(audit, mitigations=[a_mitigation(audit)]))
-    assert "The worst group improved." in page.words
+    assert "The worst group is better: by +40 points (10 to 60)." in page.words
     assert "Accuracy of the worst group 40.0% 80.0% +40" in page.words
     assert "Severity of the finding, points 30 (20 to 40) not measured" in page.words
     assert "duck, without “water” (6 images) 40.0% 80.0% +40" in page.words
