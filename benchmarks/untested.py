@@ -2,10 +2,11 @@
 
     python benchmarks/untested.py SHARED [--out benchmarks/results/untested.json]
 
-The tasks of shortcut_tasks.py, one draw; heads with a shortcut count if their worst group is at least ten points below that of the
-head without. A hit: the planted word is among the first three of its class. An alarm: of a head without a shortcut, the first three of a
-class name any task's attribute. "balanced": as many images of each group; "biased": split as the training set was, so that for a
-head without a shortcut it is balanced, too, and larger; "unseen": balanced, of images that had no part in making the translator.
+The tasks of shortcut_tasks.py, one draw; heads with a shortcut count if their worst group is at least ten points below
+that of the head without. A hit: the planted word is among the first three of its class. An alarm: of a head without a
+shortcut, the first three of a class name any task's attribute. "balanced": as many images of each group; "biased":
+split as the training set was, so that for a head without a shortcut it is balanced, too, and larger; "unseen":
+balanced, of images that had no part in making the translator.
 """
 
 import argparse
