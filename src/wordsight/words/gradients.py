@@ -74,6 +74,17 @@ def sentence_gradients_stored(
     return [gradients.float() for gradients in kept]
 
 
+def head_gradients(translator: Translator, z: Features, word: str) -> Features | None:
+    """grad_z log rate(word) of the word head at each row of ``z``; None if it has no such word."""
+    if translator.words is None or word not in translator.words.vocabulary:
+        return None
+    with torch.inference_mode(False), torch.enable_grad():
+        rows = z.to(translator.mean.device).detach().clone().requires_grad_()
+        rates = translator.words.eval()(translator.standardise(rows))[..., translator.words.vocabulary.index(word)]
+        (gradient,) = torch.autograd.grad(rates.mean(0).log().sum(), rows)
+    return gradient.float().cpu()
+
+
 def word_gradients(gradients: Features, words: Sequence[Set[str]]) -> dict[str, Float[Tensor, " features"]]:
     """grad_z log rate(w) at one image, for each word that some of its sentences contain and some do not.
 
