@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 #: Exit statuses; 2 is an error.
-EXITS = dict(zip(VERDICTS, (0, 1, 3), strict=True))
+EXITS: dict[str, int] = dict(zip(VERDICTS, (0, 1, 3), strict=True))
 
 
 @app.command()

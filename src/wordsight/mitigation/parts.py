@@ -81,7 +81,7 @@ def split_up(
 
 def _once(z: Features, digests: Sequence[str], first: Bool[Tensor, " images"]) -> Bool[Tensor, " images"]:
     """Images that are no copy of another one (see ``duplicates.fold``); of a set of copies one of the ``first`` images counts."""
-    order = (~first).long().argsort(stable=True)
+    order = np.argsort(~first.numpy(), kind="stable")
     once = torch.zeros(len(first), dtype=torch.bool)
-    once[order[torch.from_numpy(fold(z[order].numpy(), [digests[i] for i in order.tolist()]))]] = True
+    once[order[fold(z.numpy()[order], [digests[i] for i in order])]] = True
     return once

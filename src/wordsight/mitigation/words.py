@@ -116,7 +116,7 @@ def word_rates(
 
 
 def _rate(sampled: Sampled, word: str, head: float | None, source: str) -> float:
-    own = {word: rate for rate in [sampled.rates.words.get(word)] if rate is not None}
+    own = {found: rate for found, rate in sampled.rates.words.items() if found == word}
     known = None if head is None else {word: WordRate(0, head, head, head)}
     joined = join(WordRates(own, sampled.rates.sentences), known, source)
     return joined[word].rate.rate if word in joined else 0.0
