@@ -4,10 +4,10 @@
 
 Idealised heads are right on each image of four groups with the accuracies below; their answers go together as far as ``shared`` says
 (0: independent heads). Fitted heads are two logistic regressions on independent training sets in which class and word agree in
-``agree`` of the images; what is true of them is measured on 40,000 other images. Two other verdicts
-stand beside the real one and must fail: "plain" (the worst group is higher) on all heads of equal merit, "bootstrap" (the 95% percentile
-interval of the paired change of the worst group, images drawn again within groups, lies above 0) where the worst before is unclear. "guessed": with the group that is the worst before given as the suspect, as other images
-give it. About three minutes on one core.
+``agree`` of the images; what is true of them is measured on 40,000 other images. Two other verdicts stand beside the real one and must
+fail: "plain" (the worst group is higher) on all heads of equal merit, "bootstrap" (the 95% percentile interval of the paired change of
+the worst group, images drawn again within groups, lies above 0) where the worst before is unclear. "guessed": with the group that is
+the worst before given as the suspect, as other images give it. About three minutes on one core.
 """
 
 import argparse
