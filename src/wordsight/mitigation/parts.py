@@ -83,5 +83,5 @@ def _once(z: Features, digests: Sequence[str], first: Bool[Tensor, " images"]) -
     """Images that are no copy of another one (see ``duplicates.fold``); of a set of copies one of the ``first`` images counts."""
     order = np.argsort(~first.numpy(), kind="stable")
     once = torch.zeros(len(first), dtype=torch.bool)
-    once[order[fold(z.numpy()[order], [digests[i] for i in order])]] = True
+    once[order[fold(z.numpy()[order], [digests[i] for i in order.tolist()])]] = True
     return once
