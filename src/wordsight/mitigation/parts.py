@@ -81,7 +81,8 @@ def split_up(
 
 def _once(z: Features, digests: Sequence[str], first: Bool[Tensor, " images"]) -> Bool[Tensor, " images"]:
     """Images that are no copy of another one (see ``duplicates.fold``); of a set of copies one of the ``first`` images counts."""
-    order = np.argsort(~first.numpy(), kind="stable")
+    order = [int(i) for i in np.argsort(~first.numpy(), kind="stable")]
+    counted = fold(z.numpy()[order], [digests[i] for i in order])
     once = torch.zeros(len(first), dtype=torch.bool)
-    once[order[fold(z.numpy()[order], [digests[i] for i in order.tolist()])]] = True
+    once[[order[i] for i in counted.tolist()]] = True
     return once
