@@ -77,21 +77,18 @@ def mitigation_verdicts() -> str:
     """Verdicts on pairs of heads whose accuracies are known."""
     rows = []
     for of in read("mitigation_verdicts")["settings"]:
-        if of["shared"]:
+        if of["kind"] == "fitted":
+            old, new = (f"{share:.0%}" for share in of["agree"])
+            about = (f"fitted; class and word agree in {old}", f"fitted; agree in {new}", f"{of['images']} in all")
+        elif of["guessed"] and not of["shared"]:
+            accuracies = [", ".join(f"{100 * rate:.0f}" for rate in of[side]) for side in ("before", "after")]
+            about = (*accuracies, ", ".join(str(images) for images in of["images"]))
+        else:
             continue
-        true = f"{min(of['before']):.0%} → {min(of['after']):.0%}"
-        about = ", ".join(f"{rate:.0%}" for rate in of["before"])
-        rows.append((about, true, str(of["images_a_group"]), f"{of['better']:.3f}", f"{of['plainly_better']:.2f}"))
-    return table(
-        (
-            "accuracies of the groups before",
-            "worst group",
-            "images a group",
-            "called better",
-            "worst group higher, without interval",
-        ),
-        rows,
-    )
+        shares = (of["better"], of["false"], of["plainly_better"], of["bootstrap_better"])
+        rows.append((*about, *(f"{share:.3f}" for share in shares)))
+    head = ("groups before (%)", "groups after (%)", "images a group", "better", "better, and is not", "plain", "bootstrap")
+    return table(head, rows)
 
 
 def other() -> str:

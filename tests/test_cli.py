@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from command_line import wordsight
@@ -307,14 +309,39 @@ def test_mitigate_says_whether_it_is_better(setting):
     save_translator(setting / "t.safetensors", translator, card)
     options = ["--finding", "cat", "--label", "red", "--out", "better.safetensors", "--report", "after"]
     done = wordsight(setting, "mitigate", "labelled", *options, *models)
+    assert done.returncode == 1, done.stderr  # of 24 images 5 are measured on
     found = json.loads(done.stdout)
-    assert done.returncode == {"better": 0, "no evidence": 1, "worse": 3}[found["verdict"]], done.stderr
+    assert (found["verdict"], found["words"], sum(group["images"] for group in found["before"]["groups"])) == (
+        "no evidence", "sentences", 5,
+    )  # fmt: skip
     assert (setting / "better.safetensors").exists()
-    assert found["verdict"] == "no evidence"  # so few images show nothing
-    assert ": no evidence; keep the head you have. " in done.stderr
-    assert "have fewer than 10 images that neither head nor finding has seen" in done.stderr
+    assert "no evidence; keep the head you have. " in done.stderr
+    assert "groups have fewer than 10 images that neither head nor finding has seen, and do not count" in done.stderr
+    assert "wanted 10 more of it" in done.stderr or "wanted 9 more of it" in done.stderr
     # Too few images for an audit of the new head: it is made and measured all the same.
     assert "no report in after: There is nothing to compare" in done.stderr
+
+
+@pytest.mark.parametrize(("low", "high", "status"), [(0.1, 0.4, 0), (-0.1, 0.4, 1), (-0.4, -0.1, 3)])
+def test_every_verdict_of_mitigate_has_an_exit_status_of_its_own(setting, monkeypatch, low, high, status):
+    from reporting import a_mitigation, an_audit
+    from wordsight.classifiers.head import Head
+    from wordsight.mitigation.paired import Change
+
+    labelled(setting)
+    head = Head(torch.eye(2), torch.zeros(2), ("duck", "hen"), "tiny", "f" * 64)
+    made = replace(a_mitigation(an_audit(setting)), worst_change=Change(0.0, low, high), head=head)
+    monkeypatch.setattr("wordsight.mitigation.run.mitigate", lambda *_args, **_options: made)
+    models = ["--classifier", "doubles:tiny_classifier", "--lm", "lm", "--translator", "t.safetensors"]
+    options = ["--finding", "water", "--label", "duck", "--out", "better.safetensors"]
+    assert wordsight(setting, "mitigate", "labelled", *options, *models).returncode == status
+
+
+def test_mitigate_refuses_an_unknown_source_of_words(setting):
+    options = ["--finding", "water", "--label", "duck", "--out", "better.safetensors", "--words", "dreams"]
+    done = wordsight(setting, "mitigate", "photographs", *options)
+    assert done.returncode == 2
+    assert "--words is 'dreams', wanted one of: both, sentences, head." in done.stderr
 
 
 def test_mitigate_needs_a_class_for_a_word(setting):

@@ -1,12 +1,16 @@
 """A last layer of one's own."""
 
+import hashlib
+
 import pytest
 import torch
+from PIL import Image
 
 from doubles import tiny_classifier
 from wordsight.classifiers.head import Head, load_head, save_head, with_head
 from wordsight.errors import LabelError, ModelError
-from wordsight.features.heads import fit_head
+from wordsight.features.heads import fit_head, train_head
+from wordsight.images.labelled import LabelledImages
 
 
 def blobs(classifier, n: int = 90):
@@ -73,3 +77,20 @@ def test_foreign_and_missing_heads_are_refused(tmp_path):
 def test_one_class_is_refused():
     with pytest.raises(LabelError, match="4 images of 1 class came, wanted two classes or more"):
         fit_head(torch.randn(4, 6), torch.zeros(4, dtype=torch.long), ["a"], tiny_classifier(features=6))
+
+
+@pytest.mark.parametrize("split", [None, "train"])
+def test_a_head_keeps_a_test_part_aside_and_remembers_what_trained_it(tmp_path, split):
+    """With the splits train, val and test: the split test if none is named, else a share of the one that is."""
+    paths = [tmp_path / f"{i}.png" for i in range(30)]
+    for i, path in enumerate(paths):
+        Image.new("RGB", (8, 8), (8 * i, 255 * (i % 2), 40)).save(path)
+    splits = ["train"] * 20 + ["val"] * 4 + ["test"] * 6
+    images = LabelledImages(paths, ["cat" if i % 2 else "dog" for i in range(30)], None, splits)
+    made = train_head(images, tiny_classifier(), split=split, store=tmp_path / "store")
+    made.save(tmp_path / "h.safetensors")
+    known = load_head(tmp_path / "h.safetensors").trained_on
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in paths]
+    assert made.images + made.head.figures["held_out"] == (26 if split is None else 20)
+    assert known == set(digests[:20]) if split is None else known < set(digests[:20])
+    assert len(known) == made.images == (20 if split is None else 16)

@@ -1,6 +1,7 @@
 """From a finding to a better head, on tiny models whose words are given."""
 
 import dataclasses
+import hashlib
 import json
 from collections import Counter
 from pathlib import Path
@@ -22,6 +23,7 @@ from wordsight.images.labelled import LabelledImages
 from wordsight.mitigation.reweight import reweighing, reweight
 from wordsight.mitigation.run import mitigate
 from wordsight.mitigation.target import Target, as_target, read_target
+from wordsight.mitigation.words import Gathered
 from wordsight.sentences.estimates import WordRate, WordRates
 from wordsight.sentences.sampler import Sampled
 
@@ -49,6 +51,12 @@ def observed_with(images: int = 1500, agree: float = 0.9, *, groups: bool = Fals
     return Explainer(classifier, lm=lm, translator=tiny_translator(classifier, lm)), images_, label, z, sampled
 
 
+def gathered(*observed) -> Gathered:
+    """As if these images had been read; each has a content of its own."""
+    found = Observations(*observed)
+    return Gathered(found, [f"{i:016x}" + "f" * 48 for i in range(len(found.label))])
+
+
 def names_of(label: torch.Tensor) -> list[str]:
     return [f"{i}.png" for i in range(len(label))]
 
@@ -56,8 +64,8 @@ def names_of(label: torch.Tensor) -> list[str]:
 def mitigation(tmp_path, monkeypatch, *, method: str = "reweight", word: str = "ball", **options):
     explainer, images, label, z, sampled = observed_with(**options)
     monkeypatch.setattr(
-        "wordsight.mitigation.run.observe",
-        lambda *_args, **_options: Observations(images, names_of(label), label, z, sampled, {}, tmp_path),
+        "wordsight.mitigation.run.gather",
+        lambda *_args, **_options: gathered(images, names_of(label), label, z, sampled, {}, tmp_path),
     )
     result = mitigate(explainer, images, Target("dog", word), method=method)
     result.save(tmp_path / "head.safetensors")
@@ -147,8 +155,8 @@ def test_masking_hides_the_words_region_in_training_images_and_retrains(tmp_path
     images = LabelledImages(paths, ["dog" if i % 2 else "cat" for i in range(40)])
     explainer = Explainer(classifier, lm=lm, translator=tiny_translator(classifier, lm))
     monkeypatch.setattr(
-        "wordsight.mitigation.run.observe",
-        lambda *_args, **_options: Observations(images, names_of(label), label, z, sampled, {}, tmp_path / "store"),
+        "wordsight.mitigation.run.gather",
+        lambda *_args, **_options: gathered(images, names_of(label), label, z, sampled, {}, tmp_path / "store"),
     )
     upper = np.repeat([[1.0], [0.0]], 4, axis=0).repeat(8, axis=1)
     monkeypatch.setattr("wordsight.mitigation.masks.locate", lambda *_args: upper)
@@ -176,12 +184,11 @@ def test_nothing_is_measured_on_images_that_anything_was_chosen_on(tmp_path, mon
     """Of 1,500 images 900 trained the head, the finding was found on 300 others, 300 are left."""
     explainer, images, label, z, sampled = observed_with()
     name = [f"{i:016x}" for i in range(1500)]
-    monkeypatch.setattr("wordsight.mitigation.run.content_digests", lambda paths: [n + "f" * 48 for n in name])
     own = dataclasses.replace(explainer.classifier, trained_on=frozenset(name[:900]) | {"f" * 16})
     explainer.models = dataclasses.replace(explainer.models, classifier=own)
     monkeypatch.setattr(
-        "wordsight.mitigation.run.observe",
-        lambda *_args, **_options: Observations(images, names_of(label), label, z, sampled, {}, tmp_path),
+        "wordsight.mitigation.run.gather",
+        lambda *_args, **_options: gathered(images, names_of(label), label, z, sampled, {}, tmp_path),
     )
     target = Target("dog", "ball", frozenset(name[900:1200]))
     result = mitigate(explainer, images, target, method="reweight")
@@ -191,8 +198,8 @@ def test_nothing_is_measured_on_images_that_anything_was_chosen_on(tmp_path, mon
     assert load_head(tmp_path / "head.safetensors").trained_on == own.trained_on
     with pytest.raises(
         LabelError,
-        match=r"Of 1500 images 600 are held out, but 0 of these trained the classifier's head and 600 are those that the finding "
-        r"was found on: none is left to measure on, wanted at least 10 of each of 4 groups\. Give more images",
+        match=r"Of 1500 images 900 trained the classifier's head, 600 others are those that the finding was found on and 0 are "
+        r"copies of others: none is left to measure on, wanted at least 10 of each of 4 groups\. Give more images",
     ):
         mitigate(explainer, images, Target("dog", "ball", frozenset(name[900:])), method="reweight")
 
@@ -200,8 +207,9 @@ def test_nothing_is_measured_on_images_that_anything_was_chosen_on(tmp_path, mon
 def test_groups_of_few_images_are_named(tmp_path, monkeypatch):
     result, _ = mitigation(tmp_path, monkeypatch, images=120, agree=0.95)
     assert result.verdict == "no evidence"
-    assert {group.images for group in result.too_small} <= set(range(10))
-    assert result.too_small
+    assert set(result.too_small.values()) <= set(range(10))
+    assert "dog, without 'ball'" in result.too_small
+    assert (result.worst_change.low, result.worst_change.high) == (-1, 1)
 
 
 @pytest.mark.parametrize(
@@ -223,8 +231,8 @@ def test_what_cannot_be_mitigated_is_refused(tmp_path, monkeypatch, options, err
 def test_an_unknown_class_and_odd_splits_are_refused(tmp_path, monkeypatch):
     explainer, images, label, z, sampled = observed_with()
     monkeypatch.setattr(
-        "wordsight.mitigation.run.observe",
-        lambda *_args, **_options: Observations(odd, names_of(label), label, z, sampled, {}, tmp_path),
+        "wordsight.mitigation.run.gather",
+        lambda *_args, **_options: gathered(odd, names_of(label), label, z, sampled, {}, tmp_path),
     )
     with pytest.raises(LabelError, match="'cow' is none of the classifier's 2 classes"):
         mitigate(explainer, images, Target("cow", "ball"))
@@ -239,26 +247,40 @@ def test_a_head_is_not_retrained_without_images_of_a_class(tmp_path, monkeypatch
     wider = Head(torch.randn(3, 6), torch.zeros(3), ("cat", "dog", "cow"), classifier.name, classifier.fingerprint)
     explainer.models = dataclasses.replace(explainer.models, classifier=with_head(classifier, wider))
     monkeypatch.setattr(
-        "wordsight.mitigation.run.observe",
-        lambda *_args, **_options: Observations(images, names_of(label), label, z, sampled, {}, tmp_path),
+        "wordsight.mitigation.run.gather",
+        lambda *_args, **_options: gathered(images, names_of(label), label, z, sampled, {}, tmp_path),
     )
     with pytest.raises(LabelError, match=r"1 of the classifier's 3 classes have no image to train on \(first: 'cow'\)"):
         mitigate(explainer, images, Target("dog", "ball"))
     assert mitigate(explainer, images, Target("dog", "ball"), method="project").method == "project"
 
 
-def test_targets_are_read_from_findings(tmp_path):
-    file = tmp_path / "findings.json"
+def test_targets_are_read_from_findings(tmp_path, caplog):
+    file, image = tmp_path / "findings.json", tmp_path / "1.png"
+    Image.new("RGB", (4, 4)).save(image)
+    entry = {
+        "image": "1.png",
+        "path": str(image),
+        "label": "dog",
+        "predicted": "dog",
+        "probability": 0.9,
+        "words": {},
+        "sentence": "",
+    }
+    gone = {**entry, "image": "2.png", "path": str(tmp_path / "2.png")}
     file.write_text(json.dumps({"findings": [{"label": "dog", "word": "ball"}, {"label": "cat", "word": "sofa"}]}))
-    assert read_target(str(file)) == Target("dog", "ball")
-    assert read_target(str(file), "cat") == Target("cat", "sofa")
+    with pytest.raises(LabelError, match=r"images\.jsonl cannot be read"):  # nobody would know what the finding was found on
+        read_target(str(file))
+    (tmp_path / "images.jsonl").write_text(json.dumps(entry) + "\n" + json.dumps(gone) + "\n")
+    found_on = frozenset({hashlib.sha256(image.read_bytes()).hexdigest()[:16]})
+    assert read_target(str(file)) == Target("dog", "ball", found_on)
+    assert "1 of the audit's 2 images cannot be read any more" in caplog.text
+    assert read_target(str(file), "cat") == Target("cat", "sofa", found_on)
     assert read_target("water", "duck") == Target("duck", "water")
     with pytest.raises(WordsightError, match="has no finding of class 'cow': there is nothing to mitigate"):
         read_target(str(file), "cow")
     with pytest.raises(WordsightError, match="The word 'water' came without a class"):
         read_target("water")
-    file.write_text(json.dumps({"findings": [{"label": "dog", "word": "ball"}], "audited": ["ab", "cd"]}))
-    assert read_target(str(file)).found_on == {"ab", "cd"}
     file.write_text("[]")
     with pytest.raises(WordsightError, match="cannot be read as findings"):
         read_target(str(file))
@@ -266,12 +288,16 @@ def test_targets_are_read_from_findings(tmp_path):
         read_target(str(tmp_path / "none.json"))
 
 
-def test_a_finding_of_an_audit_or_a_pair_is_a_target():
-    from reporting import about, class_word
-    from wordsight.audits.findings import Finding
+def test_a_finding_with_its_audit_or_a_pair_is_a_target(tmp_path):
+    from reporting import an_audit
 
-    finding = Finding(class_word("duck", "water", "harmful", 0.6), about(0.3))
-    assert as_target(finding) == as_target(("duck", "water")) == as_target(Target("duck", "water")) == Target("duck", "water")
+    audit = an_audit(tmp_path)
+    with_audit = as_target(audit.findings[0], audit)
+    assert (with_audit.label, with_audit.word, len(with_audit.found_on)) == ("duck", "water", 24)
+    assert as_target(("duck", "water"), audit) == as_target(Target("duck", "water"), audit) == with_audit
+    assert as_target(("duck", "water")) == as_target(Target("duck", "water")) == Target("duck", "water")
+    with pytest.raises(WordsightError, match=r"'water' of 'duck' came without its audit, .* audit\.findings\[0\], audit=audit"):
+        as_target(audit.findings[0])
     with pytest.raises(WordsightError, match=r"'water' is no finding\. Give one of audit.findings, or a class and a word"):
         as_target("water")
 
@@ -292,7 +318,7 @@ def test_a_mitigation_shows_itself(tmp_path, monkeypatch):
 
 def test_a_misspelt_method_is_an_error_before_anything_is_read(monkeypatch):
     explainer = observed_with(20)[0]
-    monkeypatch.setattr("wordsight.mitigation.run.observe", None)
+    monkeypatch.setattr("wordsight.mitigation.run.gather", None)
     monkeypatch.setattr("wordsight.mitigation.run.read_labelled", None)
     with pytest.raises(WordsightError, match=r"^Unknown method 'reweigh'\. Did you mean 'reweight'\? Wanted one of reweight, "):
         mitigate(explainer, "no/such/folder", ("dog", "ball"), method="reweigh")

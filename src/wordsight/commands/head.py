@@ -14,8 +14,13 @@ def head(
     data: Data,
     out: Annotated[Path, typer.Option(help="The head's file, .safetensors.")],
     classifier: Classifier = "starter",
-    split: Annotated[str | None, typer.Option(help="Train on this split of the data. Default: all of it.")] = None,
-    held_out: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the images held out to measure accuracy.")] = 0.2,
+    split: Annotated[
+        str | None,
+        typer.Option(help="Train on this split. Default: train, if there is a test or val split to measure on, else all."),
+    ] = None,
+    held_out: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of the images kept aside to measure accuracy, without splits.")
+    ] = 0.2,
     penalty: Annotated[float, typer.Option(min=0, help="Of the squared weights; 1/C in scikit-learn.")] = 1.0,
     device: Device = "cpu",
     seed: Seed = 0,

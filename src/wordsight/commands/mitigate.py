@@ -25,6 +25,7 @@ from wordsight.commands.shared import (
 from wordsight.errors import WordsightError
 from wordsight.mitigation import LEAST, METHODS, VERDICTS
 from wordsight.sentences import MEMORY_MIB
+from wordsight.words import SOURCES
 
 if TYPE_CHECKING:
     from wordsight.mitigation.result import Mitigation
@@ -46,6 +47,13 @@ def mitigate(
     ] = None,
     classifier: Classifier = "starter",
     own_images: OwnImages = None,
+    words: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the word's rates come from: head (the word head: seconds), sentences, or both. Default: head if it knows "
+            "the word, else sentences."
+        ),
+    ] = None,
     held_out: Annotated[float, typer.Option(min=0.05, max=0.5, help="Share of images to measure on, without splits.")] = 0.3,
     sentences: SentencesOption = SENTENCES,
     seed: Seed = 0,
@@ -62,13 +70,24 @@ def mitigate(
     from wordsight.storage import check_writable
 
     check_method(method)
+    if words is not None and words not in SOURCES:
+        raise typer.BadParameter(f"--words is '{words}', wanted one of: {', '.join(SOURCES)}.")
     sampling = sampling_of(sentences=sentences, seed=seed)
     target = read_target(finding, label)
     images = read_labelled(data)
     check_writable(out)
     explainer = load_explainer(classifier, own_images, translator, lm, device, memory)
     with progress() as on_progress:
-        result = run(explainer, images, target, method=method, held_out=held_out, sampling=sampling, on_progress=on_progress)
+        result = run(
+            explainer,
+            images,
+            target,
+            method=method,
+            words=words,
+            held_out=held_out,
+            sampling=sampling,
+            on_progress=on_progress,
+        )
         result.save(out)
         if report is not None:
             try:
@@ -77,6 +96,7 @@ def mitigate(
                 typer.echo(f"no report in {report}: {error}", err=True)
     typer.echo(result.to_json(head=out))
     typer.echo(_as_text(result), err=True)
+    name_failures(result.failures)
     if result.verdict != VERDICTS[0]:
         raise typer.Exit(EXITS[result.verdict])
 
@@ -113,9 +133,10 @@ def _as_text(result: "Mitigation") -> str:
     text = f"worst group ({groups}) {worst}, average {average}: {result.verdict}"
     if result.verdict != VERDICTS[0]:
         text += "; keep the head you have"
-    if small := result.too_small:
+    if result.too_small:
+        name, images = min(result.too_small.items(), key=lambda item: item[1])
         text += (
-            f". {len(small)} of {len(result.before.groups)} groups have fewer than {LEAST} images that neither head nor finding "
-            f"has seen (the smallest has {min(group.images for group in small)}): give more images to measure on"
+            f". {len(result.too_small)} groups have fewer than {LEAST} images that neither head nor finding has seen, and do not "
+            f"count (the smallest is {name} with {images}): wanted {LEAST - images} more of it"
         )
     return text

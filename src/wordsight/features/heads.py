@@ -86,8 +86,9 @@ def train_head(
 ) -> TrainedHead:
     """Train a last layer for the labels of images on a classifier's features.
 
-    ``data``: what ``read_labelled`` reads. A random share (``held_out``, in [0, 1)) is held out to measure accuracy and accuracy of
-    the worst class on, which are in the head's figures; the head remembers which images trained it. ``penalty``: of the squared
+    ``data``: what ``read_labelled`` reads. Without ``split``, data with the splits train and test (else val) are trained on train and
+    measured on the other; else a random share (``held_out``, in [0, 1)) is held out. Accuracy and accuracy of the worst class there
+    are in the head's figures; the head remembers which images trained it. ``penalty``: of the squared
     weights, 1/C in scikit-learn. Raises LabelError if fewer than two classes have images to train on.
     """
     images = read_labelled(data, split=split)
@@ -96,8 +97,7 @@ def train_head(
     readable = images.take(extracted.readable)
     labels = sorted(set(readable.labels))
     label = torch.tensor([labels.index(name) for name in readable.labels], dtype=torch.long)
-    order = torch.randperm(len(label), generator=torch.Generator().manual_seed(seed))
-    held, trained = order.tensor_split([round(held_out * len(order))])
+    trained, held = _parts(readable.splits if split is None else None, len(label), held_out, seed)
     if len(label[trained].unique()) < max(2, len(labels)):
         raise LabelError(
             f"{len(label)} readable images of {len(labels)} classes leave {len(label[trained].unique())} classes to train on, "
@@ -117,3 +117,15 @@ def train_head(
         head = replace(head, figures=figures)
     failures = {images.paths[i].name: reason for i, reason in extracted.failures.items()}
     return TrainedHead(head, len(trained), failures)
+
+
+def _parts(splits: Sequence[str] | None, images: int, held_out: float, seed: int) -> tuple[Tensor, Tensor]:
+    """The numbers of the images to train on, and of those kept aside."""
+    other = next((name for name in ("test", "val") if name in (splits or ())), None)
+    if splits is not None and "train" in splits and other is not None:
+        names = list(splits)
+        trained, held = ([i for i, name in enumerate(names) if name == wanted] for wanted in ("train", other))
+        return torch.tensor(trained), torch.tensor(held)
+    order = torch.randperm(images, generator=torch.Generator().manual_seed(seed))
+    held, trained = order.tensor_split([round(held_out * images)])
+    return trained, held

@@ -10,24 +10,41 @@ from wordsight.audits.observations import Observations
 from wordsight.audits.use import draw_images, gradients_at
 from wordsight.errors import WordsightError
 from wordsight.models import Models
+from wordsight.words.gradients import head_gradients
+
+
+def gradients_of(
+    models: Models, observed: Observations, word: str, rows: Sequence[int], *, source: str, seed: int
+) -> list[Float[Tensor, " features"] | None]:
+    """grad_z log rate(word) at these images (by number): of the word head, or of the sampled sentences.
+
+    ``source``: where the word's rates come from; only from "sentences" the gradients do, too, if the head has the word. None
+    for an image whose sentences all have the word, or none of which has it. ``seed``: which sentences are drawn.
+    """
+    if source != "sentences":
+        made = head_gradients(models.translator, observed.z[list(rows)], word)
+        if made is not None:
+            return list(made)
+    return [by_word.get(word) for by_word in gradients_at(rows, observed, models, seed=seed)]
 
 
 def word_direction(
-    models: Models, observed: Observations, word: str, rows: Sequence[int], *, seed: int
+    models: Models, observed: Observations, word: str, rows: Sequence[int], *, source: str, seed: int
 ) -> Float[Tensor, " features"]:
     """The mean direction of the word's gradient at some of these images (by number), which have the word.
 
     ``seed``: which images are drawn. Raises WordsightError if no image has sentences with and without the word.
     """
-    return mean_direction(word, gradients_at(draw_images(rows, observed, seed=seed), observed, models, seed=seed))
+    drawn = draw_images(rows, observed, seed=seed)
+    return mean_direction(word, gradients_of(models, observed, word, drawn, source=source, seed=seed))
 
 
-def mean_direction(word: str, gradients: Sequence[dict[str, Float[Tensor, " features"]]]) -> Float[Tensor, " features"]:
-    """The mean of the word's gradients, each scaled to length 1. ``gradients``: of each image, by word.
+def mean_direction(word: str, gradients: Sequence[Float[Tensor, " features"] | None]) -> Float[Tensor, " features"]:
+    """The mean of the word's gradients, each scaled to length 1. ``gradients``: one an image, None where it has none.
 
     Raises WordsightError if no image has a gradient of the word.
     """
-    directions = [g / g.norm() for by_word in gradients if (g := by_word.get(word)) is not None and g.norm() > 0]
+    directions = [g / g.norm() for g in gradients if g is not None and g.norm() > 0]
     if not directions:
         raise WordsightError(
             f"No image has sentences with and without '{word}', so its direction is unknown. Give more --sentences, or use "

@@ -10,10 +10,9 @@ from jaxtyping import Float
 from PIL import Image
 
 from wordsight.audits.observations import Observations
-from wordsight.audits.use import gradients_at
 from wordsight.features.extraction import extract_stored, open_rgb
 from wordsight.features.maps import locate
-from wordsight.mitigation.directions import mean_direction
+from wordsight.mitigation.directions import gradients_of, mean_direction
 from wordsight.mitigation.target import Target
 from wordsight.models import Models
 from wordsight.runtime import OnProgress
@@ -41,7 +40,8 @@ def hide(image: Image.Image, heat: Float[np.ndarray, "rows columns"], *, level: 
 
 def masked_folder(observed: Observations, target: Target, models: Models) -> Path:
     """The folder in the store for the masked images of these models, images and this target."""
-    about = f"{models.fingerprint} {models.classifier.fingerprint} {target} {sorted(map(str, observed.images.paths))}"
+    about = f"{models.fingerprint} {models.classifier.fingerprint} {target.label} {target.word} "
+    about += f"{sorted(map(str, observed.images.paths))}"
     return observed.store / "masked" / hashlib.sha256(about.encode()).hexdigest()[:16]
 
 
@@ -52,6 +52,7 @@ def masked_features(
     rows: Sequence[int],
     folder: Path,
     *,
+    source: str,
     seed: int,
     on_progress: OnProgress,
 ) -> Features:
@@ -60,15 +61,15 @@ def masked_features(
     Where an image has no gradient of the word (all of its sentences have the word, or too few), the region is that of the
     word's mean direction. Raises WordsightError if no image has one.
     """
-    gradients = gradients_at(rows, observed, models, seed=seed)
+    gradients = gradients_of(models, observed, word, rows, source=source, seed=seed)
     mean = mean_direction(word, gradients)
     paths = []
-    for done, (row, by_word) in enumerate(zip(rows, gradients, strict=True), start=1):
+    for done, (row, gradient) in enumerate(zip(rows, gradients, strict=True), start=1):
         path = observed.images.paths[row]
         image = open_rgb(path)
         masked = folder / f"{row}-{path.stem}.png"
         with replacing(masked) as unfinished:
-            hide(image, locate(models.classifier, image, by_word.get(word, mean))).save(unfinished, format="PNG")
+            hide(image, locate(models.classifier, image, mean if gradient is None else gradient)).save(unfinished, format="PNG")
         paths.append(masked)
         on_progress("masks", done, len(rows))
     extracted = extract_stored(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wordsight.audits.findings import Group
 from wordsight.audits.statistics import Estimate
 from wordsight.classifiers.head import Head, save_head
-from wordsight.mitigation import LEAST, VERDICTS
+from wordsight.mitigation import VERDICTS
 from wordsight.mitigation.paired import Change
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class Mitigation:
     - ``true_groups``: whether the groups are the data's own.
     - ``before`` and ``after``: with the classifier's own head and with the new one.
     - ``worst_change`` and ``average_change``: from one head to the other, with 95% intervals for pairs (see ``paired``).
+    - ``too_small``: groups of fewer than ``LEAST`` held-out images, with their number: they do not count as the worst group.
+    - ``words``: where the word's rates came from. ``failures``: images that could not be read, with reasons.
     - ``head``: the new head.
     - ``masked``: the folder of the masked images, for the method "mask".
     """
@@ -54,6 +56,9 @@ class Mitigation:
     after: Accuracies
     worst_change: Change
     average_change: Change
+    too_small: dict[str, int] = field(default_factory=dict)
+    words: str = "sentences"
+    failures: dict[str, str] = field(default_factory=dict)
     head: Head | None = field(default=None, repr=False, compare=False)
     masked: Path | None = field(default=None, compare=False)
 
@@ -66,11 +71,6 @@ class Mitigation:
     def better(self) -> bool:
         """Whether the worst group is better beyond chance."""
         return self.verdict == VERDICTS[0]
-
-    @property
-    def too_small(self) -> list[Group]:
-        """Groups with too few held-out images to show a change: at least ``paired.LEAST`` are wanted of each."""
-        return [group for group in self.before.groups if group.images < LEAST]
 
     def save(self, path: str | Path) -> Path:
         """Write the new head and its figures as one safetensors file, atomically; returns its path. Use it as ``head:PATH``.
@@ -86,8 +86,9 @@ class Mitigation:
 
     def to_json(self, *, head: str | Path | None = None) -> str:
         """One line of JSON: the finding, the accuracies before and after. ``head``: the path that the head was saved to."""
-        entry = {key: getattr(self, key) for key in ("label", "word", "method", "true_groups", "verdict")}
+        entry = {key: getattr(self, key) for key in ("label", "word", "words", "method", "true_groups", "verdict")}
         entry |= {"worst_change": asdict(self.worst_change), "average_change": asdict(self.average_change)}
+        entry |= {"too_small": self.too_small, "left_out": len(self.failures)}
         entry |= {"head": None if head is None else str(head), "masked": None if self.masked is None else str(self.masked)}
         return json.dumps(entry | {"before": asdict(self.before), "after": asdict(self.after)})
 

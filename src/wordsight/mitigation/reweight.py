@@ -98,15 +98,18 @@ def spread_over(
     return fold
 
 
-def hold_out(share: float, group: Int[Tensor, " images"], *, seed: int) -> Bool[Tensor, " images"]:
+def hold_out(
+    share: float, group: Int[Tensor, " images"], *, seed: int, among: Bool[Tensor, " images"] | None = None
+) -> Bool[Tensor, " images"]:
     """A share, in [0, 1], of each group, drawn at random; at least one image of each group is not held out.
 
-    scikit-learn's ``train_test_split`` refuses groups of one image.
+    ``among``: the images that may be held out; all by default. scikit-learn's ``train_test_split`` refuses groups of one image.
     """
     held = torch.zeros(len(group), dtype=torch.bool)
     generator = torch.Generator().manual_seed(seed)
     for g in group.unique():
-        rows = (group == g).nonzero().flatten()
-        count = min(len(rows) - 1, round(share * len(rows)))
+        own = group == g
+        rows = (own if among is None else own & among).nonzero().flatten()
+        count = min(len(rows), int(own.sum()) - 1, round(share * int(own.sum())))
         held[rows[torch.randperm(len(rows), generator=generator)[:count]]] = True
     return held
