@@ -31,12 +31,11 @@ SIZES = ((12, 12, 12, 12), (40, 40, 40, 40), (150, 150, 150, 150), (20, 200, 200
 RESAMPLED = 200
 
 
-def change(draw: np.random.Generator, rates: tuple, group: np.ndarray, shared: float) -> Change:
-    """From one head to the other; a share of the images has the same luck with both."""
+def answers(draw: np.random.Generator, rates: tuple, group: np.ndarray, shared: float) -> list[np.ndarray]:
+    """Which images each of two heads gets right; a share of the images has the same luck with both."""
     luck = draw.random((2, len(group)))
     luck[1] = np.where(draw.random(len(group)) < shared, luck[0], luck[1])
-    before, after = (luck[head] < np.asarray(of)[group] for head, of in enumerate(rates))
-    return worst_change(before, after, group)
+    return [luck[head] < np.asarray(of)[group] for head, of in enumerate(rates)]
 
 
 def bootstrapped(draw: np.random.Generator, before: np.ndarray, after: np.ndarray, group: np.ndarray) -> bool:
