@@ -29,6 +29,7 @@ from safetensors.torch import load_file, save_file
 from skimage import data
 from sklearn.datasets import load_sample_image
 
+from hugging_face import EXACT, generate
 from wordsight.explain import Explainer
 from wordsight.features.extraction import extract
 from wordsight.language.model import LanguageModel
@@ -39,7 +40,6 @@ from wordsight.sentences.sampler import sample
 from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.tree import Step, grow
 
-EXACT = Sampling(mode="exact")
 MANY, FEW = 5000, 500
 BATCHES = (64, 128, 256)
 PHOTOGRAPHS = (data.chelsea, data.coffee, data.rocket, data.astronaut, lambda: load_sample_image("china.jpg"))
@@ -51,21 +51,6 @@ def prefixes() -> torch.Tensor:
     pictures = [Image.fromarray(load()) for load in PHOTOGRAPHS]
     with torch.inference_mode():
         return explainer.models.translator(extract(explainer.classifier, pictures).views.mean(1))
-
-
-def generate(lm: LanguageModel, prefix: torch.Tensor, sentences: int) -> torch.Tensor:
-    """Hugging Face's way, one batch."""
-    return lm.model.generate(
-        inputs_embeds=prefix[None].expand(sentences, -1, -1).to(lm.dtype),
-        attention_mask=torch.ones(sentences, len(prefix), dtype=torch.long),
-        do_sample=True,
-        top_p=EXACT.top_p,
-        top_k=0,
-        temperature=EXACT.temperature,
-        max_new_tokens=EXACT.max_tokens,
-        eos_token_id=lm.end,
-        pad_token_id=lm.end,
-    )
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -90,7 +75,7 @@ def peak_child(mode: str, file: str, batch: int, dtype: str) -> None:
     lm, prefix = starter_language_model(dtype=precision), load_file(file)["prefix"]
     if mode == "generate":
         for _ in range(2):  # further batches need no more
-            generate(lm, prefix, batch)
+            generate(lm, prefix[None], batch)
     elif mode == "ours":
         ours(lm, prefix, MANY, EXACT)
     # Not ru_maxrss, which a child inherits from the process that started it.
@@ -236,14 +221,14 @@ def main() -> None:
     models = {"float32": starter_language_model(), str(lm.dtype).removeprefix("torch."): lm}
     by_batch: dict[str, dict[int, float]] = {}
     for name, model in models.items():
-        generate(model, prefix[0], 16)
-        by_batch[name] = {b: seconds(lambda m=model, b=b: generate(m, prefix[0], b)) / b for b in BATCHES}
+        generate(model, prefix[:1], 16)
+        by_batch[name] = {b: seconds(lambda m=model, b=b: generate(m, prefix[:1], b)) / b for b in BATCHES}
     best, batch = min(((n, b) for n in by_batch for b in by_batch[n]), key=lambda nb: by_batch[nb[0]][nb[1]])
     theirs = models[best]
     known = json.loads(options.variances.read_text())["photographs"] if options.variances else [None] * len(prefix)
     rows = []
     for one, before in zip(prefix, known, strict=True):
-        row: dict[str, Any] = {"generate": seconds(lambda one=one: generate(theirs, one, batch)) / batch}
+        row: dict[str, Any] = {"generate": seconds(lambda one=one: generate(theirs, one[None], batch)) / batch}
         row["exact_many"] = seconds(lambda one=one: ours(lm, one, MANY, EXACT))
         row["exact_few"] = seconds(lambda one=one: ours(lm, one, FEW, EXACT))
         many = 20_000 if options.quick else 100_000

@@ -15,15 +15,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from hugging_face import EXACT, generate
 from provenance import provenance
-from wordsight.language.model import LanguageModel
 from wordsight.language.starter import starter_language_model
 from wordsight.sentences.sampler import sample
 from wordsight.sentences.sampling import Sampling
 from wordsight.translator.checkpoint import load_translator
 from wordsight.translator.packing import caption_loss, pack
-
-EXACT = Sampling(mode="exact")
 
 
 def seconds(work) -> float:
@@ -32,23 +30,6 @@ def seconds(work) -> float:
     work()
     torch.cuda.synchronize()
     return time.perf_counter() - started
-
-
-def generate(lm: LanguageModel, prefix: torch.Tensor, sentences: int) -> int:
-    """Hugging Face's way, one batch, the sentences shared by the photographs; returns tokens."""
-    rows = prefix.repeat_interleave(sentences // len(prefix), 0).to(lm.dtype)
-    found = lm.model.generate(
-        inputs_embeds=rows,
-        attention_mask=torch.ones(rows.shape[:2], dtype=torch.long, device=rows.device),
-        do_sample=True,
-        top_p=EXACT.top_p,
-        top_k=0,
-        temperature=EXACT.temperature,
-        max_new_tokens=EXACT.max_tokens,
-        eos_token_id=lm.end,
-        pad_token_id=lm.end,
-    )
-    return int((found != lm.end).sum()) + len(found)
 
 
 def main() -> None:

@@ -12,13 +12,11 @@ for measuring (quality.py).
 """
 
 import argparse
-import json
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -28,9 +26,10 @@ from wordsight.features.extraction import extract_stored
 from wordsight.runtime import tune_memory
 from wordsight.storage import cache_folder, replacing
 from wordsight.translator.captions import read_captions
-from wordsight.translator.checkpoint import TranslatorCard, load_translator, save_translator
+from wordsight.translator.checkpoint import load_translator, save_translator
+from wordsight.translator.composed import with_composed
 from wordsight.translator.optimisation import Captioned, Settings, dev_loss, train
-from wordsight.translator.training import fresh_translator, with_composed
+from wordsight.translator.training import fresh_card, fresh_translator
 from wordsight.translator.word_head import fit_word_head
 
 TERMS = (
@@ -49,8 +48,7 @@ class Photographs:
 
     def __init__(self, shared: Path, file: Path) -> None:
         stored = load_file(file)
-        with safe_open(file, "pt") as opened:
-            self.card: dict[str, str] = json.loads(opened.metadata()["card"])
+        self.classifier = load_classifier("starter")
         of_set = {name: read_captions(shared / name / "captions.csv") for name in SETS}
         self.train, self.dev = named(shared, "train"), named(shared, "dev")
         self.captions = [of_set[name][image] for name, image in self.train]
@@ -60,13 +58,12 @@ class Photographs:
         self.dev_views = stored["dev_views"].float()
         self.text = [g for name in ("flickr30k", "coco") for g in group_captions(read_text_captions(shared, name))]
 
-    def everything(self, draws: int, generator: torch.Generator, device: str, repeats: bool) -> tuple[Tensor, list]:
+    def everything(self, draws: int, generator: torch.Generator, device: str) -> tuple[Tensor, list]:
         """Photographs (the small sets several times), captions without photographs and classes: features and captions."""
-        classifier = load_classifier("starter")
         views, captions = with_composed(
-            self.views, self.captions, self.text, classifier=classifier, draws=draws, generator=generator, device=device
+            self.views, self.captions, self.text, classifier=self.classifier, draws=draws, generator=generator, device=device
         )
-        again = [i for i, (name, _) in enumerate(self.train) for _ in range(REPEATS[name] - 1)] if repeats else []
+        again = [i for i, (name, _) in enumerate(self.train) for _ in range(REPEATS[name] - 1)]
         return torch.cat([views, self.views[again]]), captions + [self.captions[i] for i in again]
 
 
@@ -95,10 +92,9 @@ def features(shared: Path, out: Path) -> None:
         "spread": spread,
         "positive": (views >= 0).all(),
     }
-    card = {"classifier": classifier.name, "classifier_fingerprint": classifier.fingerprint}
     out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out) as partial:
-        save_file(stored, partial, metadata={"card": json.dumps(card)})
+        save_file(stored, partial)
 
 
 def train_starter(options: argparse.Namespace) -> None:
@@ -116,9 +112,9 @@ def train_starter(options: argparse.Namespace) -> None:
     )
     generator = torch.Generator().manual_seed(settings.seed)
     torch.manual_seed(settings.seed)
-    views, captions = photographs.everything(settings.class_draws, generator, device, repeats=True)
+    views, captions = photographs.everything(settings.class_draws, generator, device)
     print(f"{len(views)} rows after {time.monotonic() - started:.0f} s", flush=True)
-    weight = load_classifier("starter").head_weight
+    weight = photographs.classifier.head_weight
     translator = fresh_translator(photographs.views, lm, settings, weight, views, captions, generator, epochs=4)
     translator.set_dropout(settings.dropout)
     print(f"warm after {time.monotonic() - started:.0f} s", flush=True)
@@ -140,19 +136,10 @@ def train_starter(options: argparse.Namespace) -> None:
         part = Captioned(dev.views[rows], [dev.captions[i] for i in rows])
         by_set[name] = round(dev_loss(translator, lm, part, batch=64), 4)
     print(history, by_set, flush=True)
-    card = TranslatorCard(
-        classifier=photographs.card["classifier"],
-        classifier_fingerprint=photographs.card["classifier_fingerprint"],
-        features=views.shape[2],
-        language_model=lm.name,
-        language_model_fingerprint=lm.fingerprint,
-        lm_hidden=lm.hidden,
-        prefix_tokens=settings.prefix_tokens,
-        hidden=settings.hidden,
-        seed=settings.seed,
+    card = replace(
+        fresh_card(photographs.classifier, lm, translator, settings),
         data={"about": TERMS, "images": len(photographs.views), "captions_without_images": sum(map(len, photographs.text))},
         figures={"dev_loss_nats_a_token": min(history), "dev_images": len(dev.views), "dev_losses": by_set},
-        settings=asdict(settings),
     )
     save_translator(options.out, translator.cpu(), card)
 
@@ -162,7 +149,7 @@ def words(options: argparse.Namespace) -> None:
     translator, card = load_translator(options.out)
     photographs = Photographs(options.shared, options.features)
     generator = torch.Generator().manual_seed(options.seed)
-    views, captions = photographs.everything(options.class_draws, generator, options.device, repeats=True)
+    views, captions = photographs.everything(options.class_draws, generator, options.device)
     translator.words = fit_word_head(
         translator.standardise(views),
         captions,

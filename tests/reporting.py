@@ -8,7 +8,6 @@ from PIL import Image
 from wordsight.audits.findings import ClassWord, Finding, Group
 from wordsight.audits.result import Audit, AuditedImage
 from wordsight.audits.statistics import Estimate
-from wordsight.mitigation.paired import Change
 from wordsight.mitigation.result import Accuracies, Mitigation
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u2028'\"&"
@@ -85,6 +84,6 @@ def a_mitigation(audit: Audit) -> Mitigation:
         False,
         Accuracies(0.75, 0.7, 0.4, groups, about(0.3)),
         Accuracies(0.8, 0.8, 0.8, after, None),
-        worst_change=Change(0.4, 0.1, 0.6),
-        average_change=Change(0.05, -0.02, 0.12),
+        worst_change=Estimate(0.4, 0.1, 0.6),
+        average_change=Estimate(0.05, -0.02, 0.12),
     )

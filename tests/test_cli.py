@@ -325,12 +325,12 @@ def test_mitigate_says_whether_it_is_better(setting):
 @pytest.mark.parametrize(("low", "high", "status"), [(0.1, 0.4, 0), (-0.1, 0.4, 1), (-0.4, -0.1, 3)])
 def test_every_verdict_of_mitigate_has_an_exit_status_of_its_own(setting, monkeypatch, low, high, status):
     from reporting import a_mitigation, an_audit
+    from wordsight.audits.statistics import Estimate
     from wordsight.classifiers.head import Head
-    from wordsight.mitigation.paired import Change
 
     labelled(setting)
     head = Head(torch.eye(2), torch.zeros(2), ("duck", "hen"), "tiny", "f" * 64)
-    made = replace(a_mitigation(an_audit(setting)), worst_change=Change(0.0, low, high), head=head)
+    made = replace(a_mitigation(an_audit(setting)), worst_change=Estimate(0.0, low, high), head=head)
     monkeypatch.setattr("wordsight.mitigation.run.mitigate", lambda *_args, **_options: made)
     models = ["--classifier", "doubles:tiny_classifier", "--lm", "lm", "--translator", "t.safetensors"]
     options = ["--finding", "water", "--label", "duck", "--out", "better.safetensors"]

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from wordsight.classifiers.classifier import Classifier
-from wordsight.errors import ImageError, TranslatorError
+from wordsight.errors import ImageError
 from wordsight.features.extraction import extract
 from wordsight.features.maps import HeatMap, class_map
 from wordsight.features.store import content_digests
@@ -22,13 +21,12 @@ from wordsight.language.model import LanguageModel
 from wordsight.models import MEMORY, Models, Pair, load_models
 from wordsight.runtime import OnProgress, no_progress
 from wordsight.sentences.consensus import consensus
-from wordsight.sentences.estimates import WordRates
-from wordsight.sentences.sampler import Sampled, image_seed, sample
+from wordsight.sentences.sampler import NO_SENTENCES, Sampled, image_seed, sample
 from wordsight.sentences.sampling import Sampling
 from wordsight.tensors import Features
 from wordsight.words.baseline import SENTENCES, baseline
 from wordsight.words.class_words import ClassWords, class_words
-from wordsight.words.joined import check_source, head_words, join
+from wordsight.words.joined import check_words, head_words, join
 from wordsight.words.maps import word_map
 from wordsight.words.scores import WordScore, word_table
 
@@ -219,7 +217,7 @@ class Explainer:
         on_progress: OnProgress = no_progress,
     ) -> Iterator[Explanation | Failure]:
         """Like ``explain``, one result after the other as they are ready, in order."""
-        _check_words(self.models, words)
+        check_words(self.models, words)
         usual = baseline(self.models, sampling, words)
         together = max(1, min(_IMAGES_TOGETHER, _SENTENCES_TOGETHER // sampling.sentences))
         drawn = 0
@@ -233,7 +231,7 @@ class Explainer:
             names = [_name(image, start + i) for i, image in enumerate(batch)]
             features = extract(self.classifier, batch)
             z = features.views.mean(1)
-            sampled = [Sampled(Counter(), WordRates({}, 0))] * len(features.readable)
+            sampled = [NO_SENTENCES] * len(features.readable)
             head = self.models.word_rates(z) if features.readable and words != "sentences" else None
             if features.readable and words != "head":
                 sampled = sample(
@@ -295,15 +293,6 @@ def _predict(classifier: Classifier, z: Features, *, classes: int = 5) -> list[P
         Prediction(classifier.labels[int(i)], round(p, 6))
         for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
     ]
-
-
-def _check_words(models: Models, words: str) -> None:
-    check_source(words)
-    if words == "head" and models.translator.words is None:
-        raise TranslatorError(
-            f"The translator for '{models.card.classifier}' has no word head, wanted one for words from the head. Take the words "
-            "from sentences, or make the translator anew with 'wordsight train'."
-        )
 
 
 def _read(images: Sequence[ImageLike], index: int) -> ImageLike | ImageError:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from wordsight.audits.evidence import Evidence, largest_of_others, presence_level
-from wordsight.audits.findings import Limits, class_words, findings, power, unclear_classes, untested
+from wordsight.audits.findings import Limits, class_words, findings, unclear_classes
 from wordsight.audits.reliances import Use
 from wordsight.audits.statistics import Estimate, mean_estimate
+from wordsight.audits.untested import power, untested
 
 WORDS = ("water", "grass", "dog", *(f"word{i}" for i in range(40)))
 

@@ -3,8 +3,8 @@
 import dataclasses
 
 from reporting import class_word
-from wordsight.audits.findings import Power, Untested
 from wordsight.audits.lines import power_line, unclear_line, untested_line
+from wordsight.audits.untested import Power, Untested
 
 
 def test_what_is_relied_on_and_which_images_would_settle_it():

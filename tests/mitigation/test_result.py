@@ -9,8 +9,8 @@ import torch
 
 from reporting import a_mitigation, an_audit
 from wordsight.audits.findings import Group
+from wordsight.audits.statistics import Estimate
 from wordsight.classifiers.head import Head, load_head
-from wordsight.mitigation.paired import Change
 from wordsight.mitigation.result import Mitigation
 
 
@@ -66,7 +66,7 @@ def test_one_line_of_json(mitigation, tmp_path):
     [(0.01, 0.2, "better"), (0.0, 0.2, "no evidence"), (-1, 1, "no evidence"), (-0.2, -0.01, "worse")],
 )
 def test_the_verdict_is_about_the_interval_of_the_worst_group_s_change(mitigation, low, high, verdict):
-    found = dataclasses.replace(mitigation, worst_change=Change(0.4, low, high))
+    found = dataclasses.replace(mitigation, worst_change=Estimate(0.4, low, high))
     assert found.verdict == verdict
     assert found.better == (verdict == "better")
 

@@ -23,7 +23,6 @@ from wordsight.images.labelled import LabelledImages
 from wordsight.mitigation.reweight import reweighing, reweight
 from wordsight.mitigation.run import mitigate
 from wordsight.mitigation.target import Target, as_target, read_target
-from wordsight.mitigation.words import Gathered
 from wordsight.sentences.estimates import WordRate, WordRates
 from wordsight.sentences.sampler import Sampled
 
@@ -51,10 +50,9 @@ def observed_with(images: int = 1500, agree: float = 0.9, *, groups: bool = Fals
     return Explainer(classifier, lm=lm, translator=tiny_translator(classifier, lm)), images_, label, z, sampled
 
 
-def gathered(*observed) -> Gathered:
+def observations(images, names, *rest) -> Observations:
     """As if these images had been read; each has a content of its own."""
-    found = Observations(*observed)
-    return Gathered(found, [f"{i:016x}" + "f" * 48 for i in range(len(found.label))])
+    return Observations(images, names, *rest, digests=[f"{i:016x}" + "f" * 48 for i in range(len(names))])
 
 
 def names_of(label: torch.Tensor) -> list[str]:
@@ -64,8 +62,8 @@ def names_of(label: torch.Tensor) -> list[str]:
 def mitigation(tmp_path, monkeypatch, *, method: str = "reweight", word: str = "ball", **options):
     explainer, images, label, z, sampled = observed_with(**options)
     monkeypatch.setattr(
-        "wordsight.mitigation.run.gather",
-        lambda *_args, **_options: gathered(images, names_of(label), label, z, sampled, {}, tmp_path),
+        "wordsight.mitigation.run.observe",
+        lambda *_args, **_options: observations(images, names_of(label), label, z, sampled, {}, tmp_path),
     )
     result = mitigate(explainer, images, Target("dog", word), method=method)
     result.save(tmp_path / "head.safetensors")
@@ -155,8 +153,8 @@ def test_masking_hides_the_words_region_in_training_images_and_retrains(tmp_path
     images = LabelledImages(paths, ["dog" if i % 2 else "cat" for i in range(40)])
     explainer = Explainer(classifier, lm=lm, translator=tiny_translator(classifier, lm))
     monkeypatch.setattr(
-        "wordsight.mitigation.run.gather",
-        lambda *_args, **_options: gathered(images, names_of(label), label, z, sampled, {}, tmp_path / "store"),
+        "wordsight.mitigation.run.observe",
+        lambda *_args, **_options: observations(images, names_of(label), label, z, sampled, {}, tmp_path / "store"),
     )
     upper = np.repeat([[1.0], [0.0]], 4, axis=0).repeat(8, axis=1)
     monkeypatch.setattr("wordsight.mitigation.masks.locate", lambda *_args: upper)
@@ -187,8 +185,8 @@ def test_nothing_is_measured_on_images_that_anything_was_chosen_on(tmp_path, mon
     own = dataclasses.replace(explainer.classifier, trained_on=frozenset(name[:900]) | {"f" * 16})
     explainer.models = dataclasses.replace(explainer.models, classifier=own)
     monkeypatch.setattr(
-        "wordsight.mitigation.run.gather",
-        lambda *_args, **_options: gathered(images, names_of(label), label, z, sampled, {}, tmp_path),
+        "wordsight.mitigation.run.observe",
+        lambda *_args, **_options: observations(images, names_of(label), label, z, sampled, {}, tmp_path),
     )
     target = Target("dog", "ball", frozenset(name[900:1200]))
     result = mitigate(explainer, images, target, method="reweight")
@@ -231,8 +229,8 @@ def test_what_cannot_be_mitigated_is_refused(tmp_path, monkeypatch, options, err
 def test_an_unknown_class_and_odd_splits_are_refused(tmp_path, monkeypatch):
     explainer, images, label, z, sampled = observed_with()
     monkeypatch.setattr(
-        "wordsight.mitigation.run.gather",
-        lambda *_args, **_options: gathered(odd, names_of(label), label, z, sampled, {}, tmp_path),
+        "wordsight.mitigation.run.observe",
+        lambda *_args, **_options: observations(odd, names_of(label), label, z, sampled, {}, tmp_path),
     )
     with pytest.raises(LabelError, match="'cow' is none of the classifier's 2 classes"):
         mitigate(explainer, images, Target("cow", "ball"))
@@ -247,8 +245,8 @@ def test_a_head_is_not_retrained_without_images_of_a_class(tmp_path, monkeypatch
     wider = Head(torch.randn(3, 6), torch.zeros(3), ("cat", "dog", "cow"), classifier.name, classifier.fingerprint)
     explainer.models = dataclasses.replace(explainer.models, classifier=with_head(classifier, wider))
     monkeypatch.setattr(
-        "wordsight.mitigation.run.gather",
-        lambda *_args, **_options: gathered(images, names_of(label), label, z, sampled, {}, tmp_path),
+        "wordsight.mitigation.run.observe",
+        lambda *_args, **_options: observations(images, names_of(label), label, z, sampled, {}, tmp_path),
     )
     with pytest.raises(LabelError, match=r"1 of the classifier's 3 classes have no image to train on \(first: 'cow'\)"):
         mitigate(explainer, images, Target("dog", "ball"))
@@ -318,7 +316,7 @@ def test_a_mitigation_shows_itself(tmp_path, monkeypatch):
 
 def test_a_misspelt_method_is_an_error_before_anything_is_read(monkeypatch):
     explainer = observed_with(20)[0]
-    monkeypatch.setattr("wordsight.mitigation.run.gather", None)
+    monkeypatch.setattr("wordsight.mitigation.run.observe", None)
     monkeypatch.setattr("wordsight.mitigation.run.read_labelled", None)
     with pytest.raises(WordsightError, match=r"^Unknown method 'reweigh'\. Did you mean 'reweight'\? Wanted one of reweight, "):
         mitigate(explainer, "no/such/folder", ("dog", "ball"), method="reweigh")

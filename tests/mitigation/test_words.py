@@ -51,7 +51,7 @@ def test_a_mitigation_with_the_word_head_samples_no_sentence(tmp_path, monkeypat
     def sampled(*_args, **_options):
         raise AssertionError("a sentence was sampled")
 
-    monkeypatch.setattr("wordsight.mitigation.words.sample_stored", sampled)
+    monkeypatch.setattr("wordsight.audits.observations.sample_stored", sampled)
     draw, paths = np.random.default_rng(0), [tmp_path / f"{i}.png" for i in range(90)]
     for path in paths:
         Image.fromarray(draw.integers(0, 255, (1, 1, 3), dtype=np.uint8)).resize((8, 8)).save(path)

@@ -12,10 +12,11 @@ import pytest
 
 from reporting import HOSTILE, a_mitigation, an_audit, heat_maps
 from wordsight.audits.explained import Explained
-from wordsight.audits.findings import Group, Power, Untested
+from wordsight.audits.findings import Group
 from wordsight.audits.focus import Focus
 from wordsight.audits.result import Audit
 from wordsight.audits.statistics import Estimate
+from wordsight.audits.untested import Power, Untested
 from wordsight.report.cloud import CLOUD, cloud
 from wordsight.report.data import chosen_images, script_json, shown_words
 from wordsight.report.html import LIBRARIES, render_report

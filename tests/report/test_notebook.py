@@ -12,8 +12,8 @@ from PIL import Image
 from reporting import HOSTILE, a_mitigation, an_audit
 from wordsight.audits.findings import Group
 from wordsight.audits.sets import compare
+from wordsight.audits.statistics import Estimate
 from wordsight.explain import Explanation, Explanations, Failure, Prediction
-from wordsight.mitigation.paired import Change
 from wordsight.sentences.estimates import WordRates
 from wordsight.sentences.sampler import Sampled
 from wordsight.sentences.sampling import Sampling
@@ -104,7 +104,7 @@ def test_a_mitigation_shows_before_and_after(audit):
     assert "duck: water, reweight: the worst group is better" in found.text
     assert found.rows[2] == ["duck, without 'water'", "6", "40.0%", "80.0%", "+40.0"]
     assert [row[0] for row in found.rows[-3:]] == ["average", "reweighted", "worst"]
-    unknown = dataclasses.replace(mitigation, worst_change=Change(0.4, -0.1, 0.6))
+    unknown = dataclasses.replace(mitigation, worst_change=Estimate(0.4, -0.1, 0.6))
     assert "no evidence that the worst group changed (-10 to +60 points)" in unknown._repr_html_()
 
 

@@ -7,8 +7,7 @@ from doubles import tiny_classifier
 from wordsight.classifiers.imagenet import imagenet_classes, imagenet_labels
 from wordsight.errors import FeatureError
 from wordsight.translator.classes import ClassCaptions, toward_classes, with_article
-from wordsight.translator.composed import Composer
-from wordsight.translator.training import with_composed
+from wordsight.translator.composed import Composer, with_composed
 
 
 def views_of(z: torch.Tensor) -> torch.Tensor:

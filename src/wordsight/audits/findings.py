@@ -23,7 +23,6 @@ dog has a larger margin and higher rates of "brown" and "running" than an unclea
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from statistics import median
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -33,7 +32,7 @@ from wordsight.audits import FALSE_DISCOVERY, MIN_CHANGES, MIN_RELIED, MIN_SEVER
 from wordsight.audits.evidence import Evidence, saturated
 from wordsight.audits.kinds import is_own
 from wordsight.audits.measures import Measures, judged_classes, measure
-from wordsight.audits.power import images_wanted, smallest_gap
+from wordsight.audits.power import smallest_gap
 from wordsight.audits.reliances import Use
 from wordsight.audits.severity import gaps, shrunk, worse_gap
 from wordsight.audits.statistics import Estimate, mean_estimate
@@ -111,7 +110,7 @@ Z95_ONE_SIDED = 1.645
 #: From nothing to a finding. "class" is the class itself under another name; "untested": relied on, harm not measurable here.
 VERDICTS = ("class", "none", "encoded", "used", "untested", "harmful")
 #: The test of harm takes the smallest of so many p-values.
-_SIDES = 3
+SIDES = 3
 
 
 @dataclass(frozen=True)
@@ -146,31 +145,6 @@ class Finding:
         return finding_html(self)
 
 
-@dataclass(frozen=True)
-class Untested:
-    """A word that a class relies on, and too few images to measure its harm.
-
-    ``without``: images of the class without the word. ``wanted``: how many of them would settle it; None for more than 1,000.
-    """
-
-    about: ClassWord
-    without: int
-    wanted: int | None
-
-
-@dataclass(frozen=True)
-class Power:
-    """What could have been found of a class: gaps of errors below ``smallest`` go unseen for every word, below ``median`` for half.
-
-    ``images``: of the class. Gaps are in [0, 1].
-    """
-
-    label: str
-    images: int
-    smallest: float
-    median: float
-
-
 def class_words(
     evidence: Evidence,
     used_of: UsedOf,
@@ -197,7 +171,7 @@ def class_words(
     encoded = _discovered(np.stack([of.p_encoded for of in measures]), ~of_class, limits.false_discovery)
     rising = _discovered(np.stack([of.p_harmful for of in measures]), ~of_class, limits.false_discovery)
     # The largest p that was found, or that would have been: what the test of one word had to reach.
-    level = limits.false_discovery * max(1, int(rising.sum())) / max(1, int((~of_class).sum())) / _SIDES
+    level = limits.false_discovery * max(1, int(rising.sum())) / max(1, int((~of_class).sum())) / SIDES
     found: list[ClassWord] = []
     for row, of in enumerate(measures):
         columns = (encoded[row] | of_class[row]).nonzero()[0].tolist()
@@ -316,7 +290,7 @@ def _table(
                 unseen=steps.unseen.get(i),
             )
         )
-    return sorted(table, key=lambda word: (-VERDICTS.index(word.verdict), -_rank(word), word.word))
+    return sorted(table, key=lambda word: (-VERDICTS.index(word.verdict), -rank(word), word.word))
 
 
 def findings(evidence: Evidence, words: Sequence[ClassWord]) -> list[Finding]:
@@ -334,34 +308,7 @@ def findings(evidence: Evidence, words: Sequence[ClassWord]) -> list[Finding]:
             if (rows := (own == mine) & (present[:, w] == has)).any()
         ]
         found.append(Finding(about, about.severity, groups))
-    return sorted(found, key=lambda finding: -_rank(finding.about))
-
-
-def untested(evidence: Evidence, words: Sequence[ClassWord], limits: Limits) -> list[Untested]:
-    """The words with the verdict "untested" and the images that would settle each, the most calls that change first."""
-    present = evidence.present()
-    tests = sum(word.unseen is not None for word in words)  # the others are not encoded
-    found = []
-    for about in words:
-        if about.verdict == "untested":
-            c, w = evidence.classes.index(about.label), evidence.vocabulary.index(about.word)
-            has, wrong = present[evidence.label == c, w], evidence.predicted[evidence.label == c] != c
-            with_, without = int(has.sum()), int((~has).sum())
-            errors = float(wrong[has].mean()) if with_ else 0.0
-            level = limits.false_discovery / max(1, tests) / _SIDES
-            found.append(Untested(about, without, images_wanted(without, with_, errors, level, limits.unseen)))
-    return sorted(found, key=lambda one: (-(one.about.changes or 0.0), -_rank(one.about)))
-
-
-def power(evidence: Evidence, words: Sequence[ClassWord]) -> list[Power]:
-    """What could have been found, for each class with words that were tested, in the words' order."""
-    found = []
-    for label in dict.fromkeys(word.label for word in words):
-        gap = [word.unseen for word in words if word.label == label and word.verdict != "class" and word.unseen is not None]
-        if gap:
-            images = int((evidence.label == evidence.classes.index(label)).sum())
-            found.append(Power(label, images, min(gap), median(gap)))
-    return found
+    return sorted(found, key=lambda finding: -rank(finding.about))
 
 
 def unclear_classes(evidence: Evidence, own_words: Sequence[Set[str]], apart: Set[str] = frozenset()) -> list[str]:
@@ -376,7 +323,7 @@ def _naming(evidence: Evidence, own_words: Sequence[Set[str]], apart: Set[str]) 
     return own.reshape(len(own_words), -1) | np.array([is_own(word, apart) for word in evidence.vocabulary], dtype=bool)
 
 
-def _rank(word: ClassWord) -> float:
+def rank(word: ClassWord) -> float:
     """Findings are ordered by evidence times use: many words go along with the word that the class uses."""
     return word.strength * (word.used.value if word.used else 0.0)
 

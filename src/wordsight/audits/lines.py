@@ -1,6 +1,6 @@
 """What was relied on and not tested, and what could not have been found, in sentences for commands and reports."""
 
-from wordsight.audits.findings import Power, Untested
+from wordsight.audits.untested import Power, Untested
 
 
 def untested_line(one: Untested) -> str:

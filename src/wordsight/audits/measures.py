@@ -98,7 +98,7 @@ def _either_or_both(sides: Sequence[tuple[np.ndarray, np.ndarray]]) -> Float[np.
     take others for it, and the sum of the two sides would miss it.
     """
     p = [norm.sf(z) for z, _ in sides] + [norm.sf(_together(sides))]
-    return np.minimum(1, 3 * np.min(p, axis=0))
+    return np.minimum(1, len(p) * np.min(p, axis=0))
 
 
 def _together(sides: Sequence[tuple[np.ndarray, np.ndarray]]) -> Float[np.ndarray, " words"]:

@@ -15,19 +15,18 @@ from wordsight.audits.compare import rates_of, usual_words
 from wordsight.audits.duplicates import fold
 from wordsight.classifiers.imagenet import label_numbers
 from wordsight.engines import LOCAL, Engine
-from wordsight.errors import LabelError, TranslatorError
+from wordsight.errors import LabelError
 from wordsight.features.extraction import extract_stored
 from wordsight.images.labelled import LabelledImages
 from wordsight.models import Models
 from wordsight.runtime import OnProgress, no_progress
-from wordsight.sentences.estimates import WordRates
-from wordsight.sentences.sampler import Sampled, image_seed
+from wordsight.sentences.sampler import NO_SENTENCES, Sampled, image_seed
 from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.store import sample_stored
 from wordsight.storage import cache_folder
 from wordsight.tensors import Features
 from wordsight.translator.word_head import HeadRates
-from wordsight.words.joined import MIN_HEAD_RATE, check_source, head_words, join
+from wordsight.words.joined import MIN_HEAD_RATE, check_words, head_words, join
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,8 @@ class Observations:
     ``names``: a name of its own for each image. ``label``: the class's number. ``z``: features. ``sampled``: sentences and their word
     rates, empty where none are sampled. ``failures``: the other images' paths, with reasons. ``store``: the folder of features,
     sentences and gradients. ``copies``: images that were left out because they are identical or nearly identical to another one.
-    ``seeds``: of each image's sentences. ``head``: the word head's rates, None without one. ``source``: where word
-    rates come from, one of ``words.SOURCES``.
+    ``digests``: the SHA-256 of each image's file. ``head``: the word head's rates, None without one. ``source``: where word rates
+    come from, one of ``words.SOURCES``.
     """
 
     images: LabelledImages
@@ -49,7 +48,7 @@ class Observations:
     failures: dict[str, str]
     store: Path
     copies: int = 0
-    seeds: list[int] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
     head: HeadRates | None = None
     source: str = "sentences"
 
@@ -86,10 +85,9 @@ def observe(
 
     ``words``: where word rates come from, one of ``words.SOURCES``; None for the word head if the translator has one, else
     sentences. With "head" no sentences are sampled (see ``with_sentences``). ``engine``: where features and sentences are made.
-    ``fold_copies``: identical and near-identical images
-    count once (see ``duplicates.fold``). ``on_progress`` gets the stages "features" and "sentences". Raises LabelError if two
-    classes have the same name, a label is none of the classifier's classes, or no image can be read; TranslatorError for "head"
-    if the translator has no word head.
+    ``fold_copies``: identical and near-identical images count once (see ``duplicates.fold``). ``on_progress`` gets the stages
+    "features" and "sentences". Raises LabelError if two classes have the same name, a label is none of the classifier's classes,
+    or no image can be read; TranslatorError for "head" if the translator has no word head.
     """
     source = _source(models, words)
     classifier = models.classifier
@@ -120,20 +118,17 @@ def observe(
         names,
         label[rows],
         z,
-        [_NO_SENTENCES] * len(rows),
+        [NO_SENTENCES] * len(rows),
         failures,
         store,
         copies=len(extracted.readable) - len(rows),
-        seeds=[image_seed(sampling.seed, digest) for digest in digests],
+        digests=digests,
         head=models.word_rates(z),
         source=source,
     )
     if source == "head":
         return observed
     return with_sentences(observed, range(len(rows)), models, sampling, engine=engine, on_progress=on_progress)
-
-
-_NO_SENTENCES = Sampled(Counter(), WordRates({}, 0))
 
 
 def with_sentences(
@@ -159,7 +154,7 @@ def with_sentences(
             models.prefix(observed.z[part]),
             observed.store / "sentences",
             sampling,
-            seeds=[observed.seeds[row] for row in part],
+            seeds=[image_seed(sampling.seed, observed.digests[row]) for row in part],
             memory=models.memory,
             engine=engine,
             on_images=on_images,
@@ -172,12 +167,7 @@ def with_sentences(
 def _source(models: Models, words: str | None) -> str:
     if words is None:
         return "sentences" if models.translator.words is None else "head"
-    check_source(words)
-    if words == "head" and models.translator.words is None:
-        raise TranslatorError(
-            f"The translator for '{models.card.classifier}' has no word head, wanted one for words from the head. Take the words "
-            "from sentences, or make the translator anew with 'wordsight train' or 'wordsight transfer'."
-        )
+    check_words(models, words)
     return words
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 from wordsight.audits.evidence import Evidence
 from wordsight.audits.statistics import Z95, Estimate
-from wordsight.words.reliance import BLOCKS, effects, random_heads
+from wordsight.words.reliance import BLOCKS, effects, random_heads, reliance
 
 #: The ridge penalty, in images: audits have fewer images than ``words.reliance`` is made for.
 PENALTY = 5.0
@@ -56,7 +56,7 @@ class Reliances:
             return
         logits = evidence.logits[:, finite].astype(np.float64)
         self._rivals = _rivals(logits)
-        self._all = effects(rates, logits - logits.mean(1, keepdims=True), penalty=PENALTY)
+        self._all = reliance(rates, logits, penalty=PENALTY)
         self._near = effects(rates, logits - logits[:, self._rivals], penalty=PENALTY)
         z = np.eye(len(rates)) if z is None else z.astype(np.float64)
         self._chance = Z95 * random_heads(rates, z, penalty=PENALTY)

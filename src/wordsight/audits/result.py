@@ -10,9 +10,10 @@ import numpy as np
 
 from wordsight.audits.evidence import MIN_LEVEL
 from wordsight.audits.explained import Explained
-from wordsight.audits.findings import ClassWord, Finding, Power, Untested
+from wordsight.audits.findings import ClassWord, Finding
 from wordsight.audits.focus import Focus
 from wordsight.audits.statistics import Estimate
+from wordsight.audits.untested import Power, Untested
 from wordsight.errors import LabelError
 from wordsight.storage import replacing
 

@@ -11,12 +11,13 @@ from torch import Tensor
 from wordsight.audits import SENTENCES
 from wordsight.audits.evidence import Evidence
 from wordsight.audits.explained import Explained, explained
-from wordsight.audits.findings import Limits, class_words, findings, power, unclear_classes, untested
+from wordsight.audits.findings import Limits, class_words, findings, unclear_classes
 from wordsight.audits.focus import class_focus
 from wordsight.audits.kinds import class_itself
 from wordsight.audits.observations import Observations, head_scores, observe, rate_matrix, with_sentences
 from wordsight.audits.reliances import Reliances
 from wordsight.audits.result import Audit, AuditedImage
+from wordsight.audits.untested import power, untested
 from wordsight.audits.use import gradients_at
 from wordsight.classifiers.coarse import fitting
 from wordsight.engines import Engine, engine_named
@@ -28,6 +29,7 @@ from wordsight.language.content import content_words
 from wordsight.models import Models
 from wordsight.runtime import OnProgress, no_progress
 from wordsight.sentences.consensus import consensus
+from wordsight.sentences.sampler import Sampled
 from wordsight.sentences.sampling import Sampling
 from wordsight.words.gradients import head_gradients
 
@@ -111,7 +113,9 @@ def audit(
     if observed.source == "head" and mapped:
         quoted = sorted({row for row, _ in mapped})[:_QUOTED]
         observed = with_sentences(observed, quoted, models, sampling, on_progress=on_progress)
-        result = replace(result, images=_audited(observed, words_of, logits, classifier.labels))
+        quotes = {row: _quote(observed.sampled[row]) for row in quoted}
+        with_quotes = [replace(image, sentence=quotes.get(row, "")) for row, image in enumerate(result.images)]
+        result = replace(result, images=with_quotes)
     labels = {word.label for word in table}
     focus = class_focus(
         classifier, labels, observed.images.paths, evidence.predicted, observed.store / "focus", seed=sampling.seed
@@ -217,9 +221,14 @@ def _audited(
             predicted=labels[int(predicted[i])],
             probability=round(float(probability[i]), 4),
             words={word: round(rate, 4) for word, rate in words[i].items()},
-            sentence=next(iter(consensus(sampled.sentences, limit=1)), ""),
+            sentence=_quote(sampled),
             group=None if groups is None else groups[i],
             split=None if splits is None else splits[i],
         )
         for i, (name, path, sampled) in enumerate(zip(observed.names, observed.images.paths, observed.sampled, strict=True))
     ]
+
+
+def _quote(sampled: Sampled) -> str:
+    """The sentence that agrees best with the others; "" without sentences."""
+    return next(iter(consensus(sampled.sentences, limit=1)), "")

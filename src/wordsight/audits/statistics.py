@@ -77,9 +77,8 @@ def area_interval(
     ends = []
     for outer in (0.0, 1.0):
         inside, outside = area.astype(np.float64), np.full(len(area), outer)
-        for _ in range(
-            50
-        ):  # bisection: ``inside`` is within reach of the area, ``outside`` is not (or is the end of the range)
+        # Bisection: ``inside`` is within reach of the area, ``outside`` is not (or is the end of the range).
+        for _ in range(50):
             middle = (inside + outside) / 2
             near = np.abs(middle - area) <= reach(middle)
             inside, outside = np.where(near, middle, inside), np.where(near, outside, middle)

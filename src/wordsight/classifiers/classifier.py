@@ -22,7 +22,7 @@ class Classifier:
 
     ``backbone`` maps pixels (n, 3, height, width) to features (n, features); ``head`` maps features to logits (n, classes).
     ``locate``: where in the pixels a direction of the features comes from (see ``spatial``). ``trained_on``: what is known of the
-    images that trained the head, as ``Head`` has it. Build one from any torch module with ``classifier_from_module``.
+    images that trained the head, as ``Head`` has it. Build one from any torch module with ``modules.classifier``.
     """
 
     name: str

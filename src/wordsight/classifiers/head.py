@@ -16,16 +16,18 @@ from wordsight.tensors import Features
 from wordsight.version import __version__
 
 _KEY = "wordsight-head"
-#: Digits of an image's SHA-256 that a head remembers: enough for billions of images.
-DIGITS = 16
+
+
+def image_key(digest: str) -> str:
+    """How a head remembers an image: the first 16 digits of its file's SHA-256, enough for billions of images."""
+    return digest[:16]
 
 
 @dataclass(frozen=True)
 class Head:
     """A linear layer: logits = ``weight`` z + ``bias``, one row a label. ``classifier`` and its fingerprint say for which z.
 
-    ``trained_on``: the images that trained it, by the first ``DIGITS`` hexadecimal digits of the SHA-256 of their files: on these
-    no accuracy is measured.
+    ``trained_on``: the ``image_key`` of each image that trained it: on these no accuracy is measured.
     """
 
     weight: Float[Tensor, "classes features"]

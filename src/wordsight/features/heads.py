@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from wordsight.classifiers.classifier import Classifier
-from wordsight.classifiers.head import DIGITS, Head, save_head
+from wordsight.classifiers.head import Head, image_key, save_head
 from wordsight.errors import LabelError
 from wordsight.features.extraction import extract_stored
 from wordsight.images.labelled import read_labelled
@@ -105,7 +105,7 @@ def train_head(
         )
     z = extracted.views.mean(1)
     head = fit_head(z[trained], label[trained], labels, classifier, penalty=penalty)
-    head = replace(head, trained_on=frozenset(extracted.digests[i][:DIGITS] for i in trained.tolist()))
+    head = replace(head, trained_on=frozenset(image_key(extracted.digests[i]) for i in trained.tolist()))
     if len(held):
         right = head.logits(z[held]).argmax(1) == label[held]
         by_class = [float(right[label[held] == c].float().mean()) for c in label[held].unique().tolist()]

@@ -10,9 +10,10 @@ from torch import Tensor, tensor
 from wordsight.audits.findings import Group
 from wordsight.audits.observations import Observations
 from wordsight.audits.severity import gaps, worse_gap
+from wordsight.audits.statistics import Estimate
 from wordsight.classifiers.head import Head
 from wordsight.mitigation import LEAST
-from wordsight.mitigation.paired import Change, average_change, likely_worst, worst_change
+from wordsight.mitigation.paired import average_change, likely_worst, worst_change
 from wordsight.mitigation.parts import Parts
 from wordsight.mitigation.result import Accuracies
 from wordsight.mitigation.target import Target
@@ -106,8 +107,8 @@ class Measured:
 
     before: Accuracies
     after: Accuracies
-    worst_change: Change
-    average_change: Change
+    worst_change: Estimate
+    average_change: Estimate
     too_small: dict[str, int]
 
 
@@ -132,7 +133,7 @@ def measure(
     old, new = ((head.logits(observed.z).argmax(1) == label).numpy() for head in heads)
     group, rest, measured = groups.number.numpy(), parts.rest.numpy(), held.numpy()
     rows = measured & np.isin(group, sorted(of.counted))
-    worst = Change(after.worst - before.worst, -1.0, 1.0)
+    worst = Estimate(after.worst - before.worst, -1.0, 1.0)
     if of.enough:
         suspect = likely_worst(old[rest], group[rest], of.counted)
         worst = worst_change(old[rows], new[rows], group[rows], suspect=suspect)

@@ -14,14 +14,14 @@ from wordsight.words.gradients import head_gradients
 
 
 def gradients_of(
-    models: Models, observed: Observations, word: str, rows: Sequence[int], *, source: str, seed: int
+    models: Models, observed: Observations, word: str, rows: Sequence[int], *, seed: int
 ) -> list[Float[Tensor, " features"] | None]:
     """grad_z log rate(word) at these images (by number): of the word head, or of the sampled sentences.
 
-    ``source``: where the word's rates come from; only from "sentences" the gradients do, too, if the head has the word. None
-    for an image whose sentences all have the word, or none of which has it. ``seed``: which sentences are drawn.
+    The head's unless the word rates are the sentences' (``observed.source``) or it lacks the word. None for an image whose
+    sentences all have the word, or none of which has it. ``seed``: which sentences are drawn.
     """
-    if source != "sentences":
+    if observed.source != "sentences":
         made = head_gradients(models.translator, observed.z[list(rows)], word)
         if made is not None:
             return list(made)
@@ -29,14 +29,14 @@ def gradients_of(
 
 
 def word_direction(
-    models: Models, observed: Observations, word: str, rows: Sequence[int], *, source: str, seed: int
+    models: Models, observed: Observations, word: str, rows: Sequence[int], *, seed: int
 ) -> Float[Tensor, " features"]:
     """The mean direction of the word's gradient at some of these images (by number), which have the word.
 
     ``seed``: which images are drawn. Raises WordsightError if no image has sentences with and without the word.
     """
     drawn = draw_images(rows, observed, seed=seed)
-    return mean_direction(word, gradients_of(models, observed, word, drawn, source=source, seed=seed))
+    return mean_direction(word, gradients_of(models, observed, word, drawn, seed=seed))
 
 
 def mean_direction(word: str, gradients: Sequence[Float[Tensor, " features"] | None]) -> Float[Tensor, " features"]:

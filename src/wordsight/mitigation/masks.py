@@ -52,7 +52,6 @@ def masked_features(
     rows: Sequence[int],
     folder: Path,
     *,
-    source: str,
     seed: int,
     on_progress: OnProgress,
 ) -> Features:
@@ -61,7 +60,7 @@ def masked_features(
     Where an image has no gradient of the word (all of its sentences have the word, or too few), the region is that of the
     word's mean direction. Raises WordsightError if no image has one.
     """
-    gradients = gradients_of(models, observed, word, rows, source=source, seed=seed)
+    gradients = gradients_of(models, observed, word, rows, seed=seed)
     mean = mean_direction(word, gradients)
     paths = []
     for done, (row, gradient) in enumerate(zip(rows, gradients, strict=True), start=1):

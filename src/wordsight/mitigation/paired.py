@@ -1,32 +1,23 @@
 """Two heads on the same images: how much the worst group changed, with an interval that holds for a worst group."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Bool, Int
 
+from wordsight.audits.statistics import Estimate
 from wordsight.mitigation import LEAST
 from wordsight.sentences.estimates import wilson
 
 LEVEL = 0.95
 
 
-@dataclass(frozen=True)
-class Change:
-    """A change of an accuracy, in [-1, 1], with its 95% interval ``low``..``high``."""
-
-    value: float
-    low: float
-    high: float
-
-
-def average_change(before: Bool[np.ndarray, " images"], after: Bool[np.ndarray, " images"]) -> Change:
-    """The change of the accuracy over all images. ``before`` and ``after``: which images each head gets right."""
+def average_change(before: Bool[np.ndarray, " images"], after: Bool[np.ndarray, " images"]) -> Estimate:
+    """The change of the accuracy over all images, in [-1, 1]. ``before`` and ``after``: which images each head gets right."""
     low, high = paired_interval(before, after, _z(1))
-    return Change(float(after.mean() - before.mean()), low, high)
+    return Estimate(float(after.mean() - before.mean()), low, high)
 
 
 def worst_change(
@@ -35,7 +26,7 @@ def worst_change(
     group: Int[np.ndarray, " images"],
     *,
     suspect: int | None = None,
-) -> Change:
+) -> Estimate:
     """The change of the accuracy of the worst group, which need not be the same one before and after.
 
     The worst group is chosen by the same images, so that its accuracy looks lower than it is, and the next head's higher. The
@@ -49,7 +40,7 @@ def worst_change(
     right = {g: (before[group == g], after[group == g]) for g in groups}
     value = min(a.mean() for _, a in right.values()) - min(b.mean() for b, _ in right.values())
     if min(len(b) for b, _ in right.values()) < LEAST:
-        return Change(float(value), -1.0, 1.0)
+        return Estimate(float(value), -1.0, 1.0)
     share = {w: 1 / len(groups) for w in groups}
     if suspect in share and len(groups) > 1:
         share = {w: 0.5 if w == suspect else 0.5 / (len(groups) - 1) for w in groups}
@@ -59,7 +50,7 @@ def worst_change(
         make = {g: paired_interval if g == w else independent_interval for g in groups}
         low = max(low, min(make[g](b, a, z_low)[0] for g, (_, a) in right.items()))
         high = max(high, min(make[g](b, a, z_high)[1] for g, (_, a) in right.items()))
-    return Change(float(value), low, high)
+    return Estimate(float(value), low, high)
 
 
 def likely_worst(right: Bool[np.ndarray, " images"], group: Int[np.ndarray, " images"], among: Collection[int]) -> int | None:

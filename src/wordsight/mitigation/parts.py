@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from wordsight.audits.duplicates import fold
-from wordsight.classifiers.head import DIGITS
+from wordsight.classifiers.head import image_key
 from wordsight.errors import LabelError
 from wordsight.images.sets import LabelledImages
 from wordsight.mitigation import LEAST
@@ -47,7 +47,7 @@ def split_up(
     head trains the new one, and all others are measured on; if it is not known, a ``share`` of each group is.
     Raises LabelError for other splits, and if no image is left to measure on.
     """
-    known = [digest[:DIGITS] for digest in digests]
+    known = [image_key(digest) for digest in digests]
     trained, found = (torch.tensor([digest in of for digest in known]) for of in (trained_on, found_on))
     splits = None if images.splits is None else np.array(images.splits)
     before = trained | found

@@ -9,7 +9,6 @@ from wordsight.audits.findings import Group
 from wordsight.audits.statistics import Estimate
 from wordsight.classifiers.head import Head, save_head
 from wordsight.mitigation import VERDICTS
-from wordsight.mitigation.paired import Change
 
 if TYPE_CHECKING:
     import pandas
@@ -54,8 +53,8 @@ class Mitigation:
     true_groups: bool
     before: Accuracies
     after: Accuracies
-    worst_change: Change
-    average_change: Change
+    worst_change: Estimate
+    average_change: Estimate
     too_small: dict[str, int] = field(default_factory=dict)
     words: str = "sentences"
     failures: dict[str, str] = field(default_factory=dict)

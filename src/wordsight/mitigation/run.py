@@ -1,7 +1,6 @@
 """Mitigate a finding: labelled images in, a better head out, measured before and after on held-out images."""
 
 import difflib
-from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,11 +11,11 @@ from torch import Tensor
 
 from wordsight.audits import SENTENCES
 from wordsight.audits.findings import Finding
-from wordsight.audits.observations import Observations
+from wordsight.audits.observations import Observations, observe
 from wordsight.audits.result import Audit
 from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.coarse import fitting
-from wordsight.classifiers.head import DIGITS, Head
+from wordsight.classifiers.head import Head, image_key
 from wordsight.errors import LabelError, ModelError, WordsightError
 from wordsight.explain import Explainer
 from wordsight.images.labelled import LabelledImages, read_labelled
@@ -29,7 +28,7 @@ from wordsight.mitigation.project import project
 from wordsight.mitigation.result import Mitigation
 from wordsight.mitigation.reweight import balanced, groups_of, reweighing, reweight
 from wordsight.mitigation.target import Target, as_target
-from wordsight.mitigation.words import gather, source_of, word_rates
+from wordsight.mitigation.words import source_of, word_rates
 from wordsight.models import Models
 from wordsight.runtime import OnProgress, no_progress
 from wordsight.sentences.sampling import Sampling
@@ -83,14 +82,13 @@ def mitigate(
     models, classifier = explainer.models, explainer.classifier
     source = source_of(models, target.word, words)
     _check_classifier(classifier, target, images)
-    gathered = gather(images, models, None if source == "head" else sampling, store=store, on_progress=on_progress)
-    observed = gathered.observed
-    rates, present = word_rates(models, observed, target.word, source)
+    observed = observe(images, models, sampling, store=store, words=source, on_progress=on_progress)
+    rates, present = word_rates(observed, target.word)
     pseudo_groups = groups_of(observed.label, present)
     parts = split_up(
         observed.images,
         observed.z,
-        gathered.digests,
+        observed.digests,
         observed.label,
         pseudo_groups,
         trained_on=classifier.trained_on,
@@ -101,7 +99,7 @@ def mitigate(
     if method != "project":
         _check_classes(observed.label[parts.train], classifier)
     before = own_head(classifier)
-    task = _Task(models, observed, target, rates, present, parts.train, source, sampling.seed, on_progress)
+    task = _Task(models, observed, target, rates, present, parts.train, sampling.seed, on_progress)
     after, masked = task.masked() if method == "mask" else (before, None)
     if method in ("reweight", "reweight+project"):
         after = task.reweighted()
@@ -109,7 +107,7 @@ def mitigate(
         after = task.projected(after)
     groups = true_groups(observed, classifier.labels) if images.groups else Groups(pseudo_groups, None)
     train = parts.train.nonzero().flatten().tolist()
-    seen = frozenset(gathered.digests[i][:DIGITS] for i in train)
+    seen = frozenset(image_key(observed.digests[i]) for i in train)
     measured = measure((before, after), observed, groups, parts, present, target)
     return Mitigation(
         target.label,
@@ -134,7 +132,6 @@ class _Task:
     rates: Float[np.ndarray, " images"]
     present: Bool[Tensor, " images"]
     train: Bool[Tensor, " images"]
-    source: str
     seed: int
     on_progress: OnProgress
 
@@ -157,7 +154,6 @@ class _Task:
             self.target.word,
             rows,
             folder,
-            source=self.source,
             seed=self.seed,
             on_progress=self.on_progress,
         )
@@ -165,20 +161,12 @@ class _Task:
         return reweight(z[self.train], label, balanced(label), self.models.classifier, seed=self.seed), folder
 
     def projected(self, head: Head) -> Head:
-        direction = word_direction(
-            self.models, self.observed, self.target.word, self.rows(), source=self.source, seed=self.seed
-        )
+        direction = word_direction(self.models, self.observed, self.target.word, self.rows(), seed=self.seed)
         new = project(head.weight, head.bias, [direction], self.observed.z[self.train], self.models.classifier)
         return replace(new, figures=head.figures)
 
 
 def _check_classifier(classifier: Classifier, target: Target, images: LabelledImages) -> None:
-    repeated = [name for name, times in Counter(classifier.labels).items() if times > 1]
-    if repeated:
-        raise LabelError(
-            f"The classifier '{classifier.name}' has several classes named '{repeated[0]}', wanted a different name for each. "
-            "Give it other labels."
-        )
     if target.label not in classifier.labels and fitting(classifier, images.labels, images.class_map) is classifier:
         raise LabelError(
             f"'{target.label}' is none of the classifier's {len(classifier.labels)} classes; name one of them with --label."

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wordsight.audits.findings import Finding
 from wordsight.audits.result import Audit, read_images
-from wordsight.classifiers.head import DIGITS
+from wordsight.classifiers.head import image_key
 from wordsight.errors import WordsightError
 from wordsight.features.store import content_digests
 
@@ -56,7 +56,7 @@ def found_images(paths: Sequence[Path]) -> frozenset[str]:
         logger.warning(
             "%d of the audit's %d images cannot be read any more: copies of them may be measured on", gone, len(paths)
         )
-    return frozenset(digest[:DIGITS] for digest in digests if digest is not None)
+    return frozenset(image_key(digest) for digest in digests if digest is not None)
 
 
 def read_target(finding: str, label: str | None = None) -> Target:

@@ -39,6 +39,10 @@ class Sampled:
     rates: WordRates
 
 
+#: Of an image for which none were sampled.
+NO_SENTENCES = Sampled(Counter(), WordRates({}, 0))
+
+
 def sample(
     lm: LanguageModel,
     prefix: Prefix,

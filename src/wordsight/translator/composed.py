@@ -6,7 +6,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from wordsight.classifiers.classifier import Classifier
+from wordsight.classifiers.imagenet import imagenet_classes
+from wordsight.errors import ModelError
 from wordsight.tensors import Views
+from wordsight.translator.classes import ClassCaptions, toward_classes
 from wordsight.translator.word_head import rates_of, word_rates
 
 #: A word's part in the features is estimated from at least so many captioned images.
@@ -60,3 +64,48 @@ class Composer:
         shift = torch.cat(linear).cpu() - self.fitted[images] + (0 if added is None else added)
         made = self.views[images] + shift[:, None]
         return made.clamp_(min=0) if self.positive else made
+
+
+def imagenet_head(classifier: Classifier) -> Float[Tensor, "classes features"]:
+    """The weights of a classifier's head of the 1,000 ImageNet classes. Raises ModelError if it has none."""
+    weight = classifier.head_weight
+    if weight is None or len(weight) != len(imagenet_classes()):
+        raise ModelError(
+            f"'{classifier.name}' has no linear head of 1000 ImageNet classes; classes can only be added to photographs "
+            "along its rows. Leave --class-draws at 0."
+        )
+    return weight
+
+
+def with_composed(
+    views: Views,
+    captions: Sequence[Sequence[str]],
+    text: Sequence[Sequence[str]],
+    *,
+    classifier: Classifier,
+    draws: int,
+    generator: torch.Generator,
+    device: torch.device | str = "cpu",
+) -> tuple[Float[Tensor, "rows views features"], list[Sequence[str]]]:
+    """Captioned images, then captions without images, then ``draws`` times each ImageNet class: features and captions.
+
+    A class has the features of a caption that fits it, and of what the class adds by its weights in the head: what the
+    classifier knows is then spoken of in whole sentences, whether an image shows it or not.
+    """
+    if not text and not draws:
+        return views, list(captions)
+    composer = Composer(views, captions, device=device)
+    made, told = [views], list(captions)
+    if text:
+        made.append(composer.compose(text, composer.similar(text, generator)))
+        told += text
+    if draws:
+        weight, predicted = imagenet_head(classifier), classifier.probabilities(views.mean(1)).argmax(1)
+        sentences = ClassCaptions(caption for image in told for caption in image)
+        for _ in range(draws):
+            drawn = [sentences.draw(of, generator) for of in imagenet_classes()]
+            photographs = torch.randint(len(views), (len(weight),), generator=generator)
+            added = toward_classes(weight, views, predicted, generator=generator)
+            made.append(composer.compose([pair[:1] for pair in drawn], photographs, added))
+            told += drawn
+    return torch.cat(made), told

@@ -46,7 +46,7 @@ class Settings:
     - ``hidden``, ``prefix_tokens``, ``dropout`` (of the hidden layer): size of a fresh translator. One to go on from keeps its
       size.
     - ``class_draws``: how many times features are composed for each class of a 1,000-class ImageNet head, for what the images
-      do not show (see ``training.with_composed``).
+      do not show (see ``composed.with_composed``).
     """
 
     epochs: int = 4

@@ -14,8 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wordsight.classifiers.classifier import Classifier
-from wordsight.classifiers.imagenet import imagenet_classes
-from wordsight.errors import CaptionError, ModelError
+from wordsight.errors import CaptionError
 from wordsight.features.extraction import extract_stored
 from wordsight.images.files import find_images
 from wordsight.language.model import LanguageModel
@@ -24,8 +23,7 @@ from wordsight.storage import cache_folder
 from wordsight.tensors import Views
 from wordsight.translator.captions import match_captions, read_captions
 from wordsight.translator.checkpoint import TranslatorCard, check_fits, load_translator, save_translator, translator_fingerprint
-from wordsight.translator.classes import ClassCaptions, toward_classes
-from wordsight.translator.composed import Composer
+from wordsight.translator.composed import imagenet_head, with_composed
 from wordsight.translator.mlp import Translator
 from wordsight.translator.optimisation import Captioned, Settings, train
 from wordsight.translator.processes import Processes, launched
@@ -108,7 +106,7 @@ def train_translator(
         read, rows, held = _held_last(read, rows, sorted(held))
     generator = torch.Generator().manual_seed(settings.seed)
     images, told = _taken(read.views, rows), [read.captions[i] for i in rows]
-    weight = _imagenet_head(classifier) if settings.class_draws else None
+    weight = imagenet_head(classifier) if settings.class_draws else None
     views, captions = with_composed(
         images, told, text, classifier=classifier, draws=settings.class_draws, generator=generator, device=lm.device
     )
@@ -138,7 +136,7 @@ def train_translator(
         some = _some(views)
         words = fit_word_head(translator.standardise(views[some]), captions[some], seed=settings.seed, on_progress=on_progress)
     translator.words = words
-    card = _card(sources, classifier, lm, translator, settings)
+    card = fresh_card(classifier, lm, translator, settings)
     data = {
         "about": terms,
         "captions": [Path(source.captions).name for source in sources],
@@ -152,9 +150,8 @@ def train_translator(
     return Trained(translator, replace(card, data=data, figures=figures), history, len(rows), len(held), read.failures)
 
 
-def _card(
-    sources: Sequence[CaptionSource], classifier: Classifier, lm: LanguageModel, translator: Translator, settings: Settings
-) -> TranslatorCard:
+def fresh_card(classifier: Classifier, lm: LanguageModel, translator: Translator, settings: Settings) -> TranslatorCard:
+    """The card of a translator that was trained for these models, still without what is said of data and figures."""
     return TranslatorCard(
         classifier=classifier.name,
         classifier_fingerprint=classifier.fingerprint,
@@ -309,50 +306,6 @@ def _held_out(names: Sequence[str], dev: Sequence[str] | float, seed: int) -> se
             "Name images by their file names as in the caption file."
         )
     return {i for i, name in enumerate(names) if name in wanted}
-
-
-def _imagenet_head(classifier: Classifier) -> Float[Tensor, "classes features"]:
-    weight = classifier.head_weight
-    if weight is None or len(weight) != len(imagenet_classes()):
-        raise ModelError(
-            f"'{classifier.name}' has no linear head of 1000 ImageNet classes; classes can only be added to photographs "
-            "along its rows. Leave --class-draws at 0."
-        )
-    return weight
-
-
-def with_composed(
-    views: Views,
-    captions: Sequence[Sequence[str]],
-    text: Sequence[Sequence[str]],
-    *,
-    classifier: Classifier,
-    draws: int,
-    generator: torch.Generator,
-    device: torch.device | str = "cpu",
-) -> tuple[Float[Tensor, "rows views features"], list[Sequence[str]]]:
-    """Captioned images, then captions without images, then ``draws`` times each ImageNet class: features and captions.
-
-    A class has the features of a caption that fits it, and of what the class adds by its weights in the head: what the
-    classifier knows is then spoken of in whole sentences, whether an image shows it or not.
-    """
-    if not text and not draws:
-        return views, list(captions)
-    composer = Composer(views, captions, device=device)
-    made, told = [views], list(captions)
-    if text:
-        made.append(composer.compose(text, composer.similar(text, generator)))
-        told += text
-    if draws:
-        weight, predicted = _imagenet_head(classifier), classifier.probabilities(views.mean(1)).argmax(1)
-        sentences = ClassCaptions(caption for image in told for caption in image)
-        for _ in range(draws):
-            drawn = [sentences.draw(of, generator) for of in imagenet_classes()]
-            photographs = torch.randint(len(views), (len(weight),), generator=generator)
-            added = toward_classes(weight, views, predicted, generator=generator)
-            made.append(composer.compose([pair[:1] for pair in drawn], photographs, added))
-            told += drawn
-    return torch.cat(made), told
 
 
 def _embedded(lm: LanguageModel, texts: Sequence[str]) -> list[Tensor]:

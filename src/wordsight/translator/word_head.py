@@ -99,18 +99,27 @@ def ensemble_rates(
 
 def word_rates(captions: Sequence[Sequence[str]], *, min_images: int) -> tuple[list[str], Float[Tensor, "images words"]]:
     """The words used for at least ``min_images`` images, and the share of each image's captions that use them."""
-    counts = Counter(word for image in captions for word in set().union(*map(content_words, image)))
+    words = _words_of(captions)
+    counts = Counter(word for image in words for word in set().union(*image))
     vocabulary = sorted(word for word, count in counts.items() if count >= min_images)
-    return vocabulary, rates_of(captions, vocabulary)
+    return vocabulary, _shares(words, vocabulary)
 
 
 def rates_of(captions: Sequence[Sequence[str]], vocabulary: Sequence[str]) -> Float[Tensor, "images words"]:
     """The share of each image's captions that use each word of the vocabulary."""
+    return _shares(_words_of(captions), vocabulary)
+
+
+def _words_of(captions: Sequence[Sequence[str]]) -> list[list[frozenset[str]]]:
+    return [[content_words(caption) for caption in image] for image in captions]
+
+
+def _shares(words: Sequence[Sequence[frozenset[str]]], vocabulary: Sequence[str]) -> Tensor:
     column = {word: i for i, word in enumerate(vocabulary)}
-    rates = torch.zeros(len(captions), len(vocabulary))
-    for row, image in enumerate(captions):
+    rates = torch.zeros(len(words), len(vocabulary))
+    for row, image in enumerate(words):
         for caption in image:
-            for word in content_words(caption) & column.keys():
+            for word in caption & column.keys():
                 rates[row, column[word]] += 1 / len(image)
     return rates
 

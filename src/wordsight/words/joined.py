@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp, hypot, log
 
+from wordsight.errors import TranslatorError
+from wordsight.models import Models
 from wordsight.sentences.estimates import WordRate, WordRates, wilson
 from wordsight.translator.word_head import HeadRates
 from wordsight.words import SOURCES
@@ -24,6 +26,16 @@ def check_source(words: str) -> None:
     """Raise ValueError unless ``words`` is one of ``SOURCES``."""
     if words not in SOURCES:
         raise ValueError(f"words is '{words}', wanted one of: {', '.join(SOURCES)}.")
+
+
+def check_words(models: Models, words: str) -> None:
+    """Raise ValueError unless ``words`` is one of ``SOURCES``, and TranslatorError for "head" if the translator has no word head."""
+    check_source(words)
+    if words == "head" and models.translator.words is None:
+        raise TranslatorError(
+            f"The translator for '{models.card.classifier}' has no word head, wanted one for words from the head. Take the words "
+            "from sentences, or make the translator anew with 'wordsight train' or 'wordsight transfer'."
+        )
 
 
 def head_words(head: HeadRates, row: int) -> dict[str, WordRate]:

@@ -1,0 +1,61 @@
+"""What an audit leaves open: words that are relied on and could not be tested, and gaps that would have gone unseen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from wordsight.audits.evidence import Evidence
+from wordsight.audits.findings import SIDES, ClassWord, Limits, rank
+from wordsight.audits.power import images_wanted
+
+
+@dataclass(frozen=True)
+class Untested:
+    """A word that a class relies on, and too few images to measure its harm.
+
+    ``without``: images of the class without the word. ``wanted``: how many of them would settle it; None for more than 1,000.
+    """
+
+    about: ClassWord
+    without: int
+    wanted: int | None
+
+
+@dataclass(frozen=True)
+class Power:
+    """What could have been found of a class: gaps of errors below ``smallest`` go unseen for every word, below ``median`` for half.
+
+    ``images``: of the class. Gaps are in [0, 1].
+    """
+
+    label: str
+    images: int
+    smallest: float
+    median: float
+
+
+def untested(evidence: Evidence, words: Sequence[ClassWord], limits: Limits) -> list[Untested]:
+    """The words with the verdict "untested" and the images that would settle each, the most calls that change first."""
+    present = evidence.present()
+    tests = sum(word.unseen is not None for word in words)  # the others are not encoded
+    found = []
+    for about in words:
+        if about.verdict == "untested":
+            c, w = evidence.classes.index(about.label), evidence.vocabulary.index(about.word)
+            has, wrong = present[evidence.label == c, w], evidence.predicted[evidence.label == c] != c
+            with_, without = int(has.sum()), int((~has).sum())
+            errors = float(wrong[has].mean()) if with_ else 0.0
+            level = limits.false_discovery / max(1, tests) / SIDES
+            found.append(Untested(about, without, images_wanted(without, with_, errors, level, limits.unseen)))
+    return sorted(found, key=lambda one: (-(one.about.changes or 0.0), -rank(one.about)))
+
+
+def power(evidence: Evidence, words: Sequence[ClassWord]) -> list[Power]:
+    """What could have been found, for each class with words that were tested, in the words' order."""
+    found = []
+    for label in dict.fromkeys(word.label for word in words):
+        gap = [word.unseen for word in words if word.label == label and word.verdict != "class" and word.unseen is not None]
+        if gap:
+            images = int((evidence.label == evidence.classes.index(label)).sum())
+            found.append(Power(label, images, min(gap), median(gap)))
+    return found
