@@ -1,8 +1,8 @@
 """The tasks of benchmarks/shortcuts.py: two classes, and an attribute that goes along with one of them.
 
-Classes and attributes are defined by what people wrote: an attribute holds when at least two of a photograph's five captions
-use one of its words, and is absent when none does. The same words count as naming it when a finding says them; SYNONYMS adds
-others that name the same thing.
+Classes and attributes are defined by what people wrote: an attribute holds when at least two of a photograph's captions use one
+of its words (one, if it has fewer than four captions), and is absent when none does. The same words count as naming it when a
+finding says them; SYNONYMS adds others that name the same thing.
 """
 
 from dataclasses import dataclass
@@ -33,6 +33,16 @@ WORDS = {
     "stand": "stand stands standing",
     "play": "play plays playing",
     "white": "white",
+    # COCO's and the interiors' photographs.
+    "animal": "dog dogs puppy cat cats kitten horse horses cow cows sheep elephant elephants giraffe giraffes zebra zebras bear "
+    "bears bird birds animal animals",
+    "grazer": "giraffe giraffes zebra zebras elephant elephants horse horses cow cows sheep",
+    "vehicle": "train trains bus buses car cars truck trucks motorcycle motorcycles airplane airplanes boat boats plane planes "
+    "bicycle bicycles bike bikes jet jets",
+    "food": "food pizza sandwich sandwiches cake plate plates salad meal fruit fruits vegetable vegetables",
+    "seat": "chair chairs couch couches sofa sofas bench benches stool stools",
+    "indoors": "room kitchen bathroom bedroom table bed couch counter wall walls floor ceiling",
+    "outdoors": "street field tree trees grass sky beach road snow water ocean mountain building buildings",
 }
 #: Other words for the same thing.
 SYNONYMS = {
@@ -45,17 +55,19 @@ SYNONYMS = {
     "sit": "seat chair couch bench",
     "run": "chase chasing",
     "jump": "air leap",
+    "person": "people group hand hands holding wearing rider riding",
 }
 
 
 @dataclass(frozen=True)
 class Task:
-    """Class ``a`` goes along with attribute ``x``, class ``b`` with ``y`` (None: with the absence of ``x``)."""
+    """Class ``a`` goes along with attribute ``x``, class ``b`` with ``y`` (None: with the absence of ``x``), in these sets."""
 
     a: str
     b: str
     x: str
     y: str | None = None
+    sets: tuple[str, ...] = ("flickr8k",)
 
     @property
     def name(self) -> str:
@@ -63,6 +75,8 @@ class Task:
         return f"{self.a} / {self.b}, {self.x} / {self.y or 'none'}"
 
 
+#: Every set with captions of scenes.
+ALL = ("flickr8k", "coco_small", "ade_interiors")
 TASKS = (
     Task("dog", "person", "water", "grass"),
     Task("dog", "person", "snow", "grass"),
@@ -91,6 +105,16 @@ TASKS = (
     Task("child", "man", "blue", "red"),
     Task("child", "man", "stand"),
     Task("dog", "child", "play"),
+    # Of the interiors alone no group has enough photographs, so they go along with COCO's.
+    Task("animal", "vehicle", "person", sets=ALL),
+    Task("vehicle", "animal", "water", sets=ALL),
+    Task("indoors", "outdoors", "person", sets=ALL),
+    Task("indoors", "outdoors", "sit", sets=ALL),
+    Task("vehicle", "food", "person", sets=ALL),
+    Task("vehicle", "seat", "person", sets=ALL),
+    Task("grazer", "food", "person", sets=ALL),
+    Task("animal", "indoors", "person", sets=ALL),
+    Task("grazer", "dog", "grass", sets=ALL),
 )
 #: Each class: words that have to be there, words that must not. "man" is a man without a woman, child or dog.
 CLASSES = {
@@ -98,6 +122,13 @@ CLASSES = {
     "person": ("person", ("dog",)),
     "man": ("man", ("woman", "child", "dog")),
     "child": ("child", ("adult", "dog")),
+    "animal": ("animal", ("vehicle", "indoors")),
+    "grazer": ("grazer", ("food", "dog")),
+    "vehicle": ("vehicle", ("animal", "food", "seat")),
+    "food": ("food", ("vehicle", "grazer")),
+    "seat": ("seat", ("vehicle",)),
+    "indoors": ("indoors", ("outdoors", "animal")),
+    "outdoors": ("outdoors", ("indoors",)),
 }
 
 

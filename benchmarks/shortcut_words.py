@@ -1,117 +1,155 @@
-"""Where the shortcut benchmark's words come from: wordsight's sentences, or what needs no language model."""
+"""Where the shortcut benchmark's words come from: wordsight's two sources, what needs no translator, and people."""
 
+import hashlib
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
+from safetensors.numpy import load_file, save_file
+from torch import Tensor
 
-from shortcut_data import Photographs, labels_of
-from shortcut_tasks import WORDS, Task
-from wordsight.audits.evidence import Evidence
-from wordsight.audits.findings import ClassWord, Limits, class_words
-from wordsight.audits.kinds import class_itself
-from wordsight.audits.observations import Observations, rate_matrix
-from wordsight.audits.reliances import Reliances
-from wordsight.classifiers.head import Head, with_head
-from wordsight.errors import WordsightError
+from shortcut_data import Photographs
+from wordsight.audits.observations import rate_matrix
 from wordsight.explain import Explainer
 from wordsight.features.store import content_digests
-from wordsight.images.labelled import LabelledImages
 from wordsight.language.content import content_words
-from wordsight.mitigation.run import word_direction
 from wordsight.sentences.sampler import image_seed
 from wordsight.sentences.sampling import Sampling
 from wordsight.sentences.store import sample_stored
-from wordsight.storage import cache_folder
+from wordsight.storage import cache_folder, replacing
+from wordsight.translator.word_head import fit_word_head
+from wordsight.words.joined import head_words, join
+
+FOLDS = 3
 
 
-class Words:
-    """A source of words: rates of all photographs, and how much a head uses each word."""
+@dataclass(frozen=True)
+class Source:
+    """Word rates of photographs, in [0, 1]; ``here``: of which photographs they are known."""
 
-    def __init__(self, name: str, of: Photographs, explainer: Explainer, sentences: int, needed: np.ndarray) -> None:
-        self.name, self.of, self.explainer = name, of, explainer
-        if name in ("ridge", "knn"):
-            self.vocabulary, self.rates, self.directions = cheap_words(of, name)
-        else:
-            sampled = sample_stored(
-                explainer.models.lm,
-                explainer.models.prefix(of.z[needed]),
-                cache_folder() / "sentences",
-                Sampling(sentences=sentences),
-                seeds=[image_seed(0, digest or "") for digest in content_digests([of.files[row] for row in needed.tolist()])],
-                on_images=lambda done, total: print(f"\rsentences {done}/{total}", end="", flush=True),
-            )
-            self.sampled = dict(zip(needed.tolist(), sampled, strict=True))
-            words = [{word: rate.rate for word, rate in image.rates.words.items()} for image in sampled]
-            self.vocabulary, rates = rate_matrix(words, min_images=10)
-            self.rates = np.zeros((len(of.files), len(self.vocabulary)))
-            self.rates[needed] = rates
+    name: str
+    vocabulary: tuple[str, ...]
+    rates: Float[np.ndarray, "images words"]
+    here: Bool[np.ndarray, " images"]
 
-    def audit(self, head: Head, task: Task, rows: list[np.ndarray], limits: Limits) -> tuple[Evidence, list[ClassWord]]:
-        """Every word of both classes, on these images, and what it rests on."""
-        here, label, _ = labels_of(rows)
-        z = self.of.z[here]
-        evidence = Evidence(self.vocabulary, self.rates[here], label.numpy(), head.logits(z).double().numpy(), head.labels)
-        own = [class_itself(task.a), class_itself(task.b)]
-        apart = set(f"{WORDS[task.a]} {WORDS[task.b]}".split())  # what a user would give as --apart
-        return evidence, class_words(evidence, Reliances(evidence, z.numpy()), own, limits, apart=apart)
-
-    def direction(
-        self, head: Head, word: str, here: np.ndarray, label: torch.Tensor, present: torch.Tensor
-    ) -> torch.Tensor | None:
-        """Where the features go if the word is more frequent, by images that have it; None if that cannot be known."""
-        if self.name in ("ridge", "knn"):
-            return self.directions[:, self.vocabulary.index(word)]
-        try:
-            own, observed = self._observed(head, here, label)
-            return word_direction(own.models, observed, word, present.nonzero()[:, 0].tolist(), seed=0)
-        except WordsightError:
-            return None
-
-    def _observed(self, head: Head, here: np.ndarray, label: torch.Tensor) -> tuple[Explainer, Observations]:
-        explainer = self.explainer
-        own = Explainer(
-            with_head(explainer.classifier, head),
-            lm=explainer.models.lm,
-            translator=(explainer.models.translator, explainer.models.card),
-        )
-        paths = [self.of.files[i] for i in here]
-        images = LabelledImages(paths, [head.labels[int(c)] for c in label])
-        sampled = [self.sampled[row] for row in here.tolist()]
-        return own, Observations(images, [path.name for path in paths], label, self.of.z[here], sampled, {}, cache_folder())
+    def column(self, words: Sequence[str]) -> int | None:
+        """Of the first of these words that the source knows."""
+        return next((self.vocabulary.index(word) for word in words if word in self.vocabulary), None)
 
 
-def cheap_words(of: Photographs, name: str) -> tuple[tuple[str, ...], np.ndarray, torch.Tensor]:
-    """Word rates without a language model, cross-fitted in five folds, and each word's direction in the features."""
+def people(of: Photographs) -> Source:
+    """What people wrote: the share of a photograph's captions with a word. No source of words can know more."""
     own = [[content_words(c) for c in captions] for captions in of.captions]
     count = Counter(w for captions in own for w in set().union(*captions))
     vocabulary = tuple(sorted(w for w, n in count.items() if n >= 10))
     column = {w: i for i, w in enumerate(vocabulary)}
-    truth = np.zeros((len(own), len(vocabulary)))
+    rates = np.zeros((len(own), len(vocabulary)))
     for row, captions in enumerate(own):
         for caption in captions:
             for w in caption & column.keys():
-                truth[row, column[w]] += 1 / len(captions)
+                rates[row, column[w]] += 1 / len(captions)
+    return Source("people", vocabulary, rates, np.ones(len(own), bool))
+
+
+def cross_fitted(name: str, of: Photographs, store: Path) -> Source:
+    """Words of every photograph by a model that was fitted on the photographs of other folds; made once, then read.
+
+    "head": a word head like a translator's own (without its composed features). "ridge": ridge regression from features to
+    words. "knn": captions of the 60 nearest features.
+    """
+    written = people(of)
+    about = hashlib.sha256(f"{name} {FOLDS} {written.vocabulary}".encode() + of.z.numpy().tobytes()).hexdigest()[:16]
+    file = store / f"words-{name}-{about}.safetensors"
+    if not file.exists():
+        fold = np.random.default_rng(0).integers(0, FOLDS, len(of.z))
+        rates = np.zeros(written.rates.shape, np.float32)
+        for number in range(FOLDS):
+            held, fitted = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
+            rates[held] = _HOW[name](of, written, fitted, held)
+        store.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as partial:
+            save_file({"rates": rates}, partial)
+    return Source(name, written.vocabulary, load_file(file)["rates"].astype(np.float64), written.here)
+
+
+def _head(of: Photographs, written: Source, fitted: np.ndarray, held: np.ndarray) -> np.ndarray:
+    mean, spread = of.z[fitted].mean(0), of.z[fitted].std(0) + 1e-3
+    x = (of.views - mean) / spread
+    head = fit_word_head(x[fitted], [of.captions[i] for i in fitted], epochs=8, rank=256)
+    assert head is not None
+    own = head.rates(x[held].mean(1))
+    known = {word: i for i, word in enumerate(own.vocabulary)}
+    rates = np.zeros((len(held), len(written.vocabulary)), np.float32)
+    for column, word in enumerate(written.vocabulary):
+        if word in known:
+            rates[:, column] = own.rates[:, known[word]].numpy()
+    return rates
+
+
+def _standardised(of: Photographs) -> np.ndarray:
     z = of.z.double().numpy()
-    mean, spread = z.mean(0), z.std(0) + 1e-3
-    x = (z - mean) / spread
+    return (z - z.mean(0)) / (z.std(0) + 1e-3)
 
-    def ridge(rows: np.ndarray) -> np.ndarray:
-        gram = x[rows].T @ x[rows] + 3000 * np.eye(x.shape[1])
-        return np.linalg.solve(gram, x[rows].T @ (truth[rows] - truth[rows].mean(0)))
 
-    fold = np.random.default_rng(0).integers(0, 5, len(x))
-    rates = np.zeros_like(truth)
-    for one in range(5):
-        held, rows = fold == one, fold != one
-        if name == "ridge":
-            rates[held] = np.clip(x[held] @ ridge(rows) + truth[rows].mean(0), 0, 1)
-        else:
-            a = x / np.linalg.norm(x, axis=1, keepdims=True)
-            similar = a[held] @ a[rows].T
-            nearest = np.argpartition(-similar, 60, axis=1)[:, :60]
-            weight = np.exp(10 * np.take_along_axis(similar, nearest, 1))
-            weight /= weight.sum(1, keepdims=True)
-            rates[held] = np.einsum("ik,ikw->iw", weight, truth[rows][nearest])
-    # A word's direction: the ridge weights, back in the features' own units.
-    return vocabulary, rates, torch.from_numpy(ridge(np.ones(len(x), dtype=bool)) / spread[:, None]).float()
+def _ridge(of: Photographs, written: Source, fitted: np.ndarray, held: np.ndarray) -> np.ndarray:
+    x, mean = _standardised(of), written.rates[fitted].mean(0)
+    gram = x[fitted].T @ x[fitted] + 3000 * np.eye(x.shape[1])
+    weight = np.linalg.solve(gram, x[fitted].T @ (written.rates[fitted] - mean))
+    return np.clip(x[held] @ weight + mean, 0, 1)
+
+
+def _knn(of: Photographs, written: Source, fitted: np.ndarray, held: np.ndarray) -> np.ndarray:
+    x = _standardised(of)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    similar = x[held] @ x[fitted].T
+    nearest = np.argpartition(-similar, 60, axis=1)[:, :60]
+    weight = np.exp(10 * np.take_along_axis(similar, nearest, 1))
+    weight /= weight.sum(1, keepdims=True)
+    return np.stack([w @ written.rates[fitted[rows]] for w, rows in zip(weight, nearest, strict=True)])
+
+
+_HOW = {"head": _head, "ridge": _ridge, "knn": _knn}
+
+
+def shipped(of: Photographs, explainer: Explainer, sentences: int) -> dict[str, Source]:
+    """The starter's own words of the photographs that its translator was not trained on: "sentences", "both", "starter head"."""
+    rows = np.flatnonzero(~of.seen)
+    z = of.z[rows]
+    sampled = sample_stored(
+        explainer.models.lm,
+        explainer.models.prefix(z),
+        cache_folder() / "sentences",
+        Sampling(sentences=sentences),
+        seeds=[image_seed(0, digest or "") for digest in content_digests([of.files[row] for row in rows.tolist()])],
+        on_images=lambda done, total: print(f"\rsentences {done}/{total}", end="", flush=True),
+    )
+    head = explainer.models.word_rates(z)
+    assert head is not None
+    found = {}
+    for name, words in {"sentences": "sentences", "both": "both", "starter head": "head"}.items():
+        joined = [join(own.rates, head_words(head, row), words) for row, own in enumerate(sampled)]
+        vocabulary, own_rates = rate_matrix([{w: r.rate.rate for w, r in own.items()} for own in joined], min_images=10)
+        rates = np.zeros((len(of.files), len(vocabulary)))
+        rates[rows] = own_rates
+        found[name] = Source(name, vocabulary, rates, ~of.seen)
+    return found
+
+
+def word_scores(rates: Float[np.ndarray, "images words"]) -> Float[np.ndarray, "images words"]:
+    """Log-odds: the scores of a word head, which do not saturate."""
+    rates = rates.clip(1e-6, 1 - 1e-6)
+    return np.log(rates / (1 - rates))
+
+
+def ridge_direction(
+    z: Float[Tensor, "images features"], rates: Float[np.ndarray, "images words"], column: int, *, penalty: float = 5.0
+) -> Float[Tensor, " features"]:
+    """What a word adds to the features while the other words stay fixed: ridge regression of the features on all words."""
+    y = torch.from_numpy(rates - rates.mean(0))
+    gram = y.T @ y + penalty * torch.eye(y.shape[1], dtype=torch.float64)
+    x = z.double()
+    return torch.linalg.solve(gram, y.T @ (x - x.mean(0)))[column].float()

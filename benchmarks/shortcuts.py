@@ -1,24 +1,34 @@
-"""Shortcuts planted in real photographs: does the audit find them, stay silent without them, and does mending help?
+"""Shortcuts planted in real photographs: does the audit find them, stay silent without them, and does mitigation help?
 
-    python benchmarks/shortcuts.py SHARED [--sources sentences,ridge,knn] [--seeds 2] [--sentences 24]
+    python benchmarks/shortcuts.py SHARED [--draws 3] [--sentences 24] [--out benchmarks/results/shortcuts.json]
 
-SHARED holds flickr8k/. For each task of shortcut_tasks.py heads are trained on sets in which class and attribute agree in 50
-to 95% of the images; a head whose worst group is at least ten points below that of the head without shortcut has a *harmful*
-one. Audits look at held-out images that are balanced or as biased as the training set. Features and sentences are stored, so
-an interrupted run goes on.
+SHARED holds flickr8k/, coco_small/ and ade_interiors/. For each task of shortcut_tasks.py and each draw, heads are trained on sets
+in which class and attribute agree in 50 to 95% of the images. A shortcut is harmful if the worst group of a test set is at least
+ten points below that of the head without one. Every head without a shortcut and with a harmful one at 90 and 95% is audited on
+images that neither trained nor tested it:
 
-Sources of words: "sentences" are wordsight's; "ridge" and "knn" are what needs no language model (ridge regression from
-features to words, captions of the 60 nearest features; both cross-fitted, so that no image's own captions are used).
-"keywords" is a baseline after Bias-to-Text (Kim et al. 2024), which has a captioner's words ranked by CLIP: here they are words
-of wordsight's sentences, ranked by how much more often a class's images that are predicted wrong say them than those predicted right.
-Heads are mitigated with the planted word. Audits are made of balanced images, of images as biased as the training, and of balanced
-ones that had no part in making the translator.
+- balanced: 25 to 60 images a group; biased: split as the training set was; unseen: balanced, of photographs that the starter's
+  translator was not trained on (the dev sets; their odd lines chose between a few of its checkpoints).
+
+Sources of words. Of all photographs, cross-fitted in three folds, so that no photograph's own captions are used: "head" (a
+word head as a translator has it), "ridge" (regression from features to words), "knn" (captions of the 60 nearest features).
+Of the unseen ones: the starter's own "both", "sentences" and "starter head". "people": what people wrote about each photograph,
+the ceiling. "keywords": after Bias-to-Text (Kim et al. 2024), the head's words by how much more often images of a class that
+are predicted wrong have them than those predicted right.
+
+A hit: the planted word is among the first three of its class. An alarm: of a head without a shortcut, the first three of a class
+name any task's attribute. "enough": of the audits in which a gap as large as the true one would be seen with a chance of 80%.
+Mitigation: heads at 95%, by the planted word, against an oracle that knows the groups and is the better of reweighting and
+reweighting with projection; one half of the test images decides which heads are harmful and which oracle, the other half is
+measured on, and then the other way round. Intervals: 95%, bootstrap over tasks.
+
+Records are written to runs/ as they come: an interrupted run goes on.
 """
 
 import argparse
 import json
-import platform
 from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,159 +36,40 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
+from provenance import provenance
 from shortcut_data import AGREEMENTS, Photographs, Split, groups, labels_of, photographs, split
 from shortcut_tasks import TASKS, WORDS, Task, names
-from shortcut_words import Words
+from shortcut_words import Source, cross_fitted, people, shipped, word_scores
 from wordsight.audits.evidence import Evidence, presence_level
-from wordsight.audits.findings import VERDICTS, ClassWord, Finding, Limits, findings
+from wordsight.audits.findings import SIDES, ClassWord, Limits, class_words
 from wordsight.audits.kinds import class_itself
-from wordsight.audits.result import word_columns
+from wordsight.audits.power import smallest_gap
+from wordsight.audits.reliances import Reliances
 from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.head import Head, with_head
 from wordsight.explain import Explainer
 from wordsight.features.heads import fit_head
-from wordsight.mitigation.project import project
-from wordsight.mitigation.reweight import balanced, groups_of, reweighing, reweight
+from wordsight.mitigation.project import added_by_words, project
+from wordsight.mitigation.reweight import balanced, reweighing, reweight
 from wordsight.runtime import tune_memory
 from wordsight.storage import replacing
 
-#: Heads that are audited: without shortcut, and with one that does harm; the others only show how harm grows.
+#: Heads that are audited: without shortcut, and with one that does harm.
 WITHOUT, WITH = 0.5, (0.9, 0.95)
 #: Naming any task's attribute where none is planted is a false alarm.
 ANY = set().union(*(names(a) for task in TASKS for a in (task.x, task.y) if a))
-#: What audits look at, and who says the words.
-KINDS = ("balanced", "biased", "unseen")
-NAMES = ("sentences", "keywords", "ridge", "knn")
-#: A worst group this much below the unbiased head's is harm.
+#: A worst group this much below that of the head without a shortcut is harm.
 HARM = 0.1
+KINDS = ("balanced", "biased", "unseen")
+EVERYWHERE, UNSEEN_ONLY = ("head", "ridge", "knn", "people"), ("both", "sentences", "starter head")
+METHODS = ("reweight", "project", "reweight+project")
+VERDICTS = {"harmful": ("harmful",), "either": ("harmful", "untested")}
+LIMITS = Limits()
 
 
-def accuracies(head: Head | Classifier, z: torch.Tensor, rows: list[np.ndarray]) -> dict[str, float]:
-    """Worst group and average over balanced groups."""
-    right = [float((head.logits(z[g]).argmax(1) == i // 2).float().mean()) for i, g in enumerate(rows)]
-    return {"worst": min(right), "average": float(np.mean(right))}
-
-
-def ranking(found: list[Finding]) -> dict[str, list[str]]:
-    """The findings' words of each class, the first first."""
-    words = defaultdict(list)
-    for finding in found:
-        words[finding.about.label].append(finding.about.word)
-    return dict(words)
-
-
-def mend_with(source: Words, head: Head, word: str, rows: list[np.ndarray], explainer: Explainer) -> dict[str, Head]:
-    """Heads without the shortcut, from the source's words alone."""
-    here, label, _ = labels_of(rows)
-    classifier = with_head(explainer.classifier, head)
-    if word not in source.vocabulary:
-        return {}
-    rate = source.rates[here, source.vocabulary.index(word)]
-    present = torch.from_numpy(rate >= presence_level(rate[:, None])[0])
-    z = source.of.z[here]
-    better = reweight(z, label, reweighing(torch.from_numpy(rate), label, classifier), classifier)
-    hard = reweight(z, label, balanced(groups_of(label, present)), classifier)
-    mitigation = {"reweight": better, "by pseudo-groups": hard}
-    direction = source.direction(head, word, here, label, present)
-    if direction is not None:
-        mitigation["project"] = project(head.weight, head.bias, [direction], z, classifier)
-        mitigation["reweight+project"] = project(better.weight, better.bias, [direction], z, classifier)
-    return mitigation
-
-
-def main() -> None:
-    tune_memory()  # as the commands do
-    parser = argparse.ArgumentParser()
-    parser.add_argument("shared", type=Path)
-    parser.add_argument("--sources", default="sentences,ridge,knn")
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--sentences", type=int, default=24)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/shortcuts.json"))
-    options = parser.parse_args()
-    names_of_sources = options.sources.split(",")
-    explainer = Explainer()
-    of = photographs(options.shared, explainer)
-    trained = [t for task in TASKS for seed in range(options.seeds) for t in train_heads(task, seed, of, explainer)]
-    audited = [t for t in trained if t.to_audit]
-    needed = [rows for t in audited for rows in t.parts.audited() + (t.parts.train if t.to_mitigate else [])]
-    sources = [Words(name, of, explainer, options.sentences, np.unique(np.concatenate(needed))) for name in names_of_sources]
-    told: dict = {"machine": f"{platform.machine()}, 2 threads", "translator": explainer.models.fingerprint[:12]}
-    told |= {"sentences": options.sentences, "seeds": options.seeds}
-    for number, one in enumerate(audited, start=1):
-        for source in sources:
-            one.record.update(judged(source, one, explainer, Limits()))
-        print(f"{number}/{len(audited)} {one.task.name}", one.record["agreement"], round(one.record["worst"], 2), flush=True)
-        # Written as it goes: what is done so far stands if the rest is never run.
-        records = [t.record for t in audited[:number]]
-        told |= {
-            "heads_done": [number, len(audited)],
-            "tasks": len({record["task"] for record in records}),
-            "summary": {name: summary(records, name) for name in NAMES if any(name in r for r in records)},
-            "records": records,
-            "worst_by_agreement": [[r["task"], r["seed"], r["agreement"], r["worst"]] for r in (t.record for t in trained)],
-        }
-        with replacing(options.out) as partial:
-            partial.write_text(json.dumps(told, indent=1) + "\n")
-    print(json.dumps(told["summary"], indent=2))
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A head with a shortcut planted or not, and what is known of it."""
-
-    task: Task
-    parts: Split
-    head: Head
-    record: dict
-
-    @property
-    def to_audit(self) -> bool:
-        """Whether it has no shortcut, or one that does harm."""
-        return self.record["agreement"] == WITHOUT or (self.record["agreement"] in WITH and self.record["harmful"])
-
-    @property
-    def to_mitigate(self) -> bool:
-        """Whether it is bad enough."""
-        return self.record["harmful"] and self.record["agreement"] == max(WITH)
-
-
-def train_heads(task: Task, seed: int, of: Photographs, explainer: Explainer) -> list[Trained]:
-    """A head for each agreement; the first, without shortcut, is what the others are compared with."""
-    rows, trained, honest = groups(of, task), [], None
-    for agreement in AGREEMENTS:
-        parts = split(rows, agreement, seed, of.seen)
-        here, label, group = labels_of(parts.train)
-        head = fit_head(of.z[here], label, (task.a, task.b), explainer.classifier)
-        scored = accuracies(head, of.z, parts.test)
-        honest = honest or scored
-        record = {"task": task.name, "seed": seed, "agreement": agreement, **scored, "test": len(parts.test[0])}
-        record["harmful"] = honest["worst"] - scored["worst"] >= HARM
-        oracle = reweight(of.z[here], label, balanced(group), with_head(explainer.classifier, head))
-        record["oracle"] = accuracies(oracle, of.z, parts.test)
-        trained.append(Trained(task, parts, head, record))
-    return trained
-
-
-def judged(source: Words, of: Trained, explainer: Explainer, limits: Limits) -> dict[str, dict]:
-    """What a source's words say about a head, and what mending by the planted word gives; for sentences the keywords, too."""
-    task, head, parts = of.task, of.head, of.parts
-    own, keywords = {}, {}
-    for kind in KINDS:
-        rows = getattr(parts, kind)
-        if rows is None:
-            continue
-        evidence, table = source.audit(head, task, rows, limits)
-        own[kind] = judged_findings(findings(evidence, table), task)
-        # Few images against the shortcut can show its harm: with one or two of them silence says little.
-        own[kind] |= {"images": [len(group) for group in rows], "steps": steps(table, task)}
-        if source.name == "sentences":
-            words, largest = ranked_keywords(evidence, task)
-            # What wrong images of a class have is the other class's attribute: either may be named for either class.
-            keywords[kind] = against_truth(words, dict.fromkeys((task.a, task.b), planted(task)), largest)
-    word = next((w for w in sorted(names(task.x), key=lambda w: w != task.x) if w in source.vocabulary), task.x)
-    mitigation = mend_with(source, head, word, parts.train, explainer) if of.to_mitigate else {}
-    own["mitigation"] = {method: accuracies(better, source.of.z, parts.test) for method, better in mitigation.items()}
-    return {source.name: own} | ({"keywords": keywords} if keywords else {})
+def accuracies(head: Head | Classifier, z: torch.Tensor, rows: Sequence[np.ndarray]) -> list[float]:
+    """The share of each of the four groups that is predicted right."""
+    return [float((head.logits(z[g]).argmax(1) == i // 2).float().mean()) for i, g in enumerate(rows)]
 
 
 def named_for(task: Task) -> dict[str, set[str]]:
@@ -186,87 +77,303 @@ def named_for(task: Task) -> dict[str, set[str]]:
     return {task.a: names(task.x)} | ({task.b: names(task.y)} if task.y else {})
 
 
-def planted(task: Task) -> set[str]:
-    """The words that name what was planted."""
-    return set().union(*named_for(task).values())
+def evidence_of(source: Source, head: Head, task: Task, here: np.ndarray, label: torch.Tensor, z: torch.Tensor) -> Evidence:
+    """What an audit looks at: the words that enough of these images have."""
+    columns = np.flatnonzero((source.rates[here] >= 0.1).sum(0) >= LIMITS.images)
+    rates = source.rates[here][:, columns]
+    words = tuple(source.vocabulary[i] for i in columns)
+    scores = word_scores(rates) if "head" in source.name or source.name == "both" else None
+    return Evidence(words, rates, label.numpy(), head.logits(z[here]).double().numpy(), (task.a, task.b), scores)
 
 
-def steps(table: list[ClassWord], task: Task) -> list[dict]:
-    """How far each word that names what was planted came, and on what figures."""
-    named = named_for(task)
-    return [
-        {"label": one.label, "strength": round(one.strength, 2), **word_columns(one)}
-        for one in table
-        if one.word in named.get(one.label, ())
-    ]
+def audited(
+    source: Source, head: Head, task: Task, rows: Sequence[np.ndarray], z: torch.Tensor
+) -> tuple[Evidence, list[ClassWord]]:
+    """Every word of both classes, on these images."""
+    here, label, _ = labels_of(list(rows))
+    evidence = evidence_of(source, head, task, here, label, z)
+    apart = set(f"{WORDS[task.a]} {WORDS[task.b]}".split())  # what a user would give as --apart
+    own = [class_itself(task.a), class_itself(task.b)]
+    return evidence, class_words(evidence, Reliances(evidence, z[here].numpy()), own, LIMITS, apart=apart)
 
 
-def judged_findings(found: list[Finding], task: Task) -> dict:
-    """An audit's findings against what was planted; its severity is that of the findings that name it."""
-    sizes = [one.severity.value for one in found if one.about.word in planted(task)]
-    return against_truth(ranking(found), named_for(task), max(sizes, default=0.0))
+def first_three(table: Sequence[ClassWord], verdicts: Collection[str]) -> dict[str, list[str]]:
+    """The words of each class that have such a verdict; harmful ones first, each kind by evidence times reliance."""
+
+    def order(word: ClassWord) -> tuple[bool, float]:
+        return word.verdict != "harmful", -word.strength * (word.used.value if word.used else 0.0)
+
+    found: dict[str, list[str]] = defaultdict(list)
+    for word in sorted((word for word in table if word.verdict in verdicts), key=order):
+        found[word.label].append(word.word)
+    return {label: words[:3] for label, words in found.items()}
 
 
-def against_truth(found: dict[str, list[str]], named: dict[str, set[str]], severity: float) -> dict:
-    """A ranking of each class's words against those that name what was planted, by class."""
+def judged(found: dict[str, list[str]], task: Task) -> dict[str, bool | dict[str, list[str]]]:
+    """The first words of each class against what was planted."""
+    hit = any(set(found.get(label, ())) & words for label, words in named_for(task).items())
+    return {"hit": hit, "alarm": any(set(words) & ANY for words in found.values()), "found": found}
+
+
+def severity(table: Sequence[ClassWord], task: Task) -> float:
+    """The largest severity of a planted word; of one that is relied on and untested, the share of calls that it changes."""
+    planted = named_for(task)
+    sizes = [0.0]
+    for word in table:
+        if word.word in planted.get(word.label, ()):
+            if word.verdict == "harmful" and word.severity:
+                sizes.append(word.severity.value)
+            elif word.verdict == "untested":
+                sizes.append(word.changes or 0.0)
+    return round(max(sizes), 4)
+
+
+def keywords(evidence: Evidence, task: Task) -> dict[str, list[str]]:
+    """By class, the three words that images predicted wrong have most more often, by ten points at least.
+
+    Wrong images of a class have what goes along with the other class: a word counts for either class.
+    """
+    apart = set().union(*(class_itself(c) | set(WORDS[c].split()) for c in evidence.classes))
+    found = {}
+    for c, label in enumerate(evidence.classes):
+        wrong, right = (
+            evidence.rates[(evidence.label == c) & same] for same in (evidence.predicted != c, evidence.predicted == c)
+        )
+        if min(len(wrong), len(right)) >= 3:
+            gap = wrong.mean(0) - right.mean(0)
+            found[label] = [
+                evidence.vocabulary[i] for i in np.argsort(-gap) if gap[i] >= 0.1 and evidence.vocabulary[i] not in apart
+            ][:3]
+    either = [word for words in found.values() for word in words]
+    return dict.fromkeys((task.a, task.b), either)
+
+
+def enough(rows: Sequence[np.ndarray], right: Sequence[float], tests: int) -> bool:
+    """Whether a gap as large as the test images' would be found with a chance of 80%, by a source that knows the attribute.
+
+    ``right``: the groups' accuracies: class a with x, a with y, b with x, b with y.
+    """
+    many, level = [len(group) for group in rows], LIMITS.false_discovery / max(1, tests) / SIDES
+    gaps = {(0, 1): right[0] - right[1], (3, 2): right[3] - right[2]}
+    return any(
+        gap >= smallest_gap([(many[better], many[worse])], 1 - right[better], level) for (better, worse), gap in gaps.items()
+    )
+
+
+def mitigated(source: Source, head: Head, task: Task, parts: Split, of: Photographs, classifier: Classifier) -> dict[str, Head]:
+    """Heads without the shortcut, from the source's words alone."""
+    here, label, _ = labels_of(parts.train)
+    z, column = of.z[here], source.column([task.x, *sorted(names(task.x))])
+    if column is None:
+        return {}
+    rate, own = source.rates[here, column], with_head(classifier, head)
+    present = rate >= presence_level(rate[:, None])[0]
+    if not present.any() or present.all():
+        return {}
+    better = reweight(z, label, reweighing(torch.from_numpy(rate), label, own), own)
+    frequent = np.flatnonzero((source.rates[here] >= 0.1).sum(0) >= LIMITS.images)
+    words = np.union1d(frequent, [column])
+    direction = added_by_words(z, source.rates[here][:, words])[int(np.searchsorted(words, column))]
     return {
-        "found": {label: words[:5] for label, words in found.items()},
-        "hit": any(set(found.get(label, [])[:3]) & words for label, words in named.items()),
-        "alarm": any(set(words[:3]) & ANY for words in found.values()),
-        "findings": sum(map(len, found.values())),
-        "severity": round(severity, 4),
+        "reweight": better,
+        "project": project(head.weight, head.bias, [direction], z, label, own),
+        "reweight+project": project(better.weight, better.bias, [direction], z, label, own),
     }
 
 
-def ranked_keywords(evidence: Evidence, task: Task) -> tuple[dict[str, list[str]], float]:
-    """By class, the words that images predicted wrong say at least ten points more often; and the planted words' largest gap."""
-    predicted = evidence.predicted
-    # Images that are predicted the other class say its name.
-    names_of_classes = set().union(*(class_itself(c) | set(WORDS[c].split()) for c in evidence.classes))
-    found, largest = {}, 0.0
-    for c, label in enumerate(evidence.classes):
-        wrong, right = (evidence.rates[(evidence.label == c) & same] for same in (predicted != c, predicted == c))
-        if min(len(wrong), len(right)) < 3:
-            continue
-        gap = wrong.mean(0) - right.mean(0)
-        order = [i for i in np.argsort(-gap) if evidence.vocabulary[i] not in names_of_classes]
-        found[label] = [evidence.vocabulary[i] for i in order if gap[i] >= 0.1]
-        largest = max([largest, *(float(gap[i]) for i in order if evidence.vocabulary[i] in planted(task))])
-    return found, largest
+def oracles(head: Head, parts: Split, of: Photographs, classifier: Classifier) -> dict[str, Head]:
+    """Heads by who knows the groups: reweighted, and with what the attribute adds to the features taken out, too."""
+    here, label, group = labels_of(parts.train)
+    z, own = of.z[here], with_head(classifier, head)
+    better = reweight(z, label, balanced(group), own)
+    known = torch.stack([label, 1 - group % 2], 1).double().numpy()
+    direction = added_by_words(z, known)[1]
+    return {"reweight": better, "reweight+project": project(better.weight, better.bias, [direction], z, label, own)}
 
 
-def summary(records: list[dict], source: str) -> dict:
-    """Recall at 90 and 95%, false alarms at 50%, AUROC of severity, and the share of the oracle's gain that mending reaches."""
-    told: dict = {}
-    for kind in KINDS:
-        some = [r for r in records if kind in r[source]]
-        for agreement in WITH:
-            hits = [r[source][kind]["hit"] for r in some if r["agreement"] == agreement]
-            told[f"recall_{agreement}_{kind}"] = [sum(hits), len(hits)]
-        # How far the planted words came at best, where a shortcut does harm.
-        harmed = [r[source][kind]["steps"] for r in some if r["harmful"] and "steps" in r[source][kind]]
-        if harmed:
-            furthest = [max((VERDICTS.index(one["verdict"]) for one in own), default=1) for own in harmed]
-            told[f"furthest_{kind}"] = {verdict: furthest.count(i) for i, verdict in enumerate(VERDICTS) if i}
-        alarms = [r[source][kind]["alarm"] for r in some if r["agreement"] == WITHOUT]
-        told[f"alarms_0.5_{kind}"] = [sum(alarms), len(alarms)]
-        anything = [r[source][kind]["findings"] > 0 for r in some if r["agreement"] == WITHOUT]
-        told[f"any_finding_0.5_{kind}"] = [sum(anything), len(anything)]
-        truth = [r["harmful"] for r in some]
-        if len(set(truth)) == 2:
-            told[f"auroc_{kind}"] = round(float(roc_auc_score(truth, [r[source][kind]["severity"] for r in some])), 4)
-    worst = [r for r in records if r["agreement"] == max(WITH)]
-    for method in ("reweight", "by pseudo-groups", "project", "reweight+project"):
-        able = [method in r[source].get("mitigation", {}) for r in worst]
-        if any(able):
-            # A head that cannot be mitigation stays as it is.
-            after = [r[source]["mitigation"].get(method, r) for r in worst]
-            gain = np.mean([a["worst"] - r["worst"] for a, r in zip(after, worst, strict=True)])
-            oracle = np.mean([r["oracle"]["worst"] - r["worst"] for r in worst])
-            average = np.mean([a["average"] - r["average"] for a, r in zip(after, worst, strict=True)])
-            told[method] = {k: round(float(v), 4) for k, v in (("gain", gain), ("oracle", oracle), ("average", average))}
-            told[method]["heads"] = [sum(able), len(able)]
+@dataclass(frozen=True)
+class Benchmark:
+    """What every task needs."""
+
+    of: Photographs
+    z: torch.Tensor
+    classifier: Classifier
+    everywhere: list[Source]
+    unseen: list[Source]
+
+    def run(self, task: Task, draw: int) -> dict:
+        """One task and draw: heads at every agreement, audits, mitigation."""
+        rows, heads = groups(self.of, task), []
+        for agreement in AGREEMENTS:
+            parts = split(rows, agreement, draw, self.of.seen)
+            here, label, _ = labels_of(parts.train)
+            head = fit_head(self.z[here], label, (task.a, task.b), self.classifier)
+            record = {"agreement": agreement, "test": accuracies(head, self.z, parts.test)}
+            record["halves"] = [accuracies(head, self.z, half) for half in parts.halves()]
+            honest = heads[0]["test"] if heads else record["test"]
+            harmful = min(honest) - min(record["test"]) >= HARM
+            record["harmful"] = harmful
+            if agreement == WITHOUT or (agreement in WITH and harmful):
+                record["audits"] = self.audits(task, head, parts, record["test"])
+            if agreement == max(WITH):
+                record["mitigation"] = self.mitigation(task, head, parts)
+            heads.append(record)
+        return {"task": task.name, "draw": draw, "heads": heads}
+
+    def audits(self, task: Task, head: Head, parts: Split, right: list[float]) -> dict[str, dict]:
+        told: dict[str, dict] = {}
+        for kind in KINDS:
+            if (rows := getattr(parts, kind)) is None:
+                continue
+            told[kind] = {"images": [len(group) for group in rows]}
+            for source in self.everywhere + (self.unseen if kind == "unseen" else []):
+                evidence, table = audited(source, head, task, rows, self.z)
+                told[kind][source.name] = {name: judged(first_three(table, v), task) for name, v in VERDICTS.items()}
+                told[kind][source.name]["severity"] = severity(table, task)
+                if source.name == "head":
+                    told[kind]["keywords"] = {name: judged(keywords(evidence, task), task) for name in VERDICTS}
+                if source.name == "people":
+                    told[kind]["enough"] = enough(rows, right, 2 * len(evidence.vocabulary))
+        return told
+
+    def mitigation(self, task: Task, head: Head, parts: Split) -> dict[str, dict[str, list[list[float]]]]:
+        def of_halves(heads: dict[str, Head]) -> dict[str, list[list[float]]]:
+            return {method: [accuracies(new, self.z, half) for half in parts.halves()] for method, new in heads.items()}
+
+        told = {"oracle": of_halves(oracles(head, parts, self.of, self.classifier))}
+        for source in self.everywhere:
+            told[source.name] = of_halves(mitigated(source, head, task, parts, self.of, self.classifier))
+        return told
+
+
+def with_interval(records: Sequence[dict], figure: Callable[[Sequence[dict]], float | None]) -> list[float | None]:
+    """A figure with its 95% interval: bootstrap over tasks."""
+    by_task: dict[str, list[dict]] = defaultdict(list)
+    for record in records:
+        by_task[record["task"]].append(record)
+    tasks, random, drawn = sorted(by_task), np.random.default_rng(0), []
+    for _ in range(300):
+        some = figure([record for i in random.integers(0, len(tasks), len(tasks)) for record in by_task[tasks[i]]])
+        if some is not None:
+            drawn.append(some)
+    value = figure(records)
+    return [
+        None if x is None else round(float(x), 3)
+        for x in (value, *(np.quantile(drawn, (0.025, 0.975)) if drawn else (None, None)))
+    ]
+
+
+def audit_figures(records: Sequence[dict], kind: str, name: str, verdict: str) -> dict[str, list]:
+    """Recall, alarms and AUROC of a source's audits of one kind, with intervals over tasks and counts."""
+
+    def heads(some: Sequence[dict], agreements: Collection[float]) -> list[dict]:
+        of_kind = [
+            h["audits"][kind] for r in some for h in r["heads"] if h["agreement"] in agreements and kind in h.get("audits", {})
+        ]
+        return [a for a in of_kind if name in a]
+
+    def share(some: Sequence[dict], agreements: Collection[float], what: str, among: Callable[[dict], bool]) -> float | None:
+        values = [a[name][verdict][what] for a in heads(some, agreements) if among(a)]
+        return float(np.mean(values)) if values else None
+
+    def auroc(some: Sequence[dict]) -> float | None:
+        without, harmful = heads(some, (WITHOUT,)), heads(some, WITH)
+        if not without or not harmful or "severity" not in harmful[0][name]:
+            return None
+        return float(roc_auc_score([0] * len(without) + [1] * len(harmful), [a[name]["severity"] for a in without + harmful]))
+
+    among: dict[str, Callable[[dict], bool]] = {
+        "": lambda _: True,
+        ", people find it": lambda a: a["people"][verdict]["hit"],
+        ", enough images": lambda a: a["enough"],
+    }
+    told: dict[str, list] = {}
+    for agreement in WITH:
+        for which, chosen in among.items():
+            told[f"recall at {agreement}{which}"] = [
+                *with_interval(records, lambda some, a=agreement, c=chosen: share(some, (a,), "hit", c)),
+                sum(chosen(a) for a in heads(records, (agreement,))),
+            ]
+    told["alarms"] = [
+        *with_interval(records, lambda some: share(some, (WITHOUT,), "alarm", among[""])),
+        len(heads(records, (WITHOUT,))),
+    ]
+    told["auroc"] = with_interval(records, auroc)
     return told
+
+
+def mitigation_figures(records: Sequence[dict], source: str, method: str) -> dict[str, list]:
+    """The gain of the worst group and of the average, and the share of the oracle's gain, on the half that chose nothing."""
+
+    def gains(some: Sequence[dict]) -> list[tuple[float, float, float]]:
+        found = []
+        for record in some:
+            honest, head = record["heads"][0], record["heads"][-1]
+            for decide, half in ((0, 1), (1, 0)):
+                if min(honest["halves"][decide]) - min(head["halves"][decide]) < HARM:
+                    continue
+                before, told = head["halves"][half], head["mitigation"]
+                oracle = max(told["oracle"].values(), key=lambda after: min(after[decide]))[half]
+                # A head that a source cannot mitigate stays as it is.
+                after = oracle if source == "oracle" else told[source].get(method, head["halves"])[half]
+                found.append((min(after) - min(before), min(oracle) - min(before), float(np.mean(after) - np.mean(before))))
+        return found
+
+    def mean(some: Sequence[dict], of: Callable[[np.ndarray], float]) -> float | None:
+        found = gains(some)
+        return of(np.array(found).mean(0)) if found else None
+
+    return {
+        "worst group": with_interval(records, lambda some: mean(some, lambda g: g[0])),
+        "of the oracle's": with_interval(records, lambda some: mean(some, lambda g: g[0] / g[1])),
+        "average": with_interval(records, lambda some: mean(some, lambda g: g[2])),
+        "heads": [len(gains(records))],
+    }
+
+
+def summary(records: Sequence[dict]) -> dict[str, dict]:
+    """Every figure of every source."""
+    told: dict[str, dict] = {"audits": {}, "mitigation": {}}
+    for kind in KINDS:
+        for name in (*EVERYWHERE, "keywords", *(UNSEEN_ONLY if kind == "unseen" else ())):
+            for verdict in VERDICTS:
+                told["audits"][f"{kind} | {name} | {verdict}"] = audit_figures(records, kind, name, verdict)
+    told["mitigation"]["oracle"] = mitigation_figures(records, "oracle", "")
+    for name in EVERYWHERE:
+        for method in METHODS:
+            told["mitigation"][f"{name} | {method}"] = mitigation_figures(records, name, method)
+    return told
+
+
+def main() -> None:
+    tune_memory()  # as the commands do
+    parser = argparse.ArgumentParser()
+    parser.add_argument("shared", type=Path)
+    parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--sentences", type=int, default=24)
+    parser.add_argument("--records", type=Path, default=Path("runs/shortcuts.jsonl"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/shortcuts.json"))
+    options = parser.parse_args()
+    explainer = Explainer()
+    of = photographs(options.shared, explainer)
+    everywhere = [people(of) if name == "people" else cross_fitted(name, of, Path("runs")) for name in EVERYWHERE]
+    unseen = list(shipped(of, explainer, options.sentences).values())
+    benchmark = Benchmark(of, of.z, explainer.classifier, everywhere, unseen)
+    options.records.parent.mkdir(parents=True, exist_ok=True)
+    records = [json.loads(line) for line in options.records.read_text().splitlines()] if options.records.exists() else []
+    done = {(record["task"], record["draw"]) for record in records}
+    with options.records.open("a") as file:
+        for draw in range(options.draws):
+            for number, task in enumerate(TASKS, start=1):
+                if (task.name, draw) not in done:
+                    records.append(benchmark.run(task, draw))
+                    file.write(json.dumps(records[-1]) + "\n")
+                    file.flush()
+                    print(f"draw {draw}, {number}/{len(TASKS)} {task.name}", flush=True)
+    told = provenance() | {"translator": explainer.models.fingerprint[:12], "sentences": options.sentences}
+    told |= {"draws": options.draws, "tasks": len(TASKS), **summary(records)}
+    with replacing(options.out) as partial:
+        partial.write_text(json.dumps(told, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Better heads: surprising images weigh more, directions go, and a planted shortcut is mitigated."""
 
+import numpy as np
 import pytest
 import torch
 
 from doubles import tiny_classifier
 from wordsight.features.heads import fit_head
-from wordsight.mitigation.project import project
+from wordsight.mitigation.project import added_by_words, project
 from wordsight.mitigation.reweight import balanced, groups_of, hold_out, reweighing, reweight, spread_over
 
 
@@ -114,9 +115,48 @@ def test_projecting_takes_the_direction_out_and_keeps_the_mean_logits():
     z, label, _ = shortcut(400, 0.95, 0)
     plain = fit_head(z, label, ["a", "b"], classifier)
     directions = [torch.tensor([0.0, 1, 0, 0, 0, 0]), torch.tensor([0.0, 1, 1, 0, 0, 0])]
-    projected = project(plain.weight, plain.bias, directions, z, classifier)
+    projected = project(plain.weight, plain.bias, directions, z, label, classifier)
     for direction in directions:
         torch.testing.assert_close(projected.weight @ direction, torch.zeros(2), atol=1e-5, rtol=0)
-    torch.testing.assert_close(projected.weight[:, 0], plain.weight[:, 0])
     torch.testing.assert_close(projected.logits(z).mean(0), plain.logits(z).mean(0), atol=1e-4, rtol=1e-4)
     assert worst(projected, *shortcut(2000, 0.5, 1)) > worst(plain, *shortcut(2000, 0.5, 1)) + 0.1
+
+
+def test_a_projection_by_hand():
+    """Covariance within classes diag(4, 1), as good as without the prior: h - S^-1 b (b'h) / (b'S^-1 b) for b = (1, 1)."""
+    x = torch.tensor([[2.0, 1], [2, -1], [-2, 1], [-2, -1]]).repeat(5000, 1)
+    label = torch.arange(20_000) // 10_000
+    z = x + 7 * label[:, None]  # what tells the classes apart is no part of it
+    weight, bias = torch.tensor([[5.0, 0], [0, 0]]), torch.zeros(2)
+    projected = project(weight, bias, [torch.tensor([1.0, 1])], z, label, two_classes())
+    # S^-1 b = (1/4, 1), b'h = 5, b'S^-1 b = 5/4: 5 - 1 and 0 - 4. An orthogonal projection would give 2.5 and -2.5.
+    torch.testing.assert_close(projected.weight, torch.tensor([[4.0, -4], [0, 0]]), atol=1e-3, rtol=0)
+
+
+def test_a_projection_does_not_depend_on_the_features_units():
+    classifier = two_classes()
+    z, label, _ = shortcut(400, 0.95, 0)
+    plain, direction = fit_head(z, label, ["a", "b"], classifier), torch.tensor([0.5, 1, 0, 0, -1, 0])
+    units = torch.tensor([1.0, 100, 0.01, 3, 1, 1])
+    here = project(plain.weight, plain.bias, [direction], z, label, classifier)
+    there = project(plain.weight / units, plain.bias, [direction * units], z * units, label, classifier)
+    torch.testing.assert_close(there.weight * units, here.weight, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(there.bias, here.bias, atol=1e-3, rtol=1e-3)
+
+
+def test_a_feature_without_spread_is_no_obstacle():
+    z = torch.cat([torch.randn(100, 1, generator=torch.Generator().manual_seed(0)), torch.zeros(100, 1)], 1)
+    projected = project(torch.eye(2), torch.zeros(2), [torch.tensor([1.0, 0])], z, torch.arange(100) % 2, two_classes())
+    torch.testing.assert_close(projected.weight, torch.tensor([[0.0, 0], [0, 1]]), atol=1e-5, rtol=0)
+
+
+def test_what_a_word_adds_is_told_apart_from_what_goes_along_with_it():
+    """z1 moves by 2 with the first word, z2 by 3 with the second, which is mostly there when the first is."""
+    random = np.random.default_rng(0)
+    first = random.random(4000) < 0.5
+    second = np.where(random.random(4000) < 0.9, first, ~first)
+    rates = np.stack([first, second], 1).astype(float)
+    z = torch.from_numpy(np.stack([2.0 * first, 3.0 * second], 1) + random.normal(0, 0.1, (4000, 2))).float()
+    torch.testing.assert_close(added_by_words(z, rates), torch.tensor([[2.0, 0], [0, 3]]), atol=0.05, rtol=0)
+    alone = added_by_words(z, rates[:, :1])[0]
+    assert float(alone[1]) > 2  # the twin: one word at a time

@@ -1,4 +1,4 @@
-"""The direction of a word in the features."""
+"""The gradients of a word's rate at images, and their mean direction."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wordsight.audits.observations import Observations
-from wordsight.audits.use import draw_images, gradients_at
+from wordsight.audits.use import gradients_at
 from wordsight.errors import WordsightError
 from wordsight.models import Models
 from wordsight.words.gradients import head_gradients
@@ -26,17 +26,6 @@ def gradients_of(
         if made is not None:
             return list(made)
     return [by_word.get(word) for by_word in gradients_at(rows, observed, models, seed=seed)]
-
-
-def word_direction(
-    models: Models, observed: Observations, word: str, rows: Sequence[int], *, seed: int
-) -> Float[Tensor, " features"]:
-    """The mean direction of the word's gradient at some of these images (by number), which have the word.
-
-    ``seed``: which images are drawn. Raises WordsightError if no image has sentences with and without the word.
-    """
-    drawn = draw_images(rows, observed, seed=seed)
-    return mean_direction(word, gradients_of(models, observed, word, drawn, seed=seed))
 
 
 def mean_direction(word: str, gradients: Sequence[Float[Tensor, " features"] | None]) -> Float[Tensor, " features"]:

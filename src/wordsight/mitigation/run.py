@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wordsight.audits import SENTENCES
+from wordsight.audits.compare import rates_of, usual_words
 from wordsight.audits.findings import Finding
 from wordsight.audits.observations import Observations, observe
 from wordsight.audits.result import Audit
@@ -21,10 +22,9 @@ from wordsight.explain import Explainer
 from wordsight.images.labelled import LabelledImages, read_labelled
 from wordsight.mitigation import METHODS
 from wordsight.mitigation.accuracies import Groups, measure, true_groups
-from wordsight.mitigation.directions import word_direction
 from wordsight.mitigation.masks import masked_features, masked_folder
 from wordsight.mitigation.parts import split_up
-from wordsight.mitigation.project import project
+from wordsight.mitigation.project import added_by_words, project
 from wordsight.mitigation.result import Mitigation
 from wordsight.mitigation.reweight import balanced, groups_of, reweighing, reweight
 from wordsight.mitigation.target import Target, as_target
@@ -32,6 +32,9 @@ from wordsight.mitigation.words import source_of, word_rates
 from wordsight.models import Models
 from wordsight.runtime import OnProgress, no_progress
 from wordsight.sentences.sampling import Sampling
+
+#: Images that have a word, for it to be held fixed when another word's direction is fitted.
+_USUAL = 5
 
 
 def check_method(method: str) -> None:
@@ -161,8 +164,15 @@ class _Task:
         return reweight(z[self.train], label, balanced(label), self.models.classifier, seed=self.seed), folder
 
     def projected(self, head: Head) -> Head:
-        direction = word_direction(self.models, self.observed, self.target.word, self.rows(), seed=self.seed)
-        new = project(head.weight, head.bias, [direction], self.observed.z[self.train], self.models.classifier)
+        train = self.train.nonzero().flatten().tolist()
+        words_of = self.observed.words()
+        others = usual_words([words_of[i] for i in train], min_images=_USUAL)
+        vocabulary = [self.target.word, *(word for word in others if word != self.target.word)]
+        rates = rates_of([words_of[i] for i in train], vocabulary)
+        rates[:, 0] = self.rates[train]  # those below the table's limit, too
+        z, label = self.observed.z[self.train], self.observed.label[self.train]
+        direction = added_by_words(z, rates)[0]
+        new = project(head.weight, head.bias, [direction], z, label, self.models.classifier)
         return replace(new, figures=head.figures)
 
 
