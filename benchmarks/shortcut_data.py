@@ -48,6 +48,10 @@ class Photographs:
         """Photographs of which no caption names it."""
         return self._named(attribute) == 0
 
+    def share(self, attribute: str) -> Float[np.ndarray, " images"]:
+        """The share of each photograph's captions that name it."""
+        return self._named(attribute) / np.array([len(own) for own in self.captions])
+
     def _named(self, attribute: str) -> Int[np.ndarray, " images"]:
         words = set(WORDS[attribute].split())
         return np.array([sum(bool(set(c.lower().replace(".", " ").split()) & words) for c in own) for own in self.captions])

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +41,22 @@ class Source:
         return next((self.vocabulary.index(word) for word in words if word in self.vocabulary), None)
 
 
+def ceiling(of: Photographs, attributes: Collection[str]) -> Source:
+    """What people wrote, with one column for each attribute: the share of a photograph's captions with any word that names it.
+
+    Five people's own words are scattered over synonyms; what they say together is as much as any source of words can know.
+    """
+    written = people(of)
+    vocabulary = tuple(sorted({*written.vocabulary, *attributes}))
+    column = {word: i for i, word in enumerate(written.vocabulary)}
+    rates = np.zeros((len(of.files), len(vocabulary)))
+    for i, word in enumerate(vocabulary):
+        rates[:, i] = of.share(word) if word in attributes else written.rates[:, column[word]]
+    return Source("people", vocabulary, rates, written.here)
+
+
 def people(of: Photographs) -> Source:
-    """What people wrote: the share of a photograph's captions with a word. No source of words can know more."""
+    """What people wrote: the share of a photograph's captions with a word."""
     own = [[content_words(c) for c in captions] for captions in of.captions]
     count = Counter(w for captions in own for w in set().union(*captions))
     vocabulary = tuple(sorted(w for w, n in count.items() if n >= 10))

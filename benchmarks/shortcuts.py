@@ -17,10 +17,11 @@ the ceiling. "keywords": after Bias-to-Text (Kim et al. 2024), the head's words 
 are predicted wrong have them than those predicted right.
 
 A hit: the planted word is among the first three of its class. An alarm: of a head without a shortcut, the first three of a class
-name any task's attribute. "enough": of the audits in which a gap as large as the true one would be seen with a chance of 80%.
-Mitigation: heads at 95%, by the planted word, against an oracle that knows the groups and is the better of reweighting and
-reweighting with projection; one half of the test images decides which heads are harmful and which oracle, the other half is
-measured on, and then the other way round. Intervals: 95%, bootstrap over tasks.
+name an attribute of any task of the same photographs; "no gap": of these, alarms none of whose attributes goes along with a gap
+of ten points between shares of errors in the test images. "enough": of the audits in which a gap as large as the true one would
+be seen with a chance of 80%. Mitigation: heads at 95%, by the planted word, against an oracle that knows the groups and is the
+better of reweighting and reweighting with projection; one half of the test images decides which heads are harmful and which
+oracle, the other half is measured on, and then the other way round. Intervals: 95%, bootstrap over tasks.
 
 Records are written to runs/ as they come: an interrupted run goes on.
 """
@@ -39,7 +40,7 @@ from sklearn.metrics import roc_auc_score
 from provenance import provenance
 from shortcut_data import AGREEMENTS, Photographs, Split, groups, labels_of, photographs, split
 from shortcut_tasks import TASKS, WORDS, Task, names
-from shortcut_words import Source, cross_fitted, people, shipped, word_scores
+from shortcut_words import Source, ceiling, cross_fitted, shipped, word_scores
 from wordsight.audits.evidence import Evidence, presence_level
 from wordsight.audits.findings import SIDES, ClassWord, Limits, class_words
 from wordsight.audits.kinds import class_itself
@@ -56,8 +57,8 @@ from wordsight.storage import replacing
 
 #: Heads that are audited: without shortcut, and with one that does harm.
 WITHOUT, WITH = 0.5, (0.9, 0.95)
-#: Naming any task's attribute where none is planted is a false alarm.
-ANY = set().union(*(names(a) for task in TASKS for a in (task.x, task.y) if a))
+#: Attributes by the sets of photographs of their tasks: naming any of them where none is planted is an alarm.
+ATTRIBUTES = {sets: sorted({a for t in TASKS if t.sets == sets for a in (t.x, t.y) if a}) for sets in {t.sets for t in TASKS}}
 #: A worst group this much below that of the head without a shortcut is harm.
 HARM = 0.1
 KINDS = ("balanced", "biased", "unseen")
@@ -109,10 +110,35 @@ def first_three(table: Sequence[ClassWord], verdicts: Collection[str]) -> dict[s
     return {label: words[:3] for label, words in found.items()}
 
 
-def judged(found: dict[str, list[str]], task: Task) -> dict[str, bool | dict[str, list[str]]]:
-    """The first words of each class against what was planted."""
+def judged(
+    found: dict[str, list[str]], task: Task, gaps: dict[str, dict[str, float]]
+) -> dict[str, bool | dict[str, list[str]]]:
+    """The first words of each class against what was planted. ``gaps``: see ``gaps_of``."""
     hit = any(set(found.get(label, ())) & words for label, words in named_for(task).items())
-    return {"hit": hit, "alarm": any(set(words) & ANY for words in found.values()), "found": found}
+    alarms = [gaps[label][a] for label, words in found.items() for a in ATTRIBUTES[task.sets] if set(words) & names(a)]
+    return {"hit": hit, "alarm": bool(alarms), "no gap": bool(alarms) and max(alarms) < HARM, "found": found}
+
+
+def gaps_of(head: Head, task: Task, of: Photographs, rows: Sequence[np.ndarray]) -> dict[str, dict[str, float]]:
+    """For each class and attribute the larger gap between shares of errors with and without it, by what people wrote.
+
+    Images of the class missed without it less with it, others mistaken for the class with it less without it. Kinds with fewer
+    than five images count as no gap.
+    """
+    here, label, _ = labels_of(list(rows))
+    predicted, told = head.logits(of.z[here]).argmax(1).numpy(), {}
+    for c, name in enumerate((task.a, task.b)):
+        own, called = label.numpy() == c, predicted == c
+        told[name] = {}
+        for attribute in ATTRIBUTES[task.sets]:
+            has, lacks = of.has(attribute)[here], of.lacks(attribute)[here]
+            missed = _difference(~called, own & lacks, own & has)
+            told[name][attribute] = max(missed, _difference(called, ~own & has, ~own & lacks))
+    return told
+
+
+def _difference(wrong: np.ndarray, here: np.ndarray, there: np.ndarray) -> float:
+    return float(wrong[here].mean() - wrong[there].mean()) if min(here.sum(), there.sum()) >= 5 else 0.0
 
 
 def severity(table: Sequence[ClassWord], task: Task) -> float:
@@ -222,16 +248,17 @@ class Benchmark:
 
     def audits(self, task: Task, head: Head, parts: Split, right: list[float]) -> dict[str, dict]:
         told: dict[str, dict] = {}
+        gaps = gaps_of(head, task, self.of, parts.test)
         for kind in KINDS:
             if (rows := getattr(parts, kind)) is None:
                 continue
             told[kind] = {"images": [len(group) for group in rows]}
             for source in self.everywhere + (self.unseen if kind == "unseen" else []):
                 evidence, table = audited(source, head, task, rows, self.z)
-                told[kind][source.name] = {name: judged(first_three(table, v), task) for name, v in VERDICTS.items()}
+                told[kind][source.name] = {name: judged(first_three(table, v), task, gaps) for name, v in VERDICTS.items()}
                 told[kind][source.name]["severity"] = severity(table, task)
                 if source.name == "head":
-                    told[kind]["keywords"] = {name: judged(keywords(evidence, task), task) for name in VERDICTS}
+                    told[kind]["keywords"] = {name: judged(keywords(evidence, task), task, gaps) for name in VERDICTS}
                 if source.name == "people":
                     told[kind]["enough"] = enough(rows, right, 2 * len(evidence.vocabulary))
         return told
@@ -356,7 +383,8 @@ def main() -> None:
     options = parser.parse_args()
     explainer = Explainer()
     of = photographs(options.shared, explainer)
-    everywhere = [people(of) if name == "people" else cross_fitted(name, of, Path("runs")) for name in EVERYWHERE]
+    attributes = {attribute for some in ATTRIBUTES.values() for attribute in some}
+    everywhere = [ceiling(of, attributes) if name == "people" else cross_fitted(name, of, Path("runs")) for name in EVERYWHERE]
     unseen = list(shipped(of, explainer, options.sentences).values())
     benchmark = Benchmark(of, of.z, explainer.classifier, everywhere, unseen)
     options.records.parent.mkdir(parents=True, exist_ok=True)

@@ -3,12 +3,13 @@
     python benchmarks/train_starter.py features SHARED runs/starter.safetensors
     python benchmarks/train_starter.py train SHARED runs/starter.safetensors OUT.safetensors [--epochs 10] [--device cuda] ...
     python benchmarks/train_starter.py words SHARED runs/starter.safetensors OUT.safetensors
+    python benchmarks/train_starter.py baseline
 
 SHARED holds flickr8k/, coco_small/, ade_interiors/ and dtd_textures/ (images/, captions.csv, train.txt, dev.txt) and
 captions_text/ (flickr30k.txt.gz, coco.txt.gz). ``features`` needs the photographs and takes a quarter of an hour on two cores;
-``train`` takes minutes on a data-centre GPU (two cores: days) and needs the features and captions only; ``words`` replaces the
-word head of a translator, in minutes. The weights of the lowest loss on the odd lines of the dev sets are kept: the even lines are
-for measuring (quality.py).
+``train`` takes minutes on a data-centre GPU (two cores: days) and needs the features and captions only; ``words`` replaces the word
+head of a translator (a quarter of an hour on one core); ``baseline`` samples what lifts are measured against, once OUT stands in the
+package. The weights of the lowest loss on the odd lines of the dev sets are kept: the even lines are for measuring (quality.py).
 """
 
 import argparse
@@ -20,9 +21,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+import wordsight
 from starter_data import SETS, group_captions, lines, read_text_captions
 from wordsight.classifiers.registry import load_classifier
 from wordsight.features.extraction import extract_stored
+from wordsight.models import load_models
 from wordsight.runtime import tune_memory
 from wordsight.storage import cache_folder, replacing
 from wordsight.translator.captions import read_captions
@@ -31,6 +34,7 @@ from wordsight.translator.composed import with_composed
 from wordsight.translator.optimisation import Captioned, Settings, dev_loss, train
 from wordsight.translator.training import fresh_card, fresh_translator
 from wordsight.translator.word_head import fit_word_head
+from wordsight.words.baseline import SHIPPED, write_shipped
 
 TERMS = (
     "Photographs with captions: Flickr8k train (Hodosh, Young and Hockenmaier 2013; research and education only); parts of COCO "
@@ -58,12 +62,15 @@ class Photographs:
         self.dev_views = stored["dev_views"].float()
         self.text = [g for name in ("flickr30k", "coco") for g in group_captions(read_text_captions(shared, name))]
 
-    def everything(self, draws: int, generator: torch.Generator, device: str) -> tuple[Tensor, list]:
-        """Photographs (the small sets several times), captions without photographs and classes: features and captions."""
+    def everything(self, draws: int, generator: torch.Generator, device: str, *, times: int = 1) -> tuple[Tensor, list]:
+        """Photographs (the small sets several times), captions without photographs and classes: features and captions.
+
+        ``times``: how often all photographs count; composed features are many and not quite like photographs'.
+        """
         views, captions = with_composed(
             self.views, self.captions, self.text, classifier=self.classifier, draws=draws, generator=generator, device=device
         )
-        again = [i for i, (name, _) in enumerate(self.train) for _ in range(REPEATS[name] - 1)]
+        again = [i for i, (name, _) in enumerate(self.train) for _ in range(times * REPEATS[name] - 1)]
         return torch.cat([views, self.views[again]]), captions + [self.captions[i] for i in again]
 
 
@@ -149,13 +156,14 @@ def words(options: argparse.Namespace) -> None:
     translator, card = load_translator(options.out)
     photographs = Photographs(options.shared, options.features)
     generator = torch.Generator().manual_seed(options.seed)
-    views, captions = photographs.everything(options.class_draws, generator, options.device)
+    views, captions = photographs.everything(options.class_draws, generator, options.device, times=options.times)
     translator.words = fit_word_head(
         translator.standardise(views),
         captions,
         epochs=options.epochs,
         members=options.members,
         min_images=options.min_images,
+        hidden=options.hidden,
         rank=options.rank,
         seed=options.seed,
         device=options.device,
@@ -167,6 +175,7 @@ def main() -> None:
     tune_memory()
     parser = argparse.ArgumentParser()
     stages = parser.add_subparsers(dest="stage", required=True)
+    stages.add_parser("baseline")
     for stage in ("features", "train", "words"):
         of_stage = stages.add_parser(stage)
         of_stage.add_argument("shared", type=Path)
@@ -175,7 +184,7 @@ def main() -> None:
             of_stage.add_argument("out", type=Path)
             of_stage.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
             of_stage.add_argument("--seed", type=int, default=0)
-            of_stage.add_argument("--class-draws", type=int, default=4 if stage == "train" else 8)
+            of_stage.add_argument("--class-draws", type=int, default=4 if stage == "train" else 12)
             of_stage.add_argument("--epochs", type=int, default=8 if stage == "train" else 4)
         if stage == "train":
             for name, default in {"batch": 192, "hidden": 1536, "prefix-tokens": 12}.items():
@@ -185,11 +194,12 @@ def main() -> None:
             }.items():  # fmt: skip
                 of_stage.add_argument(f"--{name}", type=float, default=default)
         if stage == "words":
-            of_stage.add_argument("--members", type=int, default=3)
-            of_stage.add_argument("--min-images", type=int, default=10)
-            of_stage.add_argument("--rank", type=int, default=256)
+            for name, default in {"members": 4, "min-images": 10, "hidden": 768, "rank": 192, "times": 4}.items():
+                of_stage.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
-    if options.stage == "features":
+    if options.stage == "baseline":
+        write_shipped(load_models(), Path(wordsight.__file__).with_name(SHIPPED))
+    elif options.stage == "features":
         features(options.shared, options.features)
     else:
         (train_starter if options.stage == "train" else words)(options)

@@ -135,6 +135,7 @@ def fit_word_head(
     members: int = 3,
     seed: int = 0,
     min_images: int = MIN_IMAGES,
+    hidden: int = 1024,
     rank: int = 384,
     device: torch.device | str = "cpu",
     on_progress: OnProgress = no_progress,
@@ -153,7 +154,7 @@ def fit_word_head(
     steps = epochs * math.ceil(len(x) / batch)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        head = WordHead(x.shape[2], vocabulary, rank=rank, members=members).train()
+        head = WordHead(x.shape[2], vocabulary, hidden=hidden, rank=rank, members=members).train()
         for number, member in enumerate(head.members):
             assert isinstance(member, nn.Sequential)
             last = member[-1]
