@@ -70,7 +70,7 @@ def audit(tmp_path: Path) -> Audit:
 
 def test_a_finding_in_plain_language(audit):
     page = Page(render_report(audit))
-    assert "One word goes along with errors, in 1 of 2 classes." in page.words
+    assert "1 thing that decisions use and that goes along with errors, in 1 of 2 classes." in page.words
     assert (
         "Images of duck without “water” are missed 31 points more often than those with it (95% interval 12 to 50)."
         in page.words
@@ -116,7 +116,7 @@ def test_without_findings_the_report_says_what_that_means(audit):
     none = Audit(audit.classes, audit.images, audit.words[1:], [], {}, {})
     words = Page(render_report(none)).words
     assert "No word was found that the classifier's decisions use and that goes along with errors." in words
-    assert "It does not mean that there is no shortcut" in words
+    assert "That does not mean that there is no shortcut" in words
     assert "Before and after mitigation" not in words
     assert "The translator has no figures of its quality." in words
 

@@ -132,12 +132,14 @@ class Finding:
 
     ``severity``: the larger gap between shares of errors, in [-1, 1], with its 95% interval, shrunk for having been found.
     ``groups``: the class's images with and without the word, then the other images (right means here: not predicted as this
-    class).
+    class). ``along_with``: the word of the class that this one goes along with; None if it has evidence of its own
+    (``groups.with_leaders``).
     """
 
     about: ClassWord
     severity: Estimate
     groups: list[Group] = field(default_factory=list)
+    along_with: str | None = None
 
     def _repr_html_(self) -> str:
         from wordsight.report.notebook import finding_html
@@ -165,7 +167,7 @@ def class_words(
     classes = judged_classes(evidence, limits.images)
     if not classes or not len(words):
         return []
-    naming = _naming(evidence, own_words, apart)
+    naming = naming_of(evidence, own_words, apart)
     measures = measure(evidence, words, classes, naming)
     of_class = naming[np.ix_(classes, words)]
     encoded = _discovered(np.stack([of.p_encoded for of in measures]), ~of_class, limits.false_discovery)
@@ -313,11 +315,11 @@ def findings(evidence: Evidence, words: Sequence[ClassWord]) -> list[Finding]:
 
 def unclear_classes(evidence: Evidence, own_words: Sequence[Set[str]], apart: Set[str] = frozenset()) -> list[str]:
     """Classes whose images have no part in the test of harm, because a name of theirs is in nearly every sentence."""
-    found = saturated(evidence, _naming(evidence, own_words, apart))
+    found = saturated(evidence, naming_of(evidence, own_words, apart))
     return [label for label, holds in zip(evidence.classes, found.tolist(), strict=True) if holds]
 
 
-def _naming(evidence: Evidence, own_words: Sequence[Set[str]], apart: Set[str]) -> Bool[np.ndarray, "classes words"]:
+def naming_of(evidence: Evidence, own_words: Sequence[Set[str]], apart: Set[str]) -> Bool[np.ndarray, "classes words"]:
     """Which words may name which class."""
     own = np.array([[is_own(word, own_of_class) for word in evidence.vocabulary] for own_of_class in own_words], dtype=bool)
     return own.reshape(len(own_words), -1) | np.array([is_own(word, apart) for word in evidence.vocabulary], dtype=bool)

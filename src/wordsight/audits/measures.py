@@ -71,12 +71,12 @@ def measure(
         margin, strata = margins[:, c], ({c}, everyone - {c})
         area = separation(rates, predicted == c)
         low, high = area_interval(area, int((predicted == c).sum()), int((predicted != c).sum()))
-        within = _together([associations(margin, members) for members in strata])
+        within = together([associations(margin, members) for members in strata])
         beyond = [associations(margin, members - unclear, given=partial(held_fixed, clear, c)) for members in strata]
         p_encoded = _encoded(rates, predicted == c, within)
         found.append(
             Measures(
-                c, area, low, high, p_encoded, (beyond[0][0], beyond[1][0]), _either_or_both(beyond), _together(beyond), unclear
+                c, area, low, high, p_encoded, (beyond[0][0], beyond[1][0]), _either_or_both(beyond), together(beyond), unclear
             )
         )
     return found
@@ -97,11 +97,11 @@ def _either_or_both(sides: Sequence[tuple[np.ndarray, np.ndarray]]) -> Float[np.
     """The smallest p of each side and of both together, times three: a class that loses its own images without a word need not
     take others for it, and the sum of the two sides would miss it.
     """
-    p = [norm.sf(z) for z, _ in sides] + [norm.sf(_together(sides))]
+    p = [norm.sf(z) for z, _ in sides] + [norm.sf(together(sides))]
     return np.minimum(1, len(p) * np.min(p, axis=0))
 
 
-def _together(sides: Sequence[tuple[np.ndarray, np.ndarray]]) -> Float[np.ndarray, " words"]:
+def together(sides: Sequence[tuple[np.ndarray, np.ndarray]]) -> Float[np.ndarray, " words"]:
     """The class's own images and the others, with equal weight however many classes there are (Stouffer et al. 1949)."""
     known = sum((freedom > 0).astype(float) for _, freedom in sides)
     return sum(z for z, _ in sides) / np.sqrt(np.maximum(known, 1))

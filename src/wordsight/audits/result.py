@@ -82,6 +82,16 @@ class Audit:
     unclear: list[str] = field(default_factory=list)
 
     @property
+    def leading(self) -> list[Finding]:
+        """The findings with evidence of their own; the others go along with one of them (``Finding.along_with``)."""
+        return [finding for finding in self.findings if finding.along_with is None]
+
+    def along(self, leader: Finding) -> list[Finding]:
+        """The findings that go along with a leading one."""
+        label, word = leader.about.label, leader.about.word
+        return [finding for finding in self.findings if finding.about.label == label and finding.along_with == word]
+
+    @property
     def accuracy(self) -> float:
         """Share of the images that are predicted right, in [0, 1]; NaN without images."""
         return float(np.mean([image.right for image in self.images]))
@@ -99,7 +109,12 @@ class Audit:
                 "accuracy": round(self.accuracy, 4),
                 "images": len(self.images),
                 "findings": [
-                    {**word_columns(f.about), "groups": [asdict(g) for g in f.groups], "examples": self.examples(f)}
+                    {
+                        **word_columns(f.about),
+                        "along_with": f.along_with,
+                        "groups": [asdict(g) for g in f.groups],
+                        "examples": self.examples(f),
+                    }
                     for f in self.findings
                 ],
                 "untested": [

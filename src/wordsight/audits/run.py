@@ -11,8 +11,9 @@ from torch import Tensor
 from wordsight.audits import SENTENCES
 from wordsight.audits.evidence import Evidence
 from wordsight.audits.explained import Explained, explained
-from wordsight.audits.findings import Limits, class_words, findings, unclear_classes
+from wordsight.audits.findings import Limits, class_words, findings, naming_of, unclear_classes
 from wordsight.audits.focus import class_focus
+from wordsight.audits.groups import with_leaders
 from wordsight.audits.kinds import class_itself
 from wordsight.audits.observations import Observations, head_scores, observe, rate_matrix, with_sentences
 from wordsight.audits.reliances import Reliances
@@ -101,7 +102,7 @@ def audit(
         classes=list(classifier.labels),
         images=_audited(observed, words_of, logits, classifier.labels),
         words=table,
-        findings=findings(evidence, table),
+        findings=with_leaders(evidence, findings(evidence, table), naming_of(evidence, own, set_apart)),
         failures=observed.failures,
         copies=observed.copies,
         untested=untested(evidence, table, limits),
@@ -133,7 +134,7 @@ def _mapped(result: Audit) -> list[tuple[int, str]]:
     row_of = {image.image: row for row, image in enumerate(result.images)}
     return [
         (row_of[image.image], finding.about.word)
-        for finding in result.findings[:_MAPPED_FINDINGS]
+        for finding in result.leading[:_MAPPED_FINDINGS]
         for examples in result.example_images(finding, limit=_MAPPED_IMAGES).values()
         for image in examples
         if image.words.get(finding.about.word, 0) > 0

@@ -127,7 +127,7 @@ def as_text(result: "Audit") -> str:
     ]
     if result.copies:
         lines.append(f"{result.copies} images are copies of others, identical or nearly, and were left out")
-    for finding in result.findings:
+    for finding in result.leading:
         about, gap = finding.about, finding.severity
         lines.append(f"{about.label}: {about.word}")
         lines.append(f"  severity {gap.value:.0%} ({gap.low:.0%} to {gap.high:.0%}), rate {about.rate.value:.0%}")
@@ -136,6 +136,8 @@ def as_text(result: "Audit") -> str:
             for group in finding.groups
         ]
         lines.append("  accuracy: " + "; ".join(groups))
+        if along := [other.about.word for other in result.along(finding)]:
+            lines.append(f"  found with it, without evidence of their own: {', '.join(along)}")
     lines += [untested_line(one) for one in result.untested]
     lines += [power_line(power) for power in result.power]
     lines += [unclear_line(label) for label in result.unclear]

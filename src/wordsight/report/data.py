@@ -47,7 +47,7 @@ def shown_words(audit: Audit, *, limit: int = ROWS) -> list[ClassWord]:
 def chosen_images(audit: Audit, *, limit: int) -> list[AuditedImage]:
     """At most ``limit`` images to show, in the audit's order: the findings' examples, then images of every class in turn."""
     taken: dict[int, AuditedImage] = {}
-    for finding in audit.findings:
+    for finding in audit.leading:
         for images in audit.example_images(finding).values():
             taken |= {id(image): image for image in images}
     by_class: dict[str, list[AuditedImage]] = {}
@@ -88,7 +88,7 @@ def page_data(
             _image(image, thumbnail, heat.get(image.image, {}), number)
             for image, thumbnail in zip(images, thumbnails(image.path for image in images), strict=True)
         ],
-        "findings": [_finding(audit, finding, position, number) for finding in audit.findings],
+        "findings": [_finding(audit, finding, position, number) for finding in audit.leading],
         "sides": [_side(side, limit=max(20, SIDE_ROWS // len(sides))) for side in sides],
         "mitigations": [_before_after(mitigation) for mitigation in mitigations],
     }

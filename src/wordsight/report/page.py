@@ -1,9 +1,10 @@
 """An audit -> the summary and the findings in words, as plain data. The template only lays them out."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from wordsight.audits import FALSE_DISCOVERY
 from wordsight.audits.explained import little_explained
 from wordsight.audits.findings import ClassWord, Finding
 from wordsight.audits.lines import unclear_line
@@ -25,12 +26,17 @@ class GroupLine:
 
 @dataclass(frozen=True)
 class Card:
-    """A finding in words. ``low``..``high`` and ``value`` in percent, for a bar."""
+    """A finding in words. ``low``..``high`` and ``value`` in percent, for a bar.
+
+    ``along``: the words that go along with it, and their severity in points. ``few``: said where errors are few, else "".
+    """
 
     number: int
     label: str
     word: str
     headline: str
+    few: str
+    along: list[tuple[str, str]]
     also: str
     severity: str
     interval: str
@@ -44,46 +50,76 @@ class Card:
     command: str
 
 
-def summary(audit: Audit) -> list[str]:
-    """The result in a few paragraphs: the findings, or that there are none, and what that means."""
-    return [*(_with_findings(audit) if audit.findings else _without_findings()), *_not_tested(audit), *_without_words(audit)]
+@dataclass(frozen=True)
+class Line:
+    """One line of the summary: what it is about, and what it says."""
+
+    about: str
+    text: str
 
 
-def _with_findings(audit: Audit) -> list[str]:
-    tested = {word.label for word in audit.words}
-    classes = {finding.about.label for finding in audit.findings}
-    count = len(audit.findings)
-    return [
-        f"{'One word goes' if count == 1 else f'{count} words go'} along with errors, in {len(classes)} of "
-        f"{len(tested)} {'class' if len(tested) == 1 else 'classes'}.",
-        "For each of them, three things hold. Errors are more frequent without the word, or in images of other classes with it. "
-        "Among images of one true class, the class's margin (its logit against all other logits) rises with the word, beyond "
-        "what the classes' own words explain. The class relies on the word: its logit rises with the word while all other words "
-        "stay fixed. The findings are ordered by the strength of this evidence.",
-        "Words that occur together are found together. Read several words of one class as one shortcut first, and look at the "
-        "examples before you act.",
-    ]
+def summary(audit: Audit) -> list[Line]:
+    """The result in the order in which a reader asks: what was found, looked at, how sure, not seen, what to do next."""
+    told = [("Found", _found(audit)), ("Looked at", _looked_at(audit)), ("How sure", _how_sure(audit))]
+    told += [("Untested", text) for text in _untested(audit)]
+    told += [("Not seen", text) for text in (*_not_seen(audit), *_without_words(audit))]
+    return [Line(*line) for line in (*told, ("Next", _next(audit)))]
 
 
-def _without_findings() -> list[str]:
-    return [
-        "No word was found that the classifier's decisions use and that goes along with errors.",
-        "This means: of the words that these images have often enough, none passes all steps. It is not at the "
-        "same time encoded in a class, used by its logit and clearly related to errors. It does not mean that there is no "
-        "shortcut. A shortcut is not found if captions have no word for it, if all images of a class have it, or if few of "
-        "these images have it.",
-    ]
+def _found(audit: Audit) -> str:
+    if not audit.findings:
+        return "No word was found that the classifier's decisions use and that goes along with errors."
+    leading, classes = audit.leading, {finding.about.label for finding in audit.findings}
+    tested = len({word.label for word in audit.words})
+    text = (
+        f"{_count(len(leading), 'thing')} that decisions use and that {'goes' if len(leading) == 1 else 'go'} along with errors, in "
+        f"{len(classes)} of {_count(tested, 'class', 'classes')}."
+    )
+    return text if len(leading) == len(audit.findings) else f"{text} {len(audit.findings)} words name them."
 
 
-def _not_tested(audit: Audit) -> list[str]:
-    """What is relied on and could not be tested, and what could not have been found."""
-    paragraphs = []
-    if audit.untested:
-        count = len(audit.untested)
-        paragraphs.append(
-            f"{'One word is' if count == 1 else f'{count} words are'} relied on, and these images cannot tell whether errors go with "
-            f"{'it' if count == 1 else 'them'}: see “Relies on, untested here”."
+def _looked_at(audit: Audit) -> str:
+    images = (
+        f"{_count(len(audit.images), 'image')} of {_count(len({image.label for image in audit.images}), 'class', 'classes')}"
+    )
+    text = f"{images}, {percent(audit.accuracy)} of them predicted right." if audit.images else "No image."
+    if audit.copies:
+        text += (
+            f" {_count(audit.copies, 'image')} more {'is a copy' if audit.copies == 1 else 'are copies'} of these and left out."
         )
+    source = {"head": "the word head", "both": "sentences and word head", "sentences": "sentences"}
+    return f"{text} Words come from {source.get(str(audit.settings.get('words')), 'sentences')}."
+
+
+def _how_sure(audit: Audit) -> str:
+    limits = audit.settings.get("limits")
+    rate = limits.get("false_discovery", FALSE_DISCOVERY) if isinstance(limits, Mapping) else FALSE_DISCOVERY
+    if audit.findings:
+        return (
+            f"Of such findings at most {float(rate):.0%} are false on average, and three things hold for each. Errors are more "
+            "frequent without the word, or in images of other classes with it. Among images of one true class, the classifier "
+            "decides for the class more clearly the more of the word an image has, beyond what the classes' own words explain. "
+            "The class relies on the word: its logit rises with it while all other words stay fixed."
+        )
+    return (
+        "That does not mean that there is no shortcut. One is not found if captions have no word for it, if all images of a class "
+        "have it, or if few of these images have it."
+    )
+
+
+def _untested(audit: Audit) -> list[str]:
+    if not audit.untested:
+        return []
+    count = len(audit.untested)
+    return [
+        f"{_count(count, 'word')} {'is' if count == 1 else 'are'} relied on, and these images cannot tell whether errors go with "
+        f"{'it' if count == 1 else 'them'}: see “Relies on, untested here”."
+    ]
+
+
+def _not_seen(audit: Audit) -> list[str]:
+    """What could not have been found."""
+    paragraphs = []
     if audit.power:
         least, most = (choose(power.smallest for power in audit.power) for choose in (min, max))
         classes = f"{points(least)}" if least == most else f"{points(least)} to {points(most)}, by class,"
@@ -91,8 +127,25 @@ def _not_tested(audit: Audit) -> list[str]:
             f"Gaps of errors below {classes} points would most likely have gone unseen with so many images, and larger ones for words "
             "that few images have or lack. Each class says its own."
         )
-    paragraphs += [unclear_line(label) for label in audit.unclear]
-    return paragraphs
+    return paragraphs + [unclear_line(label) for label in audit.unclear]
+
+
+def _next(audit: Audit) -> str:
+    if audit.findings:
+        word, label = audit.findings[0].about.word, audit.findings[0].about.label
+        return (
+            f"Look at the examples of “{word}” in {label}. If you do not want {label} to depend on it, run the command below them: it "
+            "trains a head that uses the word less, and measures it on images that this audit has not seen."
+        )
+    wanted = next((one for one in audit.untested if one.wanted is not None), None)
+    if wanted is not None:
+        more = max(1, (wanted.wanted or 0) - wanted.without)
+        return f"Add {_count(more, 'image')} of {wanted.about.label} without “{wanted.about.word}” and audit again."
+    return "To see smaller gaps, audit more images, above all images of a class without what it usually comes with."
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _without_words(audit: Audit) -> list[str]:
@@ -114,11 +167,13 @@ def _without_words(audit: Audit) -> list[str]:
 
 
 def cards(audit: Audit) -> list[Card]:
-    """The findings in words, in the audit's order."""
-    return [_card(number, finding, audit.settings) for number, finding in enumerate(audit.findings, start=1)]
+    """The leading findings in words, in the audit's order, each with those that go along with it."""
+    return [
+        _card(number, finding, audit.along(finding), audit.settings) for number, finding in enumerate(audit.leading, start=1)
+    ]
 
 
-def _card(number: int, finding: Finding, settings: Mapping[str, object]) -> Card:
+def _card(number: int, finding: Finding, along: Sequence[Finding], settings: Mapping[str, object]) -> Card:
     about, gap = finding.about, finding.severity
     missed = about.missed is not None and (about.mistaken is None or about.missed.value >= about.mistaken.value)
     larger = about.missed if missed else about.mistaken
@@ -129,6 +184,8 @@ def _card(number: int, finding: Finding, settings: Mapping[str, object]) -> Card
         label=about.label,
         word=about.word,
         headline=(_missed if missed else _mistaken)(about.label, about.word, larger),
+        few=_few_errors(finding),
+        along=[(other.about.word, points(other.severity.value)) for other in along],
         also="" if other is None else (_mistaken if missed else _missed)(about.label, about.word, other),
         severity=points(gap.value),
         interval=f"{points(gap.low)} to {points(gap.high)}",
@@ -141,6 +198,17 @@ def _card(number: int, finding: Finding, settings: Mapping[str, object]) -> Card
         strength=f"Among images of one true class, the margin of {about.label} rises with “{about.word}” beyond what the "
         f"classes' own words explain: {about.strength:.1f} standard errors.",
         command=_command(about, settings),
+    )
+
+
+def _few_errors(finding: Finding) -> str:
+    """Said where the interval of the gap holds 0: the test ranks margins and sees more than errors do."""
+    if finding.severity.low > 0:
+        return ""
+    wrong = sum(round(group.images * (1 - group.accuracy)) for group in finding.groups)
+    return (
+        f"The gap rests on few errors ({wrong} of {sum(group.images for group in finding.groups)} images) and may be 0. That the "
+        "classifier decides more clearly with the word is sure to the rate above; how many errors come of it is not."
     )
 
 

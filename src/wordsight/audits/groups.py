@@ -1,0 +1,86 @@
+"""Findings of one thing: which words of a class have evidence of their own beside the others, and which go along with one.
+
+"Player", "ball" and "team" are found together, because a test of one word at a time cannot tell them apart. Here the words of a class
+stand together: the strongest leads; another word leads, too, if its rates are not much like those of a word that leads, and if
+the margin still rises with it once the rates of the words that lead are held fixed; the others go along with the leading word
+that they are most like. Words much alike stay together even if each adds something: estimated rates are inexact, and two names of one
+thing tell more of it than one. This only orders findings: none is taken away, and the false-discovery rate is that of all of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.stats import norm, rankdata
+
+from wordsight.audits.evidence import Evidence, clarity, held_fixed, largest_of_others
+from wordsight.audits.findings import Finding
+from wordsight.audits.measures import together
+from wordsight.audits.statistics import Associations
+
+#: The chance that a class has a leading word too many, if only one moves its margin.
+OWN_EVIDENCE = 0.05
+#: From this rank correlation on, among images of the same true class, two words are names of one thing.
+ALIKE = 0.5
+#: Where a leading word's rate is cut into steps: margins need not rise evenly with rates.
+_STEPS = (0.2, 0.4, 0.6, 0.8)
+
+
+def with_leaders(evidence: Evidence, found: Sequence[Finding], naming: Bool[np.ndarray, "classes words"]) -> list[Finding]:
+    """The same findings in the same order; those that go along with another word of their class name it (``along_with``).
+
+    ``naming``: (classes, words), which words may name which class; how clearly an image shows them is held fixed, as in the test of
+    harm.
+    """
+    clear = clarity(evidence, naming)
+    leader_of: dict[tuple[str, str], str | None] = {}
+    for label in dict.fromkeys(finding.about.label for finding in found):
+        words = [finding.about.word for finding in found if finding.about.label == label]
+        columns = [evidence.vocabulary.index(word) for word in words]
+        alike = alikeness(evidence.rates[:, columns], evidence.label)
+        leaders = _leaders(evidence, evidence.classes.index(label), columns, clear, alike)
+        for i, word in enumerate(words):
+            own = i in leaders
+            leader_of[label, word] = None if own else words[max(leaders, key=lambda other: alike[i, other])]
+    return [replace(finding, along_with=leader_of[finding.about.label, finding.about.word]) for finding in found]
+
+
+def _leaders(
+    evidence: Evidence,
+    c: int,
+    columns: Sequence[int],
+    clear: Float[np.ndarray, "images classes"],
+    alike: Float[np.ndarray, "words words"],
+) -> list[int]:
+    """Which of these words (by position; the strongest comes first) have evidence of their own: forward selection."""
+    rates, everyone = evidence.rates[:, columns], set(np.unique(evidence.label).tolist())
+    margin = (evidence.logits - largest_of_others(evidence.logits))[:, c]
+    steps = np.stack([rates >= np.quantile(rates, q, axis=0) for q in _STEPS], 2).astype(float)
+    associations, leaders = Associations(rates, evidence.label), [0]
+    limit = norm.isf(OWN_EVIDENCE / max(1, len(columns) - 1))
+    while len(leaders) < len(columns):
+        fixed = np.concatenate([rates[:, leaders], *(steps[:, leader] for leader in leaders)], 1)
+
+        def given(k: int, fixed: Float[np.ndarray, "images others"] = fixed) -> Float[np.ndarray, "images others"]:
+            return np.concatenate([held_fixed(clear, c, k), fixed], 1)
+
+        strength = together([associations(margin, side, given=given) for side in ({c}, everyone - {c})])
+        strength[alike[:, leaders].max(1) >= ALIKE] = -np.inf  # the leaders themselves, too
+        if strength.max() < limit:
+            break
+        leaders.append(int(strength.argmax()))
+    return leaders
+
+
+def alikeness(rates: Float[np.ndarray, "images words"], label: Int[np.ndarray, " images"]) -> Float[np.ndarray, "words words"]:
+    """The rank correlation of each two words' rates among images of the same label, in [-1, 1]; 0 where a word does not vary."""
+    ranks = np.zeros(rates.shape)
+    for number in np.unique(label):
+        own = rankdata(rates[label == number], axis=0)
+        ranks[label == number] = (own - own.mean(0)) / len(own)
+    length = np.sqrt((ranks**2).sum(0))
+    ranks = np.divide(ranks, length, out=np.zeros_like(ranks), where=length > 0)
+    alike = ranks.T @ ranks
+    np.fill_diagonal(alike, 1.0)
+    return alike
