@@ -94,6 +94,36 @@ def test_a_finding_in_plain_language(audit):
     assert names[0] == "15.png"
 
 
+def test_findings_of_one_thing_are_one_card(audit):
+    (ball,) = audit.findings
+    wet = dataclasses.replace(ball, about=dataclasses.replace(ball.about, word="<wet>"), along_with="water")
+    page = Page(render_report(dataclasses.replace(audit, findings=[ball, wet])))
+    assert "1 thing that decisions use" in page.words
+    assert "2 words name them." in page.words
+    assert "Found with it, without evidence of their own beside water: <wet> (31 points)" in page.words
+    assert sum(classes.get("class") == "card finding" for tag, classes in page.elements if tag == "article") == 1
+    assert len(page.data["findings"]) == 1
+
+
+def test_a_gap_that_rests_on_few_errors_says_so(audit):
+    (water,) = audit.findings
+    wide = dataclasses.replace(water, severity=Estimate(0.09, -0.08, 0.49))
+    note = "The gap rests on few errors (4 of 24 images) and may be 0."
+    assert note in Page(render_report(dataclasses.replace(audit, findings=[wide]))).words
+    assert note not in Page(render_report(audit)).words
+
+
+def test_the_first_lines_say_what_a_reader_asks(audit):
+    words = Page(render_report(dataclasses.replace(audit, copies=2))).words
+    asked = ["1 thing that", "Looked at 24 images of 2 classes, 75% of them predicted right. 2 images more are copies", "How sure",
+             "Next Look at the examples of “water” in duck."]  # fmt: skip
+    assert [words.index(text) for text in asked] == sorted(words.index(text) for text in asked)
+    assert "at most 5% are false on average" in words
+    untested = Untested(dataclasses.replace(audit.words[1], verdict="untested", changes=0.12), 3, 25)
+    silent = Page(render_report(dataclasses.replace(audit, findings=[], untested=[untested]))).words
+    assert "Next Add 22 images of duck without “grass” and audit again." in silent
+
+
 def test_what_is_relied_on_and_untested_and_what_could_not_be_found_is_said(audit):
     untested = Untested(dataclasses.replace(audit.words[1], verdict="untested", changes=0.12), 3, 25)
     more = dataclasses.replace(audit, untested=[untested], power=[Power("duck", 16, 0.21, 0.35)], unclear=["hen"])

@@ -122,9 +122,9 @@ def _not_seen(audit: Audit) -> list[str]:
     paragraphs = []
     if audit.power:
         least, most = (choose(power.smallest for power in audit.power) for choose in (min, max))
-        classes = f"{points(least)}" if least == most else f"{points(least)} to {points(most)}, by class,"
+        gap = f"{points(least)} points" if least == most else f"{points(least)} to {points(most)} points, by class,"
         paragraphs.append(
-            f"Gaps of errors below {classes} points would most likely have gone unseen with so many images, and larger ones for words "
+            f"Gaps of errors below {gap} would most likely have gone unseen with so many images, and larger ones for words "
             "that few images have or lack. Each class says its own."
         )
     return paragraphs + [unclear_line(label) for label in audit.unclear]
