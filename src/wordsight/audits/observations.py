@@ -112,7 +112,7 @@ def observe(
         z, rows, digests = z[counts], [rows[i] for i in counts], [digests[i] for i in counts]
     readable = images.take(rows)
     names = own_names(readable.paths)
-    failures = {str(images.paths[i]): reason for i, reason in extracted.failures.items()}
+    failures = images.left_out | {str(images.paths[i]): reason for i, reason in extracted.failures.items()}
     observed = Observations(
         readable,
         names,

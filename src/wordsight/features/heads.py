@@ -1,6 +1,7 @@
 """Train a head: labelled images in, a last layer out."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -94,15 +95,16 @@ def train_head(
     images = read_labelled(data, split=split)
     store = store or cache_folder() / "features"
     extracted = extract_stored(classifier, images.paths, store, on_images=partial(on_progress, "features"))
+    if not extracted.readable:
+        raise LabelError(
+            f"None of the {len(images.paths)} images can be read; the first: {next(iter(extracted.failures.values()))}"
+        )
     readable = images.take(extracted.readable)
     labels = sorted(set(readable.labels))
     label = torch.tensor([labels.index(name) for name in readable.labels], dtype=torch.long)
     trained, held = _parts(readable.splits if split is None else None, len(label), held_out, seed)
     if len(label[trained].unique()) < max(2, len(labels)):
-        raise LabelError(
-            f"{len(label)} readable images of {len(labels)} classes leave {len(label[trained].unique())} classes to train on, "
-            "wanted all of them and at least 2. Give more images, or a smaller --held-out."
-        )
+        raise LabelError(_too_few(readable.labels, [labels[c] for c in label[trained].unique().tolist()]))
     z = extracted.views.mean(1)
     head = fit_head(z[trained], label[trained], labels, classifier, penalty=penalty)
     head = replace(head, trained_on=frozenset(image_key(extracted.digests[i]) for i in trained.tolist()))
@@ -115,8 +117,23 @@ def train_head(
             "held_out": len(held),
         }
         head = replace(head, figures=figures)
-    failures = {images.paths[i].name: reason for i, reason in extracted.failures.items()}
+    failures = images.left_out | {images.paths[i].name: reason for i, reason in extracted.failures.items()}
     return TrainedHead(head, len(trained), failures)
+
+
+def _too_few(labels: Sequence[str], trained: Collection[str]) -> str:
+    """Which classes lack images to train on, and how many they have."""
+    counts = Counter(labels)
+    if len(counts) == 1:
+        (name,) = counts
+        return (
+            f"All {len(labels)} readable images have the label '{name}'; a head needs two classes or more. Add another class."
+        )
+    lacking = [f"'{name}' ({count} in all)" for name, count in sorted(counts.items()) if name not in trained]
+    return (
+        f"Of {len(counts)} classes {len(lacking)} have no readable image left to train on: {', '.join(lacking[:5])}. Wanted one at "
+        "least, and another to measure on. Give these classes more images, leave them out, or give a smaller --held-out."
+    )
 
 
 def _parts(splits: Sequence[str] | None, images: int, held_out: float, seed: int) -> tuple[Tensor, Tensor]:

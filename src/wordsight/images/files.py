@@ -22,7 +22,14 @@ from wordsight.errors import ImageError
 MAX_PIXELS = 100_000_000
 
 #: What counts as an image in a folder, or in a glob pattern that does not end with an extension of its own.
-EXTENSIONS = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".avif"])
+EXTENSIONS = frozenset(
+    [".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".avif", ".heic", ".heif"]
+)
+
+with contextlib.suppress(ImportError):
+    import pillow_heif  # pyright: ignore[reportMissingImports]
+
+    pillow_heif.register_heif_opener()
 
 _16_TO_8_BITS = ((np.arange(1 << 16) + 128) // 257).astype(np.uint8)
 
@@ -65,6 +72,10 @@ def read_image(path: str | Path) -> Image.Image:
     except Image.DecompressionBombError as cause:
         raise ImageError(_too_large(name, f"more pixels than Pillow opens ({cause})")) from cause
     except Image.UnidentifiedImageError as cause:
+        if file.suffix.lower() in (".heic", ".heif"):
+            raise ImageError(
+                f"{name} is a HEIC image, which needs pillow-heif: pip install pillow-heif, or convert it to JPEG."
+            ) from cause
         raise ImageError(
             f"{name} is not an image that Pillow can read: it begins with {_first_bytes(file)!r}. "
             "Convert it to JPEG or PNG, or leave it out."

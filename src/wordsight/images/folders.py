@@ -1,73 +1,105 @@
-"""Labelled images in folders and tables."""
+"""Labelled images in folders: a folder for each class, perhaps inside folders for each split."""
 
+import os
+from collections import Counter
 from pathlib import Path
 
-import pandas as pd
-
-from wordsight.errors import LabelError
+from wordsight.errors import ImageError, LabelError
 from wordsight.images.files import find_images
-from wordsight.images.sets import SPLITS, LabelledImages
-from wordsight.images.sources import stored_image
+from wordsight.images.sets import SPLITS, LabelledImages, joined
+
+#: Folders that programs leave behind.
+_JUNK = frozenset(["__macosx", "__pycache__", "@eadir", "lost+found", "$recycle.bin", "system volume information"])
+#: Folders that an error lists at most.
+_SHOWN = 12
 
 
 def folders(path: Path) -> LabelledImages:
-    classes = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if classes and all(p.name.lower() in SPLITS for p in classes):
-        parts = [(SPLITS[p.name.lower()], folders(p)) for p in classes]
-        return LabelledImages(
-            [image for _, part in parts for image in part.paths],
-            [label for _, part in parts for label in part.labels],
-            splits=[split for split, part in parts for _ in part.paths],
-        )
+    """The images of each class's folder; of train/cat/1.jpg the split is train, and of cat/train/1.jpg, too.
+
+    Where some folders have the names of splits, the others are splits by their own names if they have folders of the same
+    classes, and left out if they have no image. Anything else beside them is refused with the tree that was read: a folder
+    "train" is hardly a class. A class without readable images is left out and named. Raises LabelError.
+    """
+    inside = _folders_in(path)
+    named = [folder for folder in inside if folder.name.lower() in SPLITS]
+    if len(inside) == 1 and any(below.name.lower() in SPLITS for below in _folders_in(inside[0])):
+        return folders(inside[0])  # a data set unpacked into a folder of its own name
+    if named:
+        return _split_first(path, inside, named)
+    if inside and all(_is_split_up(folder) for folder in inside):
+        return _class_first(inside)
+    left_out: dict[str, str] = {}
     paths: list[Path] = []
     labels: list[str] = []
-    for folder in classes:
-        if any(p.is_file() for p in folder.rglob("*")):
+    for folder in inside:
+        try:
             found = find_images([folder])
-            paths += found
-            labels += [folder.name] * len(found)
-    return LabelledImages(paths, labels)
+        except ImageError as error:
+            left_out[folder.name] = f"no image of the class is read. {error}"
+            continue
+        paths += found
+        labels += [folder.name] * len(found)
+    return LabelledImages(paths, labels, left_out=left_out)
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def _split_first(path: Path, inside: list[Path], named: list[Path]) -> LabelledImages:
+    classes = {below.name for folder in named for below in _folders_in(folder)}
+    parts, left_out = [], {}
+    for folder in inside:
+        below = {part.name for part in _folders_in(folder)}
+        if (folder in named and below) or (below and below <= classes):
+            parts.append(folders(folder).as_split(SPLITS.get(folder.name.lower(), folder.name)))
+        elif not _has_images(folder):
+            left_out[folder.name] = "a folder without images beside the splits."
+        else:
+            raise LabelError(
+                f"{path} has the folders {', '.join(f.name for f in inside)}: {', '.join(f.name for f in named)} "
+                f"{'is the name of a split' if len(named) == 1 else 'are names of splits'}, and '{folder.name}' has images but no "
+                f"folders of classes that the others have. Wanted a folder for each class, or for each split with the same classes "
+                f"inside. It was read as:\n{_tree(path)}\nMove what is no split elsewhere, or name a split's folder itself."
+            )
+    return joined(parts, left_out)
+
+
+def _class_first(inside: list[Path]) -> LabelledImages:
+    parts, left_out = [], {}
+    for folder in inside:
+        for below in _folders_in(folder):
+            if _has_images(below):
+                found = find_images([below])
+                split = SPLITS[below.name.lower()]
+                parts.append(LabelledImages(found, [folder.name] * len(found), splits=[split] * len(found)))
+            else:
+                left_out[f"{folder.name}/{below.name}"] = "no image of the class is read."
+    return joined(parts, left_out)
+
+
+def _folders_in(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return []
+    return sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".") and p.name.lower() not in _JUNK)
+
+
+def _is_split_up(folder: Path) -> bool:
+    below = _folders_in(folder)
+    return bool(below) and all(part.name.lower() in SPLITS for part in below)
+
+
+def _has_images(folder: Path) -> bool:
     try:
-        if path.suffix.lower() == ".parquet":
-            table = pd.read_parquet(path)
-            return table.astype(object).where(table.notna(), "").astype(str)
-        return pd.read_csv(path, sep="\t" if path.suffix.lower() == ".tsv" else ",", dtype=str, keep_default_na=False)
-    except (ValueError, OSError, UnicodeDecodeError, ImportError, pd.errors.ParserError) as error:
-        raise LabelError(
-            f"{path} cannot be read as a table ({str(error).splitlines()[0]}). Wanted UTF-8 with a header row that has the "
-            "columns image and label."
-        ) from error
+        return bool(find_images([folder]))
+    except ImageError:
+        return False
 
 
-def from_table(table: pd.DataFrame, path: Path | None) -> LabelledImages:
-    """Labelled images of a table with the columns image, label and, if there are, group and split; ``path``: its file."""
-    missing = [column for column in ("image", "label") if column not in table.columns]
-    named, first_row = ("The table", 0) if path is None else (str(path), 2)
-    if missing:
-        raise LabelError(
-            f"{named} lacks the column{'s' if len(missing) > 1 else ''} {' and '.join(missing)}; it has: "
-            f"{', '.join(map(str, table.columns))}. Wanted image and label, and if you like group and split."
-        )
-    pairs = zip(table["image"], table["label"], strict=True)
-    empty = [i for i, (image, label) in enumerate(pairs) if _is_missing(image) or _is_missing(label)]
-    if empty:
-        raise LabelError(
-            f"Row {empty[0] + first_row} of {named} lacks its image or its label; {len(empty)} rows do. Fill them in."
-        )
-    if "group" in table.columns and (lacking := [i for i, group in enumerate(table["group"]) if _is_missing(group)]):
-        raise LabelError(
-            f"Row {lacking[0] + first_row} of {named} lacks its group; {len(lacking)} rows do. Fill them in, or leave the column out."
-        )
-    columns = {name: [str(value) for value in table[name]] for name in table.columns if path is not None or name != "image"}
-    if path is not None:
-        paths = [path.parent / image for image in columns["image"]]
-    else:
-        paths = [stored_image(image, number=row) for row, image in enumerate(table["image"])]
-    return LabelledImages(paths, columns["label"], columns.get("group"), columns.get("split"))
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or (isinstance(value, str) and not value) or (isinstance(value, float) and value != value)
+def _tree(path: Path) -> str:
+    """The folders with how many files each has, two levels deep."""
+    lines = []
+    for root, names, files in os.walk(path):
+        depth = len(Path(root).relative_to(path).parts)
+        names[:] = [] if depth >= 2 else sorted(names)
+        kinds = Counter(Path(name).suffix.lower() or "no ending" for name in files)
+        counted = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(3))
+        lines.append(f"{'  ' * (depth + 1)}{Path(root).name}/ {counted}".rstrip())
+    return "\n".join(lines[:_SHOWN] + (["  ..."] if len(lines) > _SHOWN else []))

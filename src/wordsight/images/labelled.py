@@ -6,11 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from wordsight.errors import LabelError
-from wordsight.images.folders import folders, from_table, read_table
+from wordsight.images.folders import folders
 from wordsight.images.releases import backgrounds, variations, waterbirds
 from wordsight.images.remote import is_remote, read_remote
 from wordsight.images.sets import HUB, LabelledImages
 from wordsight.images.sources import is_dataset, labelled_items
+from wordsight.images.tables import TABLES, from_table, read_parquet, read_table
 
 __all__ = ["LabelledImages", "read_labelled"]
 
@@ -20,8 +21,9 @@ def read_labelled(source: object, *, split: str | None = None) -> LabelledImages
 
     - A folder with a folder for each class: the folders' names are the labels. Where those are train, val and test (or the
       like), the folders of the classes are looked for inside them, and the names are the splits.
-    - A CSV, TSV or Parquet table with the columns image and label and, if there are, group and split. Images are relative to
-      the table's folder. Or such a table in pandas, with paths or images.
+    - A table (.csv, .tsv, .txt, .jsonl or .parquet) with the columns image (or file_name) and label and, if there are, group and
+      split. Images are relative to the table's folder, or bytes in Parquet. Or such a table in pandas, with paths or images. A
+      folder of Parquet files, or with a metadata.csv or metadata.jsonl as Hugging Face's imagefolder has it.
     - The folder of the Backgrounds Challenge (ImageNet-9, Xiao et al. 2021): its variations (original, mixed_rand, ...) are
       the splits, its nine classes the labels.
     - The folder of the Waterbirds release (Sagawa et al. 2020), known by its metadata.csv: labels landbird and waterbird,
@@ -62,17 +64,26 @@ def _read(source: object, split: str | None) -> LabelledImages:
     if str(source).startswith(HUB) or _is_saved_dataset(path):
         return _hugging_face(source, split)
     if path.is_dir():
-        if (path / "metadata.csv").is_file():
-            return waterbirds(path)
-        return backgrounds(path) if variations(path) else folders(path)
-    if path.suffix.lower() in (".csv", ".tsv", ".parquet") and path.is_file():
-        return from_table(read_table(path), path)
+        return _folder(path)
+    if path.suffix.lower() in TABLES and path.is_file():
+        return read_parquet(path) if path.suffix.lower() == ".parquet" else from_table(read_table(path), path)
     raise LabelError(_unknown(source))
+
+
+def _folder(path: Path) -> LabelledImages:
+    for name in ("metadata.csv", "metadata.jsonl"):  # the Waterbirds release, or what Hugging Face's imagefolder reads
+        if (path / name).is_file():
+            table = read_table(path / name)
+            return waterbirds(path) if "img_filename" in table.columns else from_table(table, path / name)
+    if variations(path):
+        return backgrounds(path)
+    found = folders(path)
+    return read_parquet(path) if not found.paths and any(path.rglob("*.parquet")) else found
 
 
 def _unknown(source: object) -> str:
     return (
-        f"{_shown(source)} is not labelled images. Give a folder with a folder for each class, or a .csv, .tsv or .parquet file "
+        f"{_shown(source)} is not labelled images. Give a folder with a folder for each class, or a {', '.join(TABLES)} file "
         f"with the columns image and label, or a Hugging Face dataset: a folder that save_to_disk wrote, or {HUB}owner/name. In "
         "Python also a pandas table, a PyTorch dataset of (image, label), or a Hugging Face dataset in memory."
     )

@@ -124,10 +124,15 @@ def _all(source: str, listed: Any) -> LabelledImages:
     files = [address for address, _ in shard_addresses(source)]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         rows: list[_Row] = [row for rows in pool.map(lambda file: list(listed(file)), files) for row in rows]
+    left_out = {str(path): "it has no label" for path, label, _ in rows if not label}
+    rows = [row for row in rows if row[1]]
     groups = [group for _, _, group in rows]
     known = [group for group in groups if group is not None]
     return LabelledImages(
-        [path for path, _, _ in rows], [label for _, label, _ in rows], known if len(known) == len(rows) else None
+        [path for path, _, _ in rows],
+        [label for _, label, _ in rows],
+        known if len(known) == len(rows) else None,
+        left_out=left_out,
     )
 
 
@@ -200,8 +205,18 @@ def _in_parquet(file: str) -> Iterator[_Row]:
     names = about.get("info", {}).get("features", {}).get("label", {}).get("names")
     for row, label in enumerate(rest["label"]):
         group = rest["group"][row] if "group" in rest else None
-        shown = str(names[label]) if names else str(label)
+        missing = label is None or (names and not 0 <= label < len(names))  # -1 says that there is none
+        shown = "" if missing else str(names[label] if names else label).strip()
         yield StoredImage(f"{file}/{row}", file=file, first=row), shown, None if group is None else str(group)
+
+
+def is_parquet_of_images(file: str) -> bool:
+    """Whether a local Parquet file holds images themselves: bytes, or structs with bytes."""
+    try:
+        schema = _pyarrow(file).read_schema(file)
+    except (OSError, ValueError):
+        return False
+    return "image" in schema.names and str(schema.field("image").type).startswith(("struct", "binary", "large_binary"))
 
 
 @functools.lru_cache(maxsize=2)

@@ -1,7 +1,7 @@
 """A set of labelled images."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wordsight.errors import LabelError
@@ -26,6 +26,7 @@ class LabelledImages:
     """Images with a label each; ``groups`` and ``splits`` where the source has them, else None. All lists are parallel.
 
     ``source``: what the user named, to print in commands. ``class_map``: ImageNet-9's ``in_to_in9.json``, where it came along.
+    ``left_out``: what the source has besides and is not used (rows, folders), with reasons.
     """
 
     paths: list[Path]
@@ -34,6 +35,11 @@ class LabelledImages:
     splits: list[str] | None = None
     source: str | None = None
     class_map: Path | None = None
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def as_split(self, name: str) -> "LabelledImages":
+        """The same images, all of one split."""
+        return replace(self, splits=[name] * len(self.paths))
 
     def split(self, name: str) -> "LabelledImages":
         """The images of one split. Raises LabelError if there is none of that name."""
@@ -51,7 +57,20 @@ class LabelledImages:
             None if self.splits is None else [self.splits[i] for i in rows],
             self.source,
             self.class_map,
+            self.left_out,
         )
+
+
+def joined(parts: Sequence[LabelledImages], left_out: Mapping[str, str] = {}) -> LabelledImages:
+    """All images of several sets; groups and splits if every part has them."""
+
+    def all_of(name: str) -> list[str] | None:
+        own = [getattr(part, name) for part in parts]
+        return None if not own or any(values is None for values in own) else [value for values in own for value in values]
+
+    told = {name: reason for part in parts for name, reason in part.left_out.items()}
+    paths, labels = [path for part in parts for path in part.paths], [label for part in parts for label in part.labels]
+    return LabelledImages(paths, labels, all_of("groups"), all_of("splits"), left_out={**told, **left_out})
 
 
 def no_split(name: str, splits: Iterable[str]) -> LabelError:
