@@ -7,6 +7,9 @@ import pytest
 from jaxtyping import install_import_hook
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the hub's library is imported: no test may ask a hub
+import huggingface_hub.constants  # noqa: F401 (reads it now)
+
+os.environ.pop("HF_HUB_OFFLINE")  # which would keep wordsight from fetching the starter's weights, too
 
 install_import_hook("wordsight", "checking.check")
 

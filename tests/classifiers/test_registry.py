@@ -39,6 +39,14 @@ def test_timm_with_weights_of_one_s_own(tmp_path):
     save_file(net.state_dict(), tmp_path / "w.safetensors")
     classifier = load_classifier(f"timm:test_resnet@{tmp_path / 'w.safetensors'}")
     assert (classifier.spec, len(classifier.labels)) == (f"timm:test_resnet@{tmp_path / 'w.safetensors'}", 3)
+    wrapped = {"state_dict": {f"module.{name}": value for name, value in net.state_dict().items()}}
+    torch.save(wrapped, tmp_path / "w.pth")
+    again = load_classifier(f"timm:test_resnet@{tmp_path / 'w.pth'}")
+    assert again.fingerprint == classifier.fingerprint
+    others = {name: value for name, value in net.state_dict().items() if "conv1" not in name} | {"extra.weight": torch.zeros(2)}
+    torch.save(others, tmp_path / "w.pth")
+    with pytest.raises(ModelError, match=r"does not fit 'timm:test_resnet': \d+ missing: .*conv1.*; 1 unknown: extra.weight"):
+        load_classifier(f"timm:test_resnet@{tmp_path / 'w.pth'}")
 
 
 def test_a_hugging_face_folder(tmp_path):
@@ -107,7 +115,8 @@ def elsewhere():
             "Cannot load the classifier 'nowhere.at.all:net' (ModuleNotFoundError: No module named 'nowhere'",
         ),
         ("doubles:nothing", "AttributeError: module 'doubles' has no attribute 'nothing'"),
-        ("raises", "(RuntimeError: weights are gone)"),
+        ("raises", "(RuntimeError: weights are gone; "),
+        ("raises", "test_registry.py, line "),
         ("text", "returned str, wanted a wordsight Classifier: return wordsight.classifier(net,"),
         ("elsewhere", "returned a classifier on the device 'meta', wanted 'cpu'. Give the function a parameter device"),
     ],

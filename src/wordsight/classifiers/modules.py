@@ -1,8 +1,9 @@
 """A classifier from any torch module: its features, its head, its preparation of images."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from threading import Lock
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -14,7 +15,10 @@ from wordsight.classifiers.classifier import Classifier, Prepare
 from wordsight.classifiers.imagenet import imagenet_labels
 from wordsight.classifiers.spatial import locator
 from wordsight.errors import ModelError
-from wordsight.tensors import weights_fingerprint
+from wordsight.tensors import dtype_of, weights_fingerprint
+
+Labels = Sequence[str | int] | Mapping[int, str] | Mapping[str, str]
+"""The classes' names, in order or by number."""
 
 #: How far the head's logits may be from the module's own, as a share of the largest one.
 _TOLERANCE = 1e-3
@@ -24,7 +28,7 @@ def classifier(
     net: nn.Module,
     *,
     transform: Callable[[Image.Image], Any],
-    labels: Sequence[str] | None = None,
+    labels: Labels | None = None,
     head: nn.Module | str | None = None,
     name: str | None = None,
     spec: str | None = None,
@@ -34,23 +38,29 @@ def classifier(
 
     - ``transform``: an RGB image -> a normalised tensor (3, height, width), or (views, 3, height, width) whose features are
       averaged; torchvision's, timm's and Hugging Face's transforms fit.
-    - ``labels``: one name for each class, in order. Default: ImageNet's names for 1,000 classes, else "class 0", ...
+    - ``labels``: one name for each class, in order, or a dict from class number to name (``id2label``). Default: ImageNet's names
+      for 1,000 classes, else "class 0", ...
     - ``head``: the last layers (a module of ``net`` or its dotted name). Default: found by a forward pass, as the last linear
       layer whose input is one vector an image and whose output is the logits, with the linear layers before it if they stand in
-      one ``nn.Sequential``. The features are the input of the head's first linear layer.
+      one ``nn.Sequential``; a 1x1 convolution after the pooling counts as linear. The features are the input of its first layer.
     - ``name``: what people read. ``spec``: what ``load_classifier`` can load it by again.
 
-    ``net`` is put into evaluation mode and moved to ``device``; nothing else of it is changed. It may be wrapped
-    (``DataParallel``, ``torch.compile``), in half precision, give a tuple, a dict or a Hugging Face output, or have one logit for
-    two classes (sigmoid). Raises ModelError if the head is not clear (the message names the candidates), if the head does not
-    give the module's own logits, or if the number of labels is not that of the classes.
+    ``net`` is put into evaluation mode and moved to ``device``; nothing else of it is changed. Threads may share the result. ``net``
+    may be wrapped (``DataParallel``, ``torch.compile``), in half precision, give a tuple, a dict or a Hugging Face output, or have
+    one logit for two classes (sigmoid). Raises ModelError if the head is not clear (the message names the candidates), if the head
+    does not give the module's own logits, if the number of labels is not that of the classes, and for TorchScript.
     """
     net = _unwrapped(net)
     name = name or type(net).__name__
+    if isinstance(net, torch.jit.ScriptModule):
+        raise ModelError(
+            f"'{name}' is TorchScript, whose layers do not show their inputs, so its features cannot be reached. Give the module that "
+            "it was made of: net.load_state_dict(script.state_dict()) puts its weights into it."
+        )
     # channels_last: convolutions are faster; torch has no overload for it.
     module: nn.Module = net.to(device).to(memory_format=torch.channels_last).eval()  # pyright: ignore[reportCallIssue]
     prepare = _preparation(transform, name)
-    pixels = _probe(prepare).to(device, _dtype(module))
+    pixels = _probe(prepare).to(device, dtype_of(module))
     if isinstance(head, str):
         head = _submodule(module, head, name)
     with torch.inference_mode():
@@ -72,7 +82,7 @@ def _assemble(
     first: nn.Module,
     tail: nn.Module,
     prepare: Prepare,
-    labels: Sequence[str] | None,
+    labels: Labels | None,
     *,
     name: str,
     spec: str | None,
@@ -80,16 +90,22 @@ def _assemble(
     sizes: tuple[int, int],
 ) -> Classifier:
     features, classes = sizes
-    dtype, binary = _dtype(module), classes == 1
+    dtype, binary, lock = dtype_of(module), classes == 1, Lock()
+    locate = locator(module, first, name)
 
     def backbone(pixels: Tensor) -> Tensor:
-        return _features_and_logits(module, first, pixels.to(dtype), name)[0]
+        with lock:  # hooks see what every thread runs
+            return _features_and_logits(module, first, pixels.to(dtype), name)[0]
+
+    def locate_alone(pixels: Tensor, direction: Tensor) -> Tensor:
+        with lock:
+            return locate(pixels.to(dtype), direction)
 
     def logits(z: Tensor) -> Tensor:
         found = tail(z.to(dtype))
         return torch.cat([torch.zeros_like(found), found], dim=1) if binary else found
 
-    names = tuple(labels) if labels is not None else _default_labels(max(2, classes))
+    names = _names(labels, name) if labels is not None else _default_labels(max(2, classes))
     if len(names) != max(2, classes):
         raise ModelError(
             f"'{name}' has {max(2, classes)} classes but {len(names)} labels came; give one label for each class, in order."
@@ -107,9 +123,23 @@ def _assemble(
         fingerprint=weights_fingerprint(module.state_dict()),
         device=device,
         head_weight=weight,
-        locate=locator(module, first, name),
+        locate=locate_alone,
         spec=spec,
     )
+
+
+def _names(labels: Labels, name: str) -> tuple[str, ...]:
+    if not isinstance(labels, Mapping):
+        return tuple(str(label) for label in labels)
+    try:
+        numbered = {int(number): str(label) for number, label in labels.items()}
+    except (TypeError, ValueError):
+        raise ModelError(
+            f"The labels of '{name}' are a dict with the key {next(iter(labels))!r}, wanted class numbers: {{0: 'cat', 1: 'dog'}}."
+        ) from None
+    if sorted(numbered) != list(range(len(numbered))):
+        raise ModelError(f"The labels of '{name}' are a dict with the keys {sorted(numbered)[:5]}..., wanted 0, 1, 2, ...")
+    return tuple(numbered[number] for number in range(len(numbered)))
 
 
 def _default_labels(classes: int) -> tuple[str, ...]:
@@ -125,10 +155,6 @@ def _unwrapped(net: nn.Module) -> nn.Module:
         if not isinstance(inner, nn.Module):
             return net
         net = inner
-
-
-def _dtype(module: nn.Module) -> torch.dtype:
-    return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
 
 
 def _tolerance(logits: Tensor) -> float:
@@ -151,9 +177,19 @@ def _preparation(transform: Callable[[Image.Image], Any], name: str) -> Prepare:
 
     def prepare(image: Image.Image) -> Float[Tensor, "views 3 height width"]:
         made = transform(image)
+        if isinstance(made, Image.Image):
+            raise ModelError(
+                f"The transform of '{name}' returned a PIL image ({made.width} x {made.height}), wanted a tensor (3, height, width). "
+                "Add ToTensor and Normalize to it."
+            )
         if not isinstance(made, Tensor | np.ndarray) and hasattr(made, "__getitem__") and "pixel_values" in made:
             made = made["pixel_values"]
-        pixels = torch.as_tensor(np.asarray(made) if isinstance(made, list) else made)
+        try:
+            pixels = torch.as_tensor(np.asarray(made) if isinstance(made, list) else made)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ModelError(
+                f"The transform of '{name}' returned {type(made).__name__}, wanted a tensor (3, height, width)."
+            ) from error
         pixels = pixels[None] if pixels.ndim == 3 else pixels
         if pixels.ndim != 4 or pixels.shape[1] != 3:
             raise ModelError(
@@ -190,6 +226,11 @@ def _features_and_logits(module: nn.Module, first: nn.Module, pixels: Tensor, na
         raise ModelError(
             f"The head of '{name}' ran {len(seen)} times in one forward pass, wanted once. Give the last layers as head=."
         )
+    if seen[0].flatten(1).shape[1] not in (seen[0].shape[-1], seen[0].shape[1]):
+        raise ModelError(
+            f"The head of '{name}' gets a tensor of shape {tuple(seen[0].shape)}, wanted one vector an image. Give as head= the last "
+            "layers after the pooling, or wrap the model so that it pools before its head."
+        )
     if logits is None:
         raise ModelError(
             f"'{name}' returns no logits that can be recognised. Wanted a tensor, a tuple that begins with one, a dict with the "
@@ -202,7 +243,11 @@ def _features_and_logits(module: nn.Module, first: nn.Module, pixels: Tensor, na
 def _inputs_of(layer: nn.Module) -> Iterator[list[Tensor]]:
     """Collect what a layer is called with, while the context lasts."""
     seen: list[Tensor] = []
-    handle = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+
+    def note(_layer: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        seen.append(next(value for value in (*inputs, *named.values()) if isinstance(value, Tensor)))
+
+    handle = layer.register_forward_pre_hook(note, with_kwargs=True)
     try:
         yield seen
     finally:
@@ -213,17 +258,22 @@ def _find_head(module: nn.Module, pixels: Tensor, name: str) -> tuple[nn.Module,
     """The head's first layer, and all of the head (``_split``), by a forward pass."""
     ran: dict[nn.Module, tuple[Tensor, Tensor]] = {}
 
-    def note(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
-            ran[layer] = (inputs[0], output)
+    def note(layer: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
+        given = next((value for value in (*inputs, *named.values()) if isinstance(value, Tensor)), None)
+        if given is not None and isinstance(output, Tensor):
+            ran[layer] = (given, output)
 
     with ExitStack() as stack:
         for layer in module.modules():
-            if isinstance(layer, nn.Linear | nn.Sequential) and layer is not module:
-                stack.callback(layer.register_forward_hook(note).remove)
+            if isinstance(layer, nn.Linear | nn.Conv2d | nn.Sequential) and layer is not module:
+                stack.callback(layer.register_forward_hook(note, with_kwargs=True).remove)
         logits = logits_of(module(pixels))
     names = {layer: path for path, layer in module.named_modules()}
-    vectors = [layer for layer, (z, _) in ran.items() if isinstance(layer, nn.Linear) and _is_vector(z, len(pixels))]
+    vectors = [
+        layer
+        for layer, (z, _) in ran.items()
+        if (isinstance(layer, nn.Linear) and _is_vector(z, len(pixels))) or (is_pointwise(layer) and z.shape[2:] == (1, 1))
+    ]
 
     def gives_logits(layer: nn.Module) -> bool:
         flat = ran[layer][1].reshape(len(pixels), -1) if layer in ran else None
@@ -234,7 +284,8 @@ def _find_head(module: nn.Module, pixels: Tensor, name: str) -> tuple[nn.Module,
 
     last = [layer for layer in vectors if gives_logits(layer)]
     if len(last) != 1:
-        candidates = ", ".join(f"'{names[layer]}' ({layer.in_features} to {layer.out_features})" for layer in vectors[-6:])
+        sizes = {layer: tuple(layer.weight.shape[:2]) for layer in vectors}
+        candidates = ", ".join(f"'{names[layer]}' ({sizes[layer][1]} to {sizes[layer][0]})" for layer in vectors[-6:])
         raise ModelError(
             f"The head of '{name}' cannot be found: {len(last)} linear layers have one vector an image as input and the "
             f"module's logits as output, wanted one. Give it as head=, a module or its name. Candidates: {candidates or 'none'}."
@@ -244,7 +295,25 @@ def _find_head(module: nn.Module, pixels: Tensor, name: str) -> tuple[nn.Module,
         first, tail = _split(sequence)
         if first in vectors:
             return first, tail
-    return last[0], last[0]
+    return last[0], _as_linear(last[0])
+
+
+def is_pointwise(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
+    """Whether this is a 1x1 convolution, a linear layer at every position."""
+    return isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and layer.groups == 1
+
+
+def _as_linear(layer: nn.Module) -> nn.Module:
+    """A 1x1 convolution as the linear layer that it is; anything else as it is."""
+    if not is_pointwise(layer):
+        return layer
+    with torch.inference_mode(False):  # heat maps take gradients through it
+        linear = nn.Linear(layer.in_channels, layer.out_channels, bias=layer.bias is not None)
+        linear = linear.to(layer.weight.device, layer.weight.dtype)
+        linear.weight.data = layer.weight.detach().flatten(1)
+        if layer.bias is not None:
+            linear.bias.data = layer.bias.detach()
+    return linear
 
 
 def _holds(sequence: nn.Sequential, layer: nn.Module) -> bool:
@@ -265,4 +334,4 @@ def _split(head: nn.Module) -> tuple[nn.Module, nn.Module]:
             return rest[0], rest[0] if all(
                 isinstance(layer, nn.Identity | nn.Dropout) for layer in rest[1:]
             ) else nn.Sequential(*rest)
-    return head, head
+    return head, _as_linear(head)

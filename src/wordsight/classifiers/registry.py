@@ -5,6 +5,7 @@ import importlib.util
 import inspect
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -93,8 +94,10 @@ def _own_classifier(spec: str, source: str, function: str, device: str) -> Class
     except WordsightError:
         raise
     except Exception as error:  # the user's code: whatever it raises
+        where = traceback.extract_tb(error.__traceback__)[-1]
         raise ModelError(
-            f"Cannot load the classifier '{spec}' ({type(error).__name__}: {error}). Wanted 'path/to/file.py:function' or "
+            f"Cannot load the classifier '{spec}' ({type(error).__name__}: {error}; {where.filename}, line {where.lineno}; --debug "
+            "before the command shows all of it). Wanted 'path/to/file.py:function' or "
             "'package.module:function', where the function needs no arguments and returns wordsight.classifier(...)."
         ) from error
     if not isinstance(made, Classifier):

@@ -62,11 +62,11 @@ def _activation_map(module: nn.Module, head: nn.Module, layer: nn.Module, pixels
         captured["map"] = output.detach().requires_grad_()
         return captured["map"].clone()  # what follows may change it in place
 
-    def capture(_head: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        captured["z"] = inputs[0].flatten(1)
+    def capture(_head: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        captured["z"] = next(value for value in (*inputs, *named.values()) if isinstance(value, Tensor)).flatten(1)
 
     with torch.enable_grad():
-        hooks = [layer.register_forward_hook(cut), head.register_forward_pre_hook(capture)]
+        hooks = [layer.register_forward_hook(cut), head.register_forward_pre_hook(capture, with_kwargs=True)]
         try:
             module(pixels)
         finally:

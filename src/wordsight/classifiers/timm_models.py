@@ -10,7 +10,7 @@ from torch import nn
 
 from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.modules import classifier
-from wordsight.classifiers.weights import first_line, read_weights
+from wordsight.classifiers.weights import differing_keys, first_line, read_weights
 from wordsight.errors import ModelError
 from wordsight.runtime import declare_torchvision_operators
 
@@ -38,6 +38,8 @@ def timm_classifier(
             head = tensors.get(f"{model_config(model_name).get('classifier')}.weight")
             sizes: dict[str, Any] = {"num_classes": len(head)} if head is not None else {}
             model = timm.create_model(model_name, pretrained=False, **sizes)
+            if differ := differing_keys(model.state_dict(), tensors):
+                raise ModelError(f"{weights} does not fit 'timm:{model_name}': {differ}. Give the weights of this model.")
             model.load_state_dict(tensors)
     except (OSError, RuntimeError, ValueError) as error:
         raise ModelError(

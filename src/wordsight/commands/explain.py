@@ -1,5 +1,7 @@
 """wordsight explain"""
 
+import hashlib
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -103,13 +105,26 @@ def explain(
         raise typer.Exit(1)
 
 
+#: File systems take 255 bytes for a name, of which our endings need some.
+_LONGEST = 180
+
+
+def short_stem(name: str) -> str:
+    """A file name without its ending, cut where it is too long for a name made of it; the cut ones end with a digest."""
+    stem = Path(name).stem
+    if len(os.fsencode(stem)) <= _LONGEST:
+        return stem
+    digest = hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]
+    return f"{os.fsencode(stem)[: _LONGEST - 9].decode('utf-8', 'ignore')}-{digest}"
+
+
 def _refuse_to_overwrite(paths: list[Path], out: Path) -> None:
     """Make the output folder, and refuse it if a file to be written would replace an image to be explained."""
     make_folder(out)
     sources = {path.resolve() for path in paths}
     for path in paths:
         for ending in ("words", "bars", "cloud", "where"):
-            target = (out / f"{path.stem}.{ending}.png").resolve()
+            target = (out / f"{short_stem(path.name)}.{ending}.png").resolve()
             if target in sources:
                 raise WordsightError(f"--out {out} would replace {target}, which is to be explained. Give another folder.")
 
@@ -145,7 +160,7 @@ def _write_figures(result: "Explanation", out: Path, stems: set[str], top: int) 
     """Write the figures and the line of JSON of one explanation; returns what their names begin with."""
     from wordsight.report.plots import bar_chart, save, word_cloud
 
-    stem = base = Path(result.image).stem
+    stem = base = short_stem(result.image)
     number = 1
     while stem in stems:
         number += 1

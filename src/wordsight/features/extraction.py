@@ -56,9 +56,17 @@ def extract(
     failures: dict[int, str] = {}
 
     def run(chunk: list[tuple[int, Tensor]]) -> None:
+        if len({pixels.shape for _, pixels in chunk}) > 1:  # a transform that keeps each image's size
+            for one in chunk:
+                run([one])
+            return
         z = classifier.features_of(torch.stack([pixels for _, pixels in chunk]))
-        for (i, _), row in zip(chunk, z, strict=True):
-            if row.isfinite().all():
+        for (i, pixels), row in zip(chunk, z, strict=True):
+            if rows and len(row) != len(rows[0]):
+                failures[i] = (
+                    f"the transform made {len(pixels)} views of it, and {len(rows[0])} of the images before; wanted as many"
+                )
+            elif row.isfinite().all():
                 readable.append(i)
                 rows.append(row)
             else:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import logging
 import os
 import re
@@ -42,7 +43,7 @@ def read_table(path: Path) -> pd.DataFrame:
             return table.astype(object).where(table.notna(), "").astype(str)
         text = _text(path)
         if kind == ".jsonl":
-            table = pd.read_json(io.StringIO(text), lines=True, dtype=False)
+            table = pd.DataFrame([json.loads(line) for line in text.splitlines() if line.strip()])
             return table.astype(object).where(table.notna(), "").astype(str)
         header = text.partition("\n")[0]
         separator = max("\t;,", key=lambda mark: (header.count(mark), mark == ","))

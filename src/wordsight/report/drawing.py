@@ -1,5 +1,6 @@
 """Figures laid out in pixels, and text on them."""
 
+import io
 from functools import cache
 from typing import Any
 
@@ -19,9 +20,18 @@ INK, FAINT = "#222222", "#666666"
 TEXT: dict[str, Any] = {"parse_math": False, "usetex": False, "fontfamily": "DejaVu Sans"}
 
 
+class NotebookFigure(Figure):
+    """A figure that shows itself in a notebook, whether or not pyplot is set up there."""
+
+    def _repr_png_(self) -> bytes:
+        sink = io.BytesIO()
+        self.savefig(sink, format="png")
+        return sink.getvalue()
+
+
 def new_figure(*, width: int, height: int) -> Figure:
     """An empty white figure, its size in pixels, with its own canvas; pyplot's global state is not used."""
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
+    figure = NotebookFigure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
