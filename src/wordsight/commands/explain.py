@@ -37,7 +37,7 @@ def explain(
     images: Annotated[list[str], typer.Argument(help="Image files, folders, or glob patterns.", metavar="IMAGE|FOLDER|GLOB")],
     classifier: Classifier = "starter",
     own_images: OwnImages = None,
-    sentences: Annotated[int, typer.Option(min=1, help="Sentences sampled for each image; thousands work.")] = 500,
+    sentences: Annotated[int, typer.Option(min=1, help="Sentences sampled for each image; thousands work.")] = 100,
     precision: Annotated[
         float | None, typer.Option(help="Sample on until every word's 95% interval is at most this far to either side.")
     ] = None,

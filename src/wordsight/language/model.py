@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from wordsight.errors import ModelError
+from wordsight.language.gguf_files import read_gguf
 from wordsight.runtime import declare_torchvision_operators
 from wordsight.tensors import weights_fingerprint
 
@@ -85,7 +86,7 @@ def load_language_model(
     shown_name: str | None = None,
     fingerprint: str | None = None,
 ) -> LanguageModel:
-    """Load a causal language model from a folder or by its Hugging Face name; safetensors only.
+    """Load a causal language model from a folder, a GGUF file or by its Hugging Face name; nothing is unpickled.
 
     ``fingerprint`` is that of the original weights where ``name`` holds a copy in another precision.
 
@@ -97,15 +98,26 @@ def load_language_model(
 
     transformers_logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(name))
+        gguf = Path(name) if str(name).lower().endswith(".gguf") else None
+        if gguf is not None and not gguf.is_file():
+            raise OSError(f"there is no file {gguf}.")
+        tokenizer = (
+            AutoTokenizer.from_pretrained(str(name))
+            if gguf is None
+            else AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
+        )
         # Eager attention: on short rows its backward pass is several times faster on CPUs than the fused one.
         attention = {"attn_implementation": "eager"} if str(device) == "cpu" else {}
-        model = AutoModelForCausalLM.from_pretrained(str(name), dtype="auto", use_safetensors=True, **attention)
+        if gguf is None:
+            model = AutoModelForCausalLM.from_pretrained(str(name), dtype="auto", use_safetensors=True, **attention)
+        else:
+            model = read_gguf(gguf)
+            model.set_attn_implementation(attention.get("attn_implementation", "sdpa"))
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"Cannot load the language model '{name}': {reason} Give --lm a folder with config.json, tokenizer and "
-            "safetensors weights, or the name of a causal language model on the Hugging Face hub."
+            "safetensors weights, a .gguf file, or the name of a causal language model on the Hugging Face hub."
         ) from error
     if tokenizer.eos_token_id is None:
         raise ModelError(

