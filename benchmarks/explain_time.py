@@ -27,7 +27,6 @@ from wordsight.explain import Explainer
 from wordsight.runtime import tune_memory
 from wordsight.sentences.sampling import Sampling
 
-
 TOP = 10
 
 

@@ -91,6 +91,50 @@ def mitigation_verdicts() -> str:
     return table(head, rows)
 
 
+def _interval(figure: list) -> str:
+    """A figure, how many it is of, and its interval."""
+    value, low, high = figure[:3]
+    if value is None:
+        return "–"
+    of = f" of {figure[3]}" if len(figure) > 3 else ""
+    return f"{value:.2f}{of} ({low:.2f} to {high:.2f})" if low is not None else f"{value:.2f}{of}"
+
+
+def shortcuts() -> str:
+    """Planted shortcuts: what audits find, by source of words, and what mitigation gains."""
+    found = read("shortcuts")
+    parts = []
+    for kind, verdict, about in (
+        ("balanced", "harmful", "Balanced audits, verdict harmful"),
+        ("biased", "either", "Audits as biased as the training, verdict harmful or untested"),
+        ("unseen", "either", "Balanced audits of photographs that the starter never saw, verdict harmful or untested"),
+    ):
+        rows = []
+        for key, of in found["audits"].items():
+            where, source, which = key.split(" | ")
+            if (where, which) == (kind, verdict):
+                names = ("recall at 0.9", "recall at 0.95", "recall at 0.95, people find it", "recall at 0.95, enough images")
+                rows.append((source, *(_interval(of[name]) for name in (*names, "alarm", "no gap", "auroc"))))
+        head = (
+            "words",
+            "found, 90%",
+            "found, 95%",
+            "of what people's words find",
+            "of those with enough images",
+            "alarms",
+            "alarms, no gap",
+            "AUROC",
+        )
+        parts.append(f"{about}:\n\n{table(head, rows)}")
+    rows = []
+    for key, of in found["mitigation"].items():
+        source, _, method = key.partition(" | ")
+        gain = _interval([*of["worst group"], *of["heads"]])
+        rows.append((source, method, gain, _interval(of["of the oracle's"]), _interval(of["average"])))
+    parts.append(table(("words", "method", "gain of the worst group", "share of the oracle's", "change of the average"), rows))
+    return "\n\n".join(parts)
+
+
 def other() -> str:
     """Everything else that is quoted."""
     quality, time = read("quality"), read("explain_time")
@@ -108,6 +152,10 @@ def other() -> str:
             f"{time['cold_seconds']} s / {time['warm_seconds']} s",
         ),
         ("the very first start (fetches and converts the weights)", f"{time['first_seconds']} s"),
+        (
+            "half-width of the ten first words' intervals, median: sentences / joined with the word head",
+            f"{100 * time['half_width_of_sentences']:.1f} / {100 * time['half_width_joined']:.1f} points",
+        ),
         ("peak memory", f"{time['peak_mib'] / 1024:.1f} GiB"),
     ]
     return table(("what", "figure"), rows)
@@ -117,10 +165,12 @@ def sources() -> str:
     """Where the figures come from."""
     return "\n".join(
         f"`benchmarks/{name}.py`: {found['date']}, commit {found['commit']}, {found['machine']}."
-        for name in ("quality", "false_discoveries", "mitigation_verdicts", "explain_time")
+        for name in ("quality", "false_discoveries", "mitigation_verdicts", "shortcuts", "explain_time")
         for found in [read(name)]
     )
 
 
 if __name__ == "__main__":
-    print("\n\n".join(part() for part in (words, calibration, false_discoveries, mitigation_verdicts, other, sources)))
+    print(
+        "\n\n".join(part() for part in (words, calibration, false_discoveries, mitigation_verdicts, shortcuts, other, sources))
+    )
