@@ -95,7 +95,7 @@ def _interval(figure: list) -> str:
     """A figure, how many it is of, and its interval."""
     value, low, high = figure[:3]
     if value is None:
-        return "–"
+        return "-"
     of = f" of {figure[3]}" if len(figure) > 3 else ""
     return f"{value:.2f}{of} ({low:.2f} to {high:.2f})" if low is not None else f"{value:.2f}{of}"
 
