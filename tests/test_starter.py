@@ -1,6 +1,7 @@
 """The starter's real weights on real photographs. Fetched at first use; skipped without network."""
 
 import json
+from importlib.resources import files
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from wordsight.language import starter
 from wordsight.language.starter import starter_language_model
 from wordsight.sentences.sampling import Sampling
 from wordsight.storage import cache_folder
+from wordsight.words.baseline import SENTENCES, SHIPPED, baseline, baseline_key, sample_baseline
 
 pytestmark = pytest.mark.starter
 
@@ -107,3 +109,19 @@ def test_a_cache_that_cannot_be_written_serves_as_it_is(explainer, tmp_path, mon
     assert (lm.dtype, lm.fingerprint) == (torch.bfloat16, explainer.models.lm.fingerprint)
     assert "no copy of the language model in bfloat16 can be written ([Errno 28] No space left on device)" in caplog.text
     assert [path.name for path in tmp_path.glob("*-bfloat16*")] == []
+
+
+def test_the_shipped_baseline_is_this_translators_own(explainer, cache):
+    """It is not sampled again, and a fresh sample agrees with it."""
+    shipped = json.loads((files("wordsight") / SHIPPED).read_text(encoding="utf-8"))
+    assert shipped["key"] == baseline_key(explainer.models, Sampling(sentences=SENTENCES)), (
+        "python benchmarks/train_starter.py baseline"
+    )
+    usual = baseline(explainer.models, Sampling(sentences=10), "sentences")
+    assert not (cache / "baseline").exists()
+    fresh = sample_baseline(explainer.models, Sampling(sentences=100, seed=1)).words
+    frequent = [word for word, rate in usual.words.items() if rate.rate > 0.03]
+    assert len(frequent) > 10
+    apart = [abs(fresh[word].rate - usual.words[word].rate) for word in frequent if word in fresh]
+    assert len(apart) > 0.9 * len(frequent)
+    assert sum(apart) / len(apart) < 0.02
