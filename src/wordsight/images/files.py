@@ -24,6 +24,9 @@ MAX_PIXELS = 100_000_000
 #: What counts as an image in a folder, or in a glob pattern that does not end with an extension of its own.
 EXTENSIONS = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".avif"])
 
+#: Folders that programs leave behind.
+_JUNK = frozenset(["__macosx", "__pycache__", "$recycle.bin", "system volume information", "@eadir", "lost+found"])
+
 _16_TO_8_BITS = ((np.arange(1 << 16) + 128) // 257).astype(np.uint8)
 
 
@@ -42,6 +45,11 @@ def find_images(sources: Sequence[str | Path]) -> list[Path]:
     for path in (path for source in sources for path in _in_source(str(source))):
         found.setdefault(os.path.abspath(path), path)
     return list(found.values())
+
+
+def is_ignored(name: str) -> bool:
+    """Whether a folder of this name is looked into by nobody: hidden, or left behind by a program."""
+    return name.startswith(".") or name.lower() in _JUNK
 
 
 def read_image(path: str | Path) -> Image.Image:
@@ -101,7 +109,7 @@ def _in_source(source: str) -> list[Path]:
     if os.path.isfile(source):
         return [Path(source)]
     if os.path.isdir(source):
-        if found := _in_folder(source):
+        if found := images_in(source):
             return found
         raise ImageError(
             f"The folder {source!r} has no images. Files ending in {' '.join(sorted(EXTENSIONS))} were wanted, hidden ones "
@@ -121,7 +129,8 @@ def _in_source(source: str) -> list[Path]:
     )
 
 
-def _in_folder(folder: str) -> list[Path]:
+def images_in(folder: str) -> list[Path]:
+    """The image files in a folder and in its folders, by extension, sorted; hidden ones ignored. Raises ImageError."""
     found: list[Path] = []
     seen: set[str] = set()  # linked folders are followed, and a link may lead back up
 
@@ -131,7 +140,7 @@ def _in_folder(folder: str) -> list[Path]:
     try:
         for root, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
             real = os.path.realpath(root)
-            folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
+            folders[:] = [] if real in seen else sorted(name for name in folders if not is_ignored(name))
             if real not in seen:
                 found += (Path(root, name) for name in names if not name.startswith(".") and _is_image_name(name))
             seen.add(real)

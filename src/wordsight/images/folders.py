@@ -1,73 +1,34 @@
-"""Labelled images in folders and tables."""
+"""Labelled images in folders."""
 
+import logging
+from collections import Counter
 from pathlib import Path
 
-import pandas as pd
+from wordsight.images.files import images_in, is_ignored
+from wordsight.images.layout import places
+from wordsight.images.sets import LabelledImages
 
-from wordsight.errors import LabelError
-from wordsight.images.files import find_images
-from wordsight.images.sets import SPLITS, LabelledImages
-from wordsight.images.sources import stored_image
+logger = logging.getLogger(__name__)
 
 
 def folders(path: Path) -> LabelledImages:
-    classes = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if classes and all(p.name.lower() in SPLITS for p in classes):
-        parts = [(SPLITS[p.name.lower()], folders(p)) for p in classes]
-        return LabelledImages(
-            [image for _, part in parts for image in part.paths],
-            [label for _, part in parts for label in part.labels],
-            splits=[split for split, part in parts for _ in part.paths],
-        )
-    paths: list[Path] = []
-    labels: list[str] = []
-    for folder in classes:
-        if any(p.is_file() for p in folder.rglob("*")):
-            found = find_images([folder])
-            paths += found
-            labels += [folder.name] * len(found)
-    return LabelledImages(paths, labels)
+    """The images of a folder, labelled by their folders as ``layout.places`` says. What is left out is named in the log."""
+    tops = sorted(top for top in path.iterdir() if top.is_dir() and not is_ignored(top.name))
+    by_top = {top: images_in(str(top)) for top in tops}
+    for top in (top for top, own in by_top.items() if not own):
+        logger.warning("%s has no images (%s) and is left out", top, _contents(top))
+    images = [image for own in by_top.values() for image in own]
+    parts = [image.relative_to(path).parts for image in images]
+    found = places(parts, str(path))
+    if astray := [str(image) for image, place in zip(images, found, strict=True) if place is None]:
+        logger.warning("%d images lie in no class's folder and are left out; the first: %s", len(astray), astray[0])
+    labelled = [(image, place) for image, place in zip(images, found, strict=True) if place is not None]
+    splits = [place.split for _, place in labelled if place.split is not None]
+    return LabelledImages(
+        [image for image, _ in labelled], [place.label for _, place in labelled], splits=splits if splits else None
+    )
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    try:
-        if path.suffix.lower() == ".parquet":
-            table = pd.read_parquet(path)
-            return table.astype(object).where(table.notna(), "").astype(str)
-        return pd.read_csv(path, sep="\t" if path.suffix.lower() == ".tsv" else ",", dtype=str, keep_default_na=False)
-    except (ValueError, OSError, UnicodeDecodeError, ImportError, pd.errors.ParserError) as error:
-        raise LabelError(
-            f"{path} cannot be read as a table ({str(error).splitlines()[0]}). Wanted UTF-8 with a header row that has the "
-            "columns image and label."
-        ) from error
-
-
-def from_table(table: pd.DataFrame, path: Path | None) -> LabelledImages:
-    """Labelled images of a table with the columns image, label and, if there are, group and split; ``path``: its file."""
-    missing = [column for column in ("image", "label") if column not in table.columns]
-    named, first_row = ("The table", 0) if path is None else (str(path), 2)
-    if missing:
-        raise LabelError(
-            f"{named} lacks the column{'s' if len(missing) > 1 else ''} {' and '.join(missing)}; it has: "
-            f"{', '.join(map(str, table.columns))}. Wanted image and label, and if you like group and split."
-        )
-    pairs = zip(table["image"], table["label"], strict=True)
-    empty = [i for i, (image, label) in enumerate(pairs) if _is_missing(image) or _is_missing(label)]
-    if empty:
-        raise LabelError(
-            f"Row {empty[0] + first_row} of {named} lacks its image or its label; {len(empty)} rows do. Fill them in."
-        )
-    if "group" in table.columns and (lacking := [i for i, group in enumerate(table["group"]) if _is_missing(group)]):
-        raise LabelError(
-            f"Row {lacking[0] + first_row} of {named} lacks its group; {len(lacking)} rows do. Fill them in, or leave the column out."
-        )
-    columns = {name: [str(value) for value in table[name]] for name in table.columns if path is not None or name != "image"}
-    if path is not None:
-        paths = [path.parent / image for image in columns["image"]]
-    else:
-        paths = [stored_image(image, number=row) for row, image in enumerate(table["image"])]
-    return LabelledImages(paths, columns["label"], columns.get("group"), columns.get("split"))
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or (isinstance(value, str) and not value) or (isinstance(value, float) and value != value)
+def _contents(folder: Path) -> str:
+    endings = Counter(file.suffix.lower() or "no ending" for file in folder.rglob("*") if file.is_file())
+    return ", ".join(f"{number} files with {ending}" for ending, number in endings.most_common(3)) or "it is empty"

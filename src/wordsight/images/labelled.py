@@ -6,11 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from wordsight.errors import LabelError
-from wordsight.images.folders import folders, from_table, read_table
+from wordsight.images.folders import folders
 from wordsight.images.releases import backgrounds, variations, waterbirds
 from wordsight.images.remote import is_remote, read_remote
 from wordsight.images.sets import HUB, LabelledImages
 from wordsight.images.sources import is_dataset, labelled_items
+from wordsight.images.tables import from_table, read_table
 
 __all__ = ["LabelledImages", "read_labelled"]
 
@@ -18,8 +19,8 @@ __all__ = ["LabelledImages", "read_labelled"]
 def read_labelled(source: object, *, split: str | None = None) -> LabelledImages:
     """Labelled images from what ``source`` is, all or those of one split.
 
-    - A folder with a folder for each class: the folders' names are the labels. Where those are train, val and test (or the
-      like), the folders of the classes are looked for inside them, and the names are the splits.
+    - A folder with a folder for each class: the folders' names are the labels. Splits (train, val, test or the like) are
+      recognised above the classes and below them; see ``layout.places``. What may be both is refused.
     - A CSV, TSV or Parquet table with the columns image and label and, if there are, group and split. Images are relative to
       the table's folder. Or such a table in pandas, with paths or images.
     - The folder of the Backgrounds Challenge (ImageNet-9, Xiao et al. 2021): its variations (original, mixed_rand, ...) are

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from wordsight.errors import LabelError
-from wordsight.images.folders import folders, read_table
+from wordsight.images.folders import folders
 from wordsight.images.sets import LabelledImages
+from wordsight.images.tables import read_table
 
 #: The Backgrounds Challenge's variations of each photograph.
 _VARIATIONS = ("original", "mixed_same", "mixed_rand", "mixed_next", "only_bg_b", "only_bg_t", "no_fg", "only_fg")

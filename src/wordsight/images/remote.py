@@ -6,6 +6,7 @@ Addresses are those of fsspec: ``s3://bucket/...`` and ``gs://...`` (with s3fs o
 import functools
 import io
 import json
+import logging
 import sys
 import tarfile
 from collections.abc import Iterable, Iterator
@@ -16,8 +17,11 @@ from typing import Any
 import fsspec
 
 from wordsight.errors import LabelError
-from wordsight.images.files import EXTENSIONS
-from wordsight.images.sets import HUB, SPLITS, LabelledImages
+from wordsight.images.files import EXTENSIONS, is_ignored
+from wordsight.images.layout import places
+from wordsight.images.sets import HUB, LabelledImages
+
+logger = logging.getLogger(__name__)
 
 #: Shards whose contents are listed at a time.
 _AT_ONCE = 16
@@ -149,18 +153,23 @@ def _in_folders(source: str) -> LabelledImages:
     filesystem, root = fsspec.core.url_to_fs(source)
     root = root.rstrip("/")
     found = [str(path) for path in sorted(filesystem.find(root)) if PurePosixPath(str(path)).suffix.lower() in EXTENSIONS]
-    parts = [path[len(root) :].strip("/").split("/") for path in found]
-    if any(len(folders) < 2 for folders in parts) or not parts:
-        raise ValueError(f"{len(parts)} images are there, {sum(len(p) < 2 for p in parts)} of them in no folder of a class")
-    split = all(folders[0].lower() in SPLITS and len(folders) > 2 for folders in parts)
-    paths = [
-        StoredImage("/".join((source.rstrip("/"), *own)), file=filesystem.unstrip_protocol(path))
-        for path, own in zip(found, parts, strict=True)
+    parts = [tuple(path[len(root) :].strip("/").split("/")) for path in found]
+    kept = [row for row, own in enumerate(parts) if not any(is_ignored(name) for name in own)]
+    labelled = [
+        (row, place) for row, place in zip(kept, places([parts[row] for row in kept], source), strict=True) if place is not None
     ]
+    if not labelled:
+        raise ValueError(f"{len(found)} images are there, {sum(len(own) < 2 for own in parts)} of them in no folder of a class")
+    if astray := len(kept) - len(labelled):
+        logger.warning("%d images of %s lie in no class's folder and are left out", astray, source)
+    splits = [place.split for _, place in labelled if place.split is not None]
     return LabelledImages(
-        list(paths),
-        [folders[1 if split else 0] for folders in parts],
-        splits=[SPLITS[folders[0].lower()] for folders in parts] if split else None,
+        [
+            StoredImage("/".join((source.rstrip("/"), *parts[row])), file=filesystem.unstrip_protocol(found[row]))
+            for row, _ in labelled
+        ],
+        [place.label for _, place in labelled],
+        splits=splits if splits else None,
     )
 
 

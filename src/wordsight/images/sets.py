@@ -17,7 +17,10 @@ SPLITS = {
     "valid": "val",
     "validation": "val",
     "dev": "val",
+    "eval": "val",
+    "evaluation": "val",
     "test": "test",
+    "testing": "test",
 }
 
 
