@@ -62,7 +62,10 @@ def test_the_waterbirds_release(tmp_path):
     [
         ("photo,label\na.png,cat\n", "lacks the column image; it has: photo, label"),
         ("a,b\n1,2\n", "lacks the columns image and label"),
-        ("image,label\na.png,cat\nb.png,\n", "Row 3 of .* lacks its image or its label; 1 rows do"),
+        (
+            "image,label\na.png,\n,cat\n",
+            r"None of the 2 rows of .* can be used. Row 2 of .* \(a.png\): it has no label; fill it in",
+        ),
         ("image,label\n", "has no images"),
         ("", "cannot be read as a table"),
     ],
@@ -98,11 +101,17 @@ def test_the_backgrounds_challenge_as_it_is(tmp_path):
     assert [p.parent.parent.parent.name for p in found.split("mixed_rand").paths] == ["mixed_rand"] * 2
 
 
-def test_missing_groups_and_null_labels_are_named(tmp_path):
+def test_rows_that_lack_something_are_named_and_the_rest_goes_on(tmp_path):
     table = tmp_path / "t.csv"
-    table.write_text("image,label,group\na.png,cat,day\nb.png,dog,\n")
-    with pytest.raises(LabelError, match=r"Row 3 of .* lacks its group; 1 rows do. Fill them in, or leave the column out"):
-        read_labelled(table)
-    pd.DataFrame({"image": ["a.png", "b.png"], "label": ["cat", None]}).to_parquet(tmp_path / "t.parquet")
-    with pytest.raises(LabelError, match=r"Row 3 of .* lacks its image or its label"):
-        read_labelled(tmp_path / "t.parquet")
+    table.write_text("image,label,group,split\na.png,cat,day,train\nb.png,dog,,train\nc.png, ,day,train\n,cat,day,\n")
+    found = read_labelled(table)
+    assert (found.labels, found.groups, found.splits) == (["cat"], ["day"], ["train"])
+    assert found.left_out == {
+        f"Row 3 of {table} (b.png)": "it has no group; fill it in.",
+        f"Row 4 of {table} (c.png)": "it has no label; fill it in.",
+        f"Row 5 of {table}": "it has no image and no split; fill it in.",
+    }
+    assert found.split("train").left_out == found.left_out
+    pd.DataFrame({"image": ["a.png", "b.png", None], "label": [3, None, 4]}).to_parquet(tmp_path / "t.parquet")
+    found = read_labelled(tmp_path / "t.parquet")
+    assert (found.labels, len(found.left_out)) == (["3"], 2)

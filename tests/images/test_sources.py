@@ -148,8 +148,8 @@ def test_one_bad_item_is_named_later_and_the_rest_goes_on(cache):
         (7, "A int is not labelled images. Give a folder with a folder for each class"),
         (pd.DataFrame({"image": [IMAGE]}), "The table lacks the column label; it has: image."),
         (
-            pd.DataFrame({"image": [IMAGE, None], "label": ["a", "b"]}),
-            "Row 1 of The table lacks its image or its label; 1 rows do.",
+            pd.DataFrame({"image": [IMAGE, None], "label": [None, "b"]}),
+            "None of the 2 rows of the table can be used. Row 0 of the table: it has no label; fill it in.",
         ),
         (LabelledImages([], []), "A LabelledImages has no images."),
     ],
