@@ -102,6 +102,19 @@ def test_figures_and_text(setting):
         assert image.size[0] >= 1000
 
 
+def test_long_names_are_shortened(setting):
+    for letter in ("x", "y"):
+        Image.new("RGB", (9, 9), "red").save(setting / "photographs" / f"{'ä' * 120}{letter}.png")
+    (setting / "photographs" / "a.png").unlink()
+    ran = wordsight(setting, "explain", "photographs", "--out", "out", "--sentences", "5", *MODELS)
+    assert ran.returncode == 0, ran.stderr
+    assert {path.name for path in (setting / "out").glob("*.words.png")} == {
+        "b.words.png",
+        f"{'ä' * 100}.words.png",
+        f"{'ä' * 100}-2.words.png",
+    }
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -236,6 +249,17 @@ def labelled(folder: Path) -> Path:
         place.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (20, 20), colour).save(place / f"{i}.png")
     return folder / "labelled"
+
+
+def test_what_cannot_be_used_is_named_the_rest_goes_on_and_the_status_is_one(setting):
+    rows = [f"{path},{path.parent.name}" for path in sorted(labelled(setting).rglob("*.png"))]
+    (setting / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (setting / "t.csv").write_text("\n".join(["image,label", *rows, "photographs/a.png,", "phone.heic,phone"]))
+    ran = wordsight(setting, "head", "t.csv", "--classifier", "doubles:tiny_classifier", "--out", "mine.safetensors")
+    assert ran.returncode == 1, ran.stderr
+    assert "Row 26 of t.csv (photographs/a.png): it has no label; fill it in." in ran.stderr
+    assert "phone.heic' is a HEIC image, which needs the package pillow-heif" in ran.stderr
+    assert (json.loads(ran.stdout)["left_out"], json.loads(ran.stdout)["labels"]) == (2, ["green", "red"])
 
 
 def test_audit_writes_findings_words_images_and_a_report(setting):

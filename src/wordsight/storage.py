@@ -70,13 +70,19 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    partial = path.with_name(f".{shortened(path.name)}.{secrets.token_hex(4)}.partial")
     try:
         yield partial
         partial.chmod(0o644)  # safetensors writes files that only their owner may read
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def shortened(name: str, *, limit: int = 200) -> str:
+    """The beginning of a file's name, at most ``limit`` bytes, so that an ending fits into the 255 that file systems allow."""
+    content = os.fsencode(name)
+    return name if len(content) <= limit else content[:limit].decode(errors="ignore")
 
 
 def cache_folder() -> Path:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-Pixels: TypeAlias = Float[Tensor, "images views 3 height width"]
+Pixels: TypeAlias = Float[Tensor, "images views channels height width"]
 """Normalised images, ready for a classifier; a view is one crop of the image."""
 
 Features: TypeAlias = Float[Tensor, "images features"]

@@ -1,6 +1,7 @@
 """A classifier from any module: outputs, wrappers, precision, heads of several layers, and what is said when it cannot be."""
 
 import copy
+import inspect
 
 import numpy as np
 import pytest
@@ -145,26 +146,48 @@ class Twice(TinyNet):
         return self.head(z)
 
 
-class Maps(nn.Module):
-    def __init__(self) -> None:
+class Named(nn.Module):
+    """Layers that want a map, in a module of its own."""
+
+    def __init__(self, last: nn.Module) -> None:
         super().__init__()
-        self.last = nn.Conv2d(3, 2, 1)
+        self.inner = [last]  # not a submodule
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.last(pixels).mean((2, 3))
+        return self.inner[0](pixels)
+
+
+class Squeezed(nn.Module):
+    """A convolution, then ReLU: no linear layer makes the logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.last = nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU())
+        differences = torch.tensor([[1.0, -1, 0], [0, 1, -1]])  # some positions are cut off, others not
+        self.last[0].weight.data = differences[:, :, None, None]
+        self.named = Named(self.last)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.named(pixels).mean((2, 3))
 
 
 @pytest.mark.parametrize(
     ("net", "options", "message"),
     [
-        (Scaled(), {}, "The head of 'Scaled' cannot be found: 0 linear layers have one vector an image as input and the module's "
-         "logits as output, wanted one. Give it as head=, a module or its name. Candidates: 'body' (3 to 6), 'head' (6 to 3)."),
+        (Scaled(), {}, "The head of 'Scaled' cannot be found: 0 linear layers make the module's logits of one vector an image, of the "
+         "first or last token, or of the mean of tokens or positions; wanted one. Give it as head=, a module or its name. "
+         "Candidates: 'body' (3 to 6), 'head' (6 to 3)."),
         (Scaled(), {"head": "head"}, "The head of 'Scaled' does not give the logits that the module itself gives"),
-        (Maps(), {}, "Candidates: none."),
+        (Squeezed(), {}, "Candidates: 'last.0' (3 to 2)."),
+        (Squeezed(), {"head": "last"}, "cannot be called with one vector an image (RuntimeError: "),
+        (Squeezed(), {"head": "named"}, "The head of 'Squeezed' cannot be called with one vector an image (RuntimeError: "),
         (Twice(), {"head": "head"}, "The head of 'Twice' ran 2 times in one forward pass, wanted once."),
         (TinyNet(), {"head": "tail"}, "'TinyNet' has no layer 'tail'. Give head= one of its layers; at the top are: body, head."),
         (TinyNet(), {"labels": ["a"]}, "'TinyNet' has 3 classes but 1 labels came; give one label for each class, in order."),
-        (TinyNet(), {"transform": lambda image: torch.zeros(4, 4)}, "gave a tensor of shape (4, 4), wanted (3, height, width)"),
+        (TinyNet(), {"labels": {0: "a"}}, "'TinyNet' has 3 classes but 1 labels came"),
+        (torch.jit.script(TinyNet()), {}, "is a TorchScript module: what happens between its layers cannot be seen"),
+        (torch.jit.trace(TinyNet().eval(), torch.zeros(1, 3, 8, 8)), {"head": "head"}, "is a TorchScript module: what happens"),
         (Wrapped(lambda y: None), {"head": "net.head"}, "'Wrapped' returns no logits that can be recognised."),
     ],
 )  # fmt: skip
@@ -172,3 +195,10 @@ def test_what_is_wrong_is_said(net, options, message):
     with pytest.raises(ModelError) as caught:
         make_classifier(net, **{"transform": prepare, **options})
     assert message in str(caught.value)
+
+
+def test_weights_alone_are_no_network():
+    with pytest.raises(
+        ModelError, match=r"A OrderedDict came as the network, wanted a torch\.nn\.Module: build the model, and load weights"
+    ):
+        inspect.unwrap(make_classifier)(TinyNet().state_dict(), transform=prepare)  # without the tests' check of types

@@ -24,6 +24,7 @@ from wordsight.commands.shared import (
 )
 from wordsight.errors import WordsightError
 from wordsight.sentences import MEMORY_MIB
+from wordsight.storage import shortened
 from wordsight.words import SOURCES
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _refuse_to_overwrite(paths: list[Path], out: Path) -> None:
     sources = {path.resolve() for path in paths}
     for path in paths:
         for ending in ("words", "bars", "cloud", "where"):
-            target = (out / f"{path.stem}.{ending}.png").resolve()
+            target = (out / f"{shortened(path.stem)}.{ending}.png").resolve()
             if target in sources:
                 raise WordsightError(f"--out {out} would replace {target}, which is to be explained. Give another folder.")
 
@@ -145,7 +146,7 @@ def _write_figures(result: "Explanation", out: Path, stems: set[str], top: int) 
     """Write the figures and the line of JSON of one explanation; returns what their names begin with."""
     from wordsight.report.plots import bar_chart, save, word_cloud
 
-    stem = base = Path(result.image).stem
+    stem = base = shortened(Path(result.image).stem)
     number = 1
     while stem in stems:
         number += 1
