@@ -134,6 +134,19 @@ def test_errors_are_one_line_without_traceback(setting, arguments, message):
     assert ran.stdout == ""
 
 
+def test_a_failing_function_is_one_line_and_a_traceback_with_debug(setting):
+    (setting / "mine.py").write_text("def net():\n    return {}['weights']\n")
+    options = ("photographs", "--classifier", "mine.py:net", *MODELS[2:])
+    ran = wordsight(setting, "explain", *options)
+    assert (ran.returncode, ran.stderr.count("\n")) == (2, 1)
+    assert "(KeyError: 'weights', " in ran.stderr
+    assert "mine.py line 2 in net)" in ran.stderr
+    for arguments in (("--debug", "explain", *options), ("explain", *options, "--debug")):
+        ran = wordsight(setting, *arguments)
+        assert ran.returncode == 2
+        assert "Traceback (most recent call last)" in ran.stderr
+
+
 def test_options_out_of_range(setting):
     ran = wordsight(setting, "explain", "photographs", "--top-p", "0", *MODELS)
     assert ran.returncode == 2

@@ -1,6 +1,7 @@
 """The command line's entry point."""
 
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,9 @@ from wordsight.version import __version__
 
 
 def main() -> None:
-    """Entry point: errors raised on purpose end with one line and exit status 2, without a traceback."""
+    """Entry point: errors raised on purpose end with one line and exit status 2; with --debug, with a traceback before it."""
+    debug = "--debug" in sys.argv[1:]
+    sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]  # it may stand anywhere
     sys.path.insert(0, str(Path.cwd()))  # so that --classifier my_module:function finds a module here, as python -m would
     log_to_stderr()
     tune_threads()
@@ -22,6 +25,8 @@ def main() -> None:
     try:
         app()
     except WordsightError as error:
+        if debug:
+            traceback.print_exc()
         typer.echo(f"wordsight: {error}", err=True)
         sys.exit(2)
 
@@ -37,6 +42,7 @@ def _root(
     version: Annotated[
         bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from. May stand anywhere.")] = False,
 ) -> None:
     """What an image classifier learned, in words."""
 
