@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from command_line import wordsight
-from doubles import tiny_classifier, tiny_lm, tiny_translator
+from doubles import prepare, tiny_classifier, tiny_lm, tiny_translator
+from wordsight.classifiers.modules import classifier as make_classifier
 from wordsight.translator.checkpoint import save_translator
 
 
@@ -393,10 +395,32 @@ def test_where_needs_a_folder_and_names_words_without_a_map(setting):
     assert done.returncode == 2
     assert "--where came without --out" in done.stderr
     blind = wordsight(setting, "explain", "photographs/a.png", "--where", "cow", "--out", "maps", *models)
-    assert blind.returncode == 2
+    assert blind.returncode == 1  # the words stand without the maps
     assert "'cow' is in none of 20 sentences" in blind.stderr
     assert "has no layer with a spatial feature map" in blind.stderr
     assert (setting / "maps" / "a.words.png").exists()
+
+
+def dropout_head():
+    """Convolution, then a head that begins with dropout."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Sequential(nn.Dropout(), nn.Linear(6, 3)),
+    )
+    return make_classifier(net, transform=prepare, name="tiny")
+
+
+def test_where_with_a_head_that_begins_with_dropout(setting, monkeypatch):
+    monkeypatch.setattr("doubles.made_in_a_test", dropout_head, raising=False)
+    save_translator(setting / "d.safetensors", *tiny_translator(dropout_head(), tiny_lm()))
+    models = ["--classifier", "doubles:made_in_a_test", "--lm", "lm", "--translator", "d.safetensors"]
+    ran = wordsight(setting, "explain", "photographs", "--where", "dog", "--out", "maps", "--sentences", "60", *models)
+    assert ran.returncode == 0, ran.stderr
+    assert {path.name for path in (setting / "maps").glob("*.where.png")} == {"a.where.png", "b.where.png"}
 
 
 def an_audit(folder: Path, *, water: float = 0.8) -> None:

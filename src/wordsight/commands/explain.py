@@ -136,9 +136,14 @@ def _write_maps(explainer: "Explainer", result: "Explanation", words: list[str],
         except WordsightError as error:
             reasons.append(f"{result.image}: {error}")
             tqdm.write(reasons[-1], file=sys.stderr)
-    of_class = explainer.class_map(result)
-    panels.append((f"class {of_class.about}", of_class.values))
-    save(heat_maps(open_rgb(result.source), panels, title=result.image), file)
+    try:
+        of_class = explainer.class_map(result)
+        panels.append((f"class {of_class.about}", of_class.values))
+    except WordsightError as error:
+        reasons.append(f"{result.image}: {error}")
+        tqdm.write(reasons[-1], file=sys.stderr)
+    if panels:
+        save(heat_maps(open_rgb(result.source), panels, title=result.image), file)
     return reasons
 
 

@@ -148,8 +148,16 @@ def locate(
         raise ModelError(f"'{classifier.name}' cannot be located in; build it with classifier_from_module.")
     rgb = open_rgb(image)
     views = classifier.prepare(rgb)
-    maps = classifier.locate(views.to(classifier.device), direction.to(classifier.device).expand(len(views), -1))
-    boxes = view_boxes(classifier.prepare, rgb.size)
+    try:
+        maps = classifier.locate(views.to(classifier.device), direction.to(classifier.device).expand(len(views), -1))
+        boxes = view_boxes(classifier.prepare, rgb.size)
+    except WordsightError:
+        raise
+    except Exception as error:  # the user's layers and transform: words stand without maps
+        raise ModelError(
+            f"'{classifier.name}' cannot be located in ({type(error).__name__}: {error}). Wanted layers that PyTorch differentiates, "
+            "and a transform that takes images of any colours."
+        ) from error
     if square:
         boxes = [middle_square(box, rgb.size) for box in boxes]
     return on_image(list(maps), boxes, side)
