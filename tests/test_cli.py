@@ -1,6 +1,8 @@
 """The command line on a tiny model: options, output, exit statuses. In this process; the last tests start one of their own."""
 
+import io
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,6 +16,7 @@ from torch import nn
 from command_line import wordsight
 from doubles import prepare, tiny_classifier, tiny_lm, tiny_translator
 from wordsight.classifiers.modules import classifier as make_classifier
+from wordsight.cli import main
 from wordsight.translator.checkpoint import save_translator
 
 
@@ -483,6 +486,28 @@ def test_compare_says_what_was_wanted(tmp_path, arguments, message):
     assert message in ran.stderr
     assert "Traceback" not in ran.stderr
     assert ran.stdout == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text there")
+def test_a_name_that_is_not_utf_8_is_explained_and_escaped_whatever_the_terminal(setting, monkeypatch):
+    named = setting / "photographs" / os.fsdecode(b"caf\xe9.png")
+    (setting / "photographs" / "a.png").rename(named)
+    for encoding in ("utf-8", "cp1252", "ascii"):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", ["wordsight", "explain", "photographs", "--out", "out", "--sentences", "5", *MODELS])
+            patch.setattr(sys, "path", list(sys.path))
+            patch.setattr(sys, "stdout", stream)
+            patch.chdir(setting)
+            patch.setenv("WORDSIGHT_CACHE", str(setting / "cache"))
+            with pytest.raises(SystemExit) as ended:
+                main()
+        assert ended.value.code in (None, 0)
+        stream.flush()
+        shown = stream.buffer.getvalue().decode(encoding)
+        assert "caf\\udce9.png" in shown
+        assert "b.png" in shown
+    assert (setting / "out" / os.fsdecode(b"caf\xe9.words.png")).exists()
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

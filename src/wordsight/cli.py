@@ -1,5 +1,6 @@
 """The command line's entry point."""
 
+import io
 import sys
 import traceback
 from pathlib import Path
@@ -19,6 +20,9 @@ def main() -> None:
     debug = "--debug" in sys.argv[1:]
     sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]  # it may stand anywhere
     sys.path.insert(0, str(Path.cwd()))  # so that --classifier my_module:function finds a module here, as python -m would
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # what a terminal cannot show is escaped
     log_to_stderr()
     tune_threads()
     tune_memory()

@@ -14,7 +14,7 @@ from PIL import Image
 from wordsight.errors import ImageError, LabelError
 from wordsight.images.files import decode_image, find_images, to_rgb
 from wordsight.images.sets import LabelledImages
-from wordsight.storage import cache_folder, replacing
+from wordsight.storage import cache_folder, cache_needed, replacing
 
 ImageLike = str | Path | Image.Image
 """An image: a path, or one in memory."""
@@ -199,7 +199,7 @@ def stored_image(value: Any, *, number: int) -> Path:
     name = f"{hashlib.sha256(content).hexdigest()[:32]}.png" if image is not None else f"item-{number}.no-image"
     file = cache_folder() / "images" / name
     if not file.is_file():
-        with replacing(file) as unfinished:
+        with cache_needed(), replacing(file) as unfinished:
             if image is None:
                 unfinished.write_bytes(b"")
             else:
