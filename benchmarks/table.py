@@ -67,7 +67,7 @@ def false_discoveries() -> str:
     for of in read("false_discoveries")["settings"]:
         about = f"{of['images']} images, {of['classes']} classes"
         about += ", correlated words" * of["correlated"] + ", every image twice" * of["twice"]
-        rows.append((about, f"{of['any']:.2f}", f"{of['found']:.2f}", f"{of['any_other']:.2f}"))
+        rows.append((about, *("" if of[name] is None else f"{of[name]:.2f}" for name in ("any", "found", "any_other"))))
     return table(
         ("simulated audit", "any finding, honest classifier", "true shortcut found", "another word found beside it"), rows
     )

@@ -161,7 +161,7 @@ def own_translator(
             'Explainer(classifier, images="photographs/")). It is cached for the next time.'
         )
     paths = [stored_image(image, number=i) for i, image in enumerate(image_list(images))]
-    digest = hashlib.sha256("\n".join(str(path.resolve()) for path in paths).encode()).hexdigest()
+    digest = hashlib.sha256("\n".join(str(path.resolve()) for path in paths).encode(errors="surrogateescape")).hexdigest()
     if stored is not None and stored[1].data.get("images_digest") == digest:
         return stored
     old = load_classifier("starter", device=classifier.device, on_progress=on_progress)

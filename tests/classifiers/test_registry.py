@@ -1,5 +1,8 @@
 """Classifiers by name: every scheme on tiny or random weights, and what is said of names that nothing has."""
 
+import re
+import sys
+
 import pytest
 import torch
 from PIL import Image
@@ -74,6 +77,40 @@ def test_a_function_in_a_file_and_in_a_module(tmp_path, monkeypatch):
     assert by_file.fingerprint == by_module.fingerprint
 
 
+def test_a_path_with_home_a_file_of_one_function_and_imports_from_beside_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.path", list(sys.path))
+    (tmp_path / "beside_it.py").write_text("from doubles import tiny_classifier\n")
+    (tmp_path / "alone.py").write_text("def net():\n    from beside_it import tiny_classifier\n    return tiny_classifier()\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for spec in (f"{tmp_path}/alone.py:net", "~/alone.py:net", f"{tmp_path}/alone.py"):
+        assert load_classifier(spec).name == "tiny"
+    (tmp_path / "two.py").write_text("def a():\n    pass\n\ndef b():\n    pass\n\ndef _c():\n    pass\n")
+    with pytest.raises(ModelError, match=r"two\.py' came without a function, and has 2: a, b\. Wanted '.*two\.py:function'"):
+        load_classifier(f"{tmp_path}/two.py")
+
+
+def test_an_error_in_one_s_own_function_has_its_reason_and_place(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.path", list(sys.path))
+    file = tmp_path / "broken.py"
+    file.write_text(
+        "import sys\n\ndef key():\n    return {}['weights']\n\ndef ends():\n    sys.exit(3)\n\ndef file():\n    open('no.pth')\n"
+    )
+    reasons = {"key": "KeyError: 'weights'", "ends": "SystemExit: 3", "file": "FileNotFoundError: "}
+    for function, reason in reasons.items():
+        with pytest.raises(ModelError, match=rf"\({reason}.*, {re.escape(str(file))} line \d+ in {function}\)"):
+            load_classifier(f"{file}:{function}")
+
+
+def test_torchvision_s_operators_are_declared_before_one_s_own_module_is_imported(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.path", list(sys.path))
+    done = []
+    monkeypatch.setattr("wordsight.classifiers.own.declare_torchvision_operators", lambda: done.append("declared"))
+    (tmp_path / "late.py").write_text("import doubles\ndoubles.imported()\ndef net():\n    return doubles.tiny_classifier()\n")
+    monkeypatch.setattr("doubles.imported", lambda: done.append("imported"), raising=False)
+    load_classifier(f"{tmp_path}/late.py:net")
+    assert done == ["declared", "imported"]
+
+
 def test_a_head_with_the_classifier_that_it_was_made_for(tmp_path):
     base = load_classifier("doubles:tiny_classifier")
     head = Head(torch.eye(2, 6), torch.zeros(2), ("x", "y"), "doubles:tiny_classifier", base.fingerprint)
@@ -109,14 +146,14 @@ def elsewhere():
         ("timm:resnet18@none.safetensors", "Cannot load 'timm:resnet18' from none.safetensors: There is no file"),
         ("hf:nowhere/at-all", "Cannot load 'hf:nowhere/at-all'"),
         ("head:none.safetensors", "There is no head file none.safetensors"),
+        ("best.pth", "'best.pth' is a file of weights, which does not say of what network. Wanted 'timm:NAME@best.pth'"),
         ("none.py:net", "There is no file none.py (searched from"),
         (
             "nowhere.at.all:net",
             "Cannot load the classifier 'nowhere.at.all:net' (ModuleNotFoundError: No module named 'nowhere'",
         ),
         ("doubles:nothing", "AttributeError: module 'doubles' has no attribute 'nothing'"),
-        ("raises", "(RuntimeError: weights are gone; "),
-        ("raises", "test_registry.py, line "),
+        ("raises", "(RuntimeError: weights are gone, "),
         ("text", "returned str, wanted a wordsight Classifier: return wordsight.classifier(net,"),
         ("elsewhere", "returned a classifier on the device 'meta', wanted 'cpu'. Give the function a parameter device"),
     ],

@@ -149,7 +149,7 @@ def test_one_bad_item_is_named_later_and_the_rest_goes_on(cache):
         (pd.DataFrame({"image": [IMAGE]}), "The table lacks the column label; it has: image."),
         (
             pd.DataFrame({"image": [IMAGE, None], "label": [None, "b"]}),
-            "The table has 2 rows, and each lacks its image or its label. Fill them in.",
+            "None of the 2 rows of the table can be used. Row 0 of the table: it has no label; fill it in.",
         ),
         (LabelledImages([], []), "A LabelledImages has no images."),
     ],

@@ -113,6 +113,8 @@ def audit(
     if fail_on is not None and any(finding.severity.value >= fail_on for finding in result.findings):
         typer.echo(f"--fail-on {fail_on}: the severity of a finding reaches it", err=True)
         raise typer.Exit(1)
+    if result.failures:
+        raise typer.Exit(1)
 
 
 def as_text(result: "Audit") -> str:

