@@ -1,5 +1,6 @@
 """Figures laid out in pixels, and text on them."""
 
+import io
 from functools import cache
 from typing import Any
 
@@ -19,9 +20,18 @@ INK, FAINT = "#222222", "#666666"
 TEXT: dict[str, Any] = {"parse_math": False, "usetex": False, "fontfamily": "DejaVu Sans"}
 
 
+class Picture(Figure):
+    """A figure that notebooks show as a picture: theirs is only shown once pyplot, which is not used here, is imported."""
+
+    def _repr_png_(self) -> bytes:
+        content = io.BytesIO()
+        self.savefig(content, format="png", dpi=DPI)
+        return content.getvalue()
+
+
 def new_figure(*, width: int, height: int) -> Figure:
     """An empty white figure, its size in pixels, with its own canvas; pyplot's global state is not used."""
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
+    figure = Picture(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
