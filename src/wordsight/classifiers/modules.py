@@ -12,6 +12,7 @@ from wordsight.classifiers.imagenet import imagenet_labels
 from wordsight.classifiers.last_layer import features_and_logits, find_head
 from wordsight.classifiers.preparation import preparation, probe
 from wordsight.classifiers.spatial import dtype_of, locator
+from wordsight.classifiers.weights import label_names
 from wordsight.errors import ModelError
 from wordsight.tensors import weights_fingerprint
 
@@ -100,11 +101,7 @@ def _label_names(labels: Iterable[object] | Mapping[Any, Any] | None, classes: i
     wanted = max(2, classes)
     if labels is None:
         return tuple(imagenet_labels() if classes == 1000 else [f"class {i}" for i in range(wanted)])
-    if isinstance(labels, Mapping):
-        numbered = all(isinstance(number, int) for number in labels.values())
-        by_number = {int(i): label for label, i in labels.items()} if numbered else {int(i): v for i, v in labels.items()}
-        labels = [by_number[i] for i in sorted(by_number)]
-    names = [str(label) for label in labels]
+    names = label_names(labels)
     if classes == 1 and len(names) == 1:
         names = [f"not {names[0]}", names[0]]
     if len(names) != wanted:

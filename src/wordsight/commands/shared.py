@@ -24,8 +24,8 @@ Made = TypeVar("Made")
 Classifier = Annotated[
     str,
     typer.Option(
-        help="starter, timm:NAME[@FILE], torchvision:NAME[@FILE], hf:NAME_OR_FOLDER, head:FILE, path/to/file.py:function or "
-        "package.module:function."
+        help="starter, timm:NAME[@FILE[@LABELS.txt]], torchvision:NAME[@FILE[@LABELS.txt]], hf:NAME_OR_FOLDER, head:FILE, "
+        "path/to/file.py:function or package.module:function."
     ),
 ]
 OwnImages = Annotated[
