@@ -302,6 +302,10 @@ def test_audit_writes_findings_words_images_and_a_report(setting):
     assert {p.name for p in (setting / "audit").iterdir()} == {"findings.json", "words.csv", "images.jsonl", "report.html"}
     again = wordsight(setting, "audit", "labelled", "--out", "audit", "--sentences", "10", "--seed", "8", *models)
     assert again.stdout == done.stdout
+    (setting / "labelled" / "red" / "broken.png").write_bytes(b"no image")
+    again = wordsight(setting, "audit", "labelled", "--out", "audit", "--sentences", "10", "--seed", "8", *models)
+    assert (again.returncode, again.stdout) == (1, done.stdout)
+    assert "labelled/red/broken.png: 'labelled/red/broken.png' is not an image that Pillow can read" in again.stderr
 
 
 def test_a_head_from_a_hugging_face_dataset(setting):
