@@ -43,8 +43,8 @@ def torchvision_classifier(
             plain = models.get_model(model_name, weights=None)
             tensors = fitting_keys(read_weights(weights), plain.state_dict())
             last = [key for key, value in plain.state_dict().items() if value.ndim > 1][-1]  # the head, linear or a convolution
-            classes = len(tensors.get(last, plain.state_dict()[last]))
-            names = labels or (names if classes == len(names) else None)
+            classes = len(tensors[last] if last in tensors else plain.state_dict()[last])
+            names = labels or (default.meta["categories"] if classes == len(default.meta["categories"]) else None)
             net = models.get_model(model_name, weights=None, num_classes=classes)
             load_weights(net, tensors)
     except (OSError, RuntimeError, ValueError, IndexError) as error:

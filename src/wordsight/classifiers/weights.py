@@ -87,11 +87,13 @@ def read_labels(path: Path) -> list[str]:
 
 
 def label_names(labels: Iterable[object] | Mapping[Any, Any]) -> list[str]:
-    """Names of classes in order: from a sequence, from ``id2label`` or from ``class_to_idx``."""
+    """Names of classes in order: from a sequence, from ``id2label`` or from ``class_to_idx``. Raises ValueError for another dict."""
     if isinstance(labels, Mapping):
-        numbered = all(isinstance(number, int) for number in labels.values())
-        by_number = {int(i): name for name, i in labels.items()} if numbered else {int(i): name for i, name in labels.items()}
-        labels = [by_number[i] for i in sorted(by_number)]
+        pairs: list[tuple[Any, Any]] = list(labels.items())
+        if all(isinstance(number, int) and isinstance(name, str) and not name.isdecimal() for name, number in pairs):
+            pairs = [(number, name) for name, number in pairs]
+        by_number = {int(number): name for number, name in pairs}
+        labels = [by_number[number] for number in sorted(by_number)]
     return [str(label) for label in labels]
 
 
