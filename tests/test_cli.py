@@ -204,6 +204,9 @@ def test_a_device_that_is_not_there(setting):
     assert ran.returncode == 2
     assert "The device 'nonsense' cannot be used" in ran.stderr
     assert "This machine has: cpu" in ran.stderr
+    ran = wordsight(setting, "explain", "photographs", "--device", "meta", *MODELS)
+    assert (ran.returncode, ran.stderr.count("\n")) == (2, 1)
+    assert "The device 'meta' cannot be used" in ran.stderr
 
 
 @pytest.mark.parametrize(
@@ -299,6 +302,10 @@ def test_audit_writes_findings_words_images_and_a_report(setting):
     assert {p.name for p in (setting / "audit").iterdir()} == {"findings.json", "words.csv", "images.jsonl", "report.html"}
     again = wordsight(setting, "audit", "labelled", "--out", "audit", "--sentences", "10", "--seed", "8", *models)
     assert again.stdout == done.stdout
+    (setting / "labelled" / "red" / "broken.png").write_bytes(b"no image")
+    again = wordsight(setting, "audit", "labelled", "--out", "audit", "--sentences", "10", "--seed", "8", *models)
+    assert (again.returncode, again.stdout) == (1, done.stdout)
+    assert "labelled/red/broken.png: 'labelled/red/broken.png' is not an image that Pillow can read" in again.stderr
 
 
 def test_a_head_from_a_hugging_face_dataset(setting):
@@ -486,6 +493,44 @@ def test_compare_says_what_was_wanted(tmp_path, arguments, message):
     assert message in ran.stderr
     assert "Traceback" not in ran.stderr
     assert ran.stdout == ""
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_any_model_is_loaded(setting, monkeypatch):
+    def refused(**_options):
+        raise PermissionError(13, "Permission denied")
+
+    labelled(setting)
+    monkeypatch.setattr("wordsight.commands.shared.TemporaryFile", refused)
+    monkeypatch.setattr("wordsight.commands.explain.load_explainer", None)
+    monkeypatch.setattr("wordsight.commands.audit.load_explainer", None)
+    for command, data in (("explain", "photographs"), ("audit", "labelled")):
+        ran = wordsight(setting, command, data, "--out", "out", *MODELS)
+        assert (ran.returncode, ran.stderr.count("\n")) == (2, 1)
+        assert "Cannot write to --out out ([Errno 13] Permission denied). Give a folder that you may write to" in ran.stderr
+
+
+def test_a_disk_that_fills_up_loses_nothing_that_was_computed(setting, monkeypatch):
+    def full(*_arguments, **_options):
+        raise OSError(28, "No space left on device")
+
+    labelled(setting)
+    monkeypatch.setattr("wordsight.report.plots.save", full)
+    ran = wordsight(setting, "explain", "photographs/a.png", "--out", "out", "--sentences", "5", "--json", *MODELS)
+    assert ran.returncode == 2
+    assert json.loads(ran.stdout)["image"] == "a.png"
+    assert "Cannot write out ([Errno 28] No space left on device). Make room there, or give another --out" in ran.stderr
+    monkeypatch.setattr("wordsight.features.heads.save_head", full)
+    ran = wordsight(setting, "head", "labelled", "--classifier", MODELS[1], "--out", "mine.safetensors")
+    assert ran.returncode == 2
+    assert "Cannot write mine.safetensors ([Errno 28] No space left on device)." in ran.stderr
+
+
+@pytest.mark.parametrize("rate", ["-1", "0", "nan", "inf"])
+def test_a_learning_rate_out_of_range_is_one_error(setting, rate):
+    (setting / "c.csv").write_text("image,caption\na.png,a dog\n")
+    ran = wordsight(setting, "train", "--captions", "c.csv", "--images", "photographs", "--out", "o", "--learning-rate", rate)
+    assert ran.returncode == 2
+    assert "wanted a number above 0, such as 0.001" in " ".join(ran.stderr.replace("│", " ").split())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text there")

@@ -43,6 +43,7 @@ class Net(nn.Module):
             "softmax": lambda: self.fc(pooled).softmax(1),
             "log-softmax": lambda: self.fc(pooled).log_softmax(1),
             "sigmoid": lambda: self.fc(pooled).sigmoid(),
+            "several sigmoids": lambda: self.fc(pooled).sigmoid(),
             "squeezed": lambda: self.fc(pooled).sigmoid().squeeze(1),
         }
         return made.get(self.kind, lambda: self.fc(pooled))()
@@ -85,6 +86,13 @@ def test_one_output_is_two_classes_with_or_without_a_sigmoid(kind, head):
     assert classifier.labels == ("not defect", "defect")
     expected = own(net).sigmoid() if kind == "one" else own(net)
     torch.testing.assert_close(probabilities(classifier)[1:], expected, atol=1e-4, rtol=1e-3)
+
+
+def test_a_sigmoid_for_each_of_several_classes_is_said(caplog):
+    net = Net("several sigmoids")
+    made = probabilities(make_classifier(net, transform=pixels))
+    torch.testing.assert_close(made, own(net).logit().softmax(0), atol=1e-4, rtol=1e-3)
+    assert "'Net' ends in a sigmoid for each of its 3 classes: an image may have several." in caplog.text
 
 
 class Packed(nn.Module):
@@ -173,4 +181,9 @@ def test_labels_as_dicts_and_arrays(labels):
 
 
 def test_labels_that_are_numbers_are_text():
+    assert make_classifier(TinyNet(), transform=prepare, labels={1: 7, 0: 5, 2: 9}).labels == ("5", "7", "9")
+    with pytest.raises(
+        ModelError, match=r"The labels of 'TinyNet' cannot be read \(.*Wanted one name for each class, in order, or a"
+    ):
+        make_classifier(TinyNet(), transform=prepare, labels={"cat": "x"})
     assert make_classifier(TinyNet(), transform=prepare, labels=range(3)).labels == ("0", "1", "2")

@@ -42,14 +42,49 @@ def test_timm_with_weights_of_one_s_own(tmp_path):
     save_file(net.state_dict(), tmp_path / "w.safetensors")
     classifier = load_classifier(f"timm:test_resnet@{tmp_path / 'w.safetensors'}")
     assert (classifier.spec, len(classifier.labels)) == (f"timm:test_resnet@{tmp_path / 'w.safetensors'}", 3)
-    wrapped = {"state_dict": {f"module.{name}": value for name, value in net.state_dict().items()}}
-    torch.save(wrapped, tmp_path / "w.pth")
-    again = load_classifier(f"timm:test_resnet@{tmp_path / 'w.pth'}")
-    assert again.fingerprint == classifier.fingerprint
-    others = {name: value for name, value in net.state_dict().items() if "conv1" not in name} | {"extra.weight": torch.zeros(2)}
-    torch.save(others, tmp_path / "w.pth")
-    with pytest.raises(ModelError, match=r"does not fit 'timm:test_resnet': \d+ missing: .*conv1.*; 1 unknown: extra.weight"):
-        load_classifier(f"timm:test_resnet@{tmp_path / 'w.pth'}")
+
+
+@pytest.mark.parametrize("scheme", ["timm:test_resnet", "torchvision:mobilenet_v3_small"])
+def test_checkpoints_as_training_scripts_write_them(tmp_path, scheme):
+    kind, name = scheme.split(":")
+    if kind == "timm":
+        import timm
+
+        net = timm.create_model(name, pretrained=False, num_classes=3)
+    else:
+        from torchvision import models
+
+        net = models.get_model(name, num_classes=3)
+    state = net.state_dict()
+    wrapped = {f"model.module.{key}": value for key, value in state.items()} | {"loss.weight": torch.ones(3)}
+    torch.save({"epoch": 3, "state_dict": wrapped, "optimizer": {"lr": 0.1}}, tmp_path / "last.pth")
+    (tmp_path / "names.txt").write_text("cat\ndog\n\nfür\n", encoding="utf-8")
+    (tmp_path / "names.json").write_text('{"dog": 1, "cat": 0, "cow": 2}')
+    spec = f"{scheme}@{tmp_path / 'last.pth'}"
+    assert load_classifier(spec).labels == ("class 0", "class 1", "class 2")
+    named = load_classifier(f"{spec}@{tmp_path / 'names.txt'}")
+    assert (named.labels, named.spec) == (("cat", "dog", "für"), f"{spec}@{tmp_path / 'names.txt'}")
+    assert load_classifier(f"{spec}@{tmp_path / 'names.json'}").labels == ("cat", "dog", "cow")
+    (tmp_path / "names.json").write_text("7")
+    with pytest.raises(
+        ModelError, match=r"The labels in .*names\.json cannot be read \(ValueError: it holds a int\)\. Wanted one name a line"
+    ):
+        load_classifier(f"{spec}@{tmp_path / 'names.json'}")
+    first = next(iter(state))
+    torch.save({key: value[:1] if key == first else value for key, value in state.items()}, tmp_path / "other.pth")
+    with pytest.raises(
+        ModelError, match=rf"its weights are another network's: 1 of other sizes: {first} is \(1, .*Name the network"
+    ):
+        load_classifier(f"{scheme}@{tmp_path / 'other.pth'}")
+    torch.save({"a": torch.ones(1), "b": torch.ones(1)}, tmp_path / "other.pth")
+    with pytest.raises(ModelError, match=r"missing in the file: .* and \d+ more; 2 not in the network: a, b") as caught:
+        load_classifier(f"{scheme}@{tmp_path / 'other.pth'}")
+    assert "Check the" not in str(caught.value)
+    torch.save({"epoch": 3, "weights": 7}, tmp_path / "other.pth")
+    with pytest.raises(
+        ModelError, match=r"holds a dict of epoch, weights, wanted a state dict of tensors, alone or as state_dict"
+    ):
+        load_classifier(f"{scheme}@{tmp_path / 'other.pth'}")
 
 
 def test_a_hugging_face_folder(tmp_path):

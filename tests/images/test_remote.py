@@ -59,7 +59,7 @@ def test_folders_of_a_bucket(bucket, tmp_path, cache):
     bucket.rm("/set/red/1.png")
     found = extract_stored(tiny_classifier(), images.paths, tmp_path / "third")
     assert found.readable == [0, 1]
-    assert "memory:/set/red/1.png' cannot be opened (FileNotFoundError" in found.failures[2]
+    assert "memory:///set/red/1.png' cannot be opened (FileNotFoundError" in found.failures[2]
 
 
 def test_splits_of_a_bucket(bucket):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from wordsight.errors import LabelError
+from wordsight.errors import ImageError, LabelError
 from wordsight.images.files import read_image
 from wordsight.images.labelled import read_labelled
 
@@ -158,3 +158,11 @@ def test_whole_numbers_that_came_as_floats_are_whole(tmp_path):
     found = read_labelled(table)
     assert (found.labels, list(found.left_out)) == (["1"], ["Row 1 of the table (b.png)"])
     assert found.paths == [Path("a.png")]
+
+
+def test_an_address_that_cannot_be_read_is_named_with_its_reason(tmp_path):
+    (tmp_path / "t.csv").write_text("image,label\nnowhere://host/a.png,cat\n")
+    with pytest.raises(
+        ImageError, match=r"'nowhere://host/a\.png' cannot be opened \(.*Protocol not known.*\)\. A file that can"
+    ):
+        read_image(read_labelled(tmp_path / "t.csv").paths[0])

@@ -1,5 +1,6 @@
 """A classifier from any torch module: its features, its head, its preparation of images."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -12,8 +13,11 @@ from wordsight.classifiers.imagenet import imagenet_labels
 from wordsight.classifiers.last_layer import features_and_logits, find_head
 from wordsight.classifiers.preparation import preparation, probe
 from wordsight.classifiers.spatial import dtype_of, locator
+from wordsight.classifiers.weights import label_names
 from wordsight.errors import ModelError
 from wordsight.tensors import weights_fingerprint
+
+logger = logging.getLogger(__name__)
 
 
 def classifier(
@@ -58,8 +62,19 @@ def classifier(
     given = _submodule(module, head, name) if isinstance(head, str) else head
     with torch.inference_mode():
         found = find_head(module, pixels, name, given)
-        z, _ = features_and_logits(module, found, pixels, name)
-        classes = found.logits(z).shape[1]
+        z, output = features_and_logits(module, found, pixels, name)
+        own = found.logits(z)
+    classes, summed = own.shape[1], float(output.float().sum(1).mean())
+    changed = not torch.allclose(own.float(), output.float(), atol=0.01)
+    if (
+        classes > 1 and changed and bool((output >= 0).all()) and abs(summed - 1) > 0.01
+    ):  # softmax sums to 1, its logarithm is below 0
+        logger.warning(
+            "'%s' ends in a sigmoid for each of its %d classes: an image may have several. Here its classes exclude each other: "
+            "probabilities are a softmax of the same logits",
+            name,
+            classes,
+        )
     dtype, binary = dtype_of(module), classes == 1
 
     def backbone(pixels: Tensor) -> Tensor:
@@ -100,12 +115,13 @@ def _label_names(labels: Iterable[object] | Mapping[Any, Any] | None, classes: i
     wanted = max(2, classes)
     if labels is None:
         return tuple(imagenet_labels() if classes == 1000 else [f"class {i}" for i in range(wanted)])
-    if isinstance(labels, Mapping):
-        numbered = all(isinstance(number, int) for number in labels.values())
-        pairs: list[Any] = [(i, label) for label, i in labels.items()] if numbered else list(labels.items())
-        by_number = {int(i): label for i, label in pairs}
-        labels = [by_number[i] for i in sorted(by_number)]
-    names = [str(label) for label in labels]
+    try:
+        names = label_names(labels)
+    except (ValueError, TypeError) as error:
+        raise ModelError(
+            f"The labels of '{name}' cannot be read ({error}). Wanted one name for each class, in order, or a dict: "
+            "{0: name, ...} or {name: 0, ...}."
+        ) from error
     if classes == 1 and len(names) == 1:
         names = [f"not {names[0]}", names[0]]
     if len(names) != wanted:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from wordsight.classifiers.classifier import Classifier
@@ -11,6 +12,7 @@ from wordsight.classifiers.own import own_classifier
 from wordsight.classifiers.starter import CLASSIFIER, starter_classifier
 from wordsight.classifiers.timm_models import timm_classifier
 from wordsight.classifiers.torchvision_models import torchvision_classifier
+from wordsight.classifiers.weights import read_labels
 from wordsight.errors import ModelError
 from wordsight.runtime import OnProgress, no_progress
 
@@ -23,7 +25,8 @@ def load_classifier(spec: str, *, device: str = "cpu", on_progress: OnProgress =
     """A classifier by name.
 
     - ``starter``: EfficientNet-Lite0 with 1,000 ImageNet classes; its weights are fetched at first use.
-    - ``timm:NAME``, ``torchvision:NAME``: with the library's weights, or ``NAME@FILE`` with yours.
+    - ``timm:NAME``, ``torchvision:NAME``: with the library's weights, ``NAME@FILE`` with yours, or ``NAME@FILE@LABELS.txt`` with the
+      names of your classes, too: one a line, or JSON (``id2label`` or ``class_to_idx``).
     - ``hf:NAME_OR_FOLDER``: any image classification model of Hugging Face.
     - ``head:FILE``: a head from 'wordsight head' or 'wordsight mitigate', with the classifier that it was made for.
     - ``path/to/file.py:function`` or ``package.module:function``: your own function that returns a ``Classifier`` (see
@@ -53,13 +56,15 @@ def load_classifier(spec: str, *, device: str = "cpu", on_progress: OnProgress =
 
 
 def _timm(rest: str, device: str, _: OnProgress) -> Classifier:
-    name, weights = _weights_file(rest)
-    return timm_classifier(name, weights=weights, device=device)
+    name, weights, labels = _files(rest)
+    made = timm_classifier(name, weights=weights, labels=_labels(labels), device=device)
+    return replace(made, spec=f"timm:{rest}")
 
 
 def _torchvision(rest: str, device: str, _: OnProgress) -> Classifier:
-    name, weights = _weights_file(rest)
-    return torchvision_classifier(name, weights=weights, device=device)
+    name, weights, labels = _files(rest)
+    made = torchvision_classifier(name, weights=weights, labels=_labels(labels), device=device)
+    return replace(made, spec=f"torchvision:{rest}")
 
 
 def _huggingface(rest: str, device: str, _: OnProgress) -> Classifier:
@@ -85,6 +90,22 @@ _SCHEMES: dict[str, Callable[[str, str, OnProgress], Classifier]] = {
 }
 
 
-def _weights_file(rest: str) -> tuple[str, Path | None]:
-    name, _, weights = rest.partition("@")
-    return name, Path(weights) if weights else None
+def _files(rest: str) -> tuple[str, Path | None, Path | None]:
+    """The name, the file of weights and that of labels of NAME, NAME@WEIGHTS, NAME@WEIGHTS@LABELS.txt or NAME@LABELS.txt."""
+    name, _, files = rest.partition("@")
+    weights, labels = files, ""
+    if files.lower().endswith((".txt", ".json")):
+        weights, _, labels = files.rpartition("@")
+    return name, Path(weights).expanduser() if weights else None, Path(labels).expanduser() if labels else None
+
+
+def _labels(file: Path | None) -> list[str] | None:
+    if file is None:
+        return None
+    try:
+        return read_labels(file)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"The labels in {file} cannot be read ({type(error).__name__}: {error}). Wanted one name a line in a .txt file, or JSON: "
+            'a list, {"0": name, ...} or {name: 0, ...}.'
+        ) from error

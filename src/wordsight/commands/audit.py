@@ -25,6 +25,7 @@ from wordsight.commands.shared import (
     name_failures,
     progress,
     sampling_of,
+    writing,
 )
 from wordsight.sentences import MEMORY_MIB
 
@@ -103,9 +104,10 @@ def audit(
             engine=where,
             on_progress=on_progress,
         )
-    written = result.save(out)
-    if engine != "local":
-        written.append(write_parquet(result.images, out / "images.parquet"))
+    with writing(out, lambda: as_text(result)):
+        written = result.save(out)
+        if engine != "local":
+            written.append(write_parquet(result.images, out / "images.parquet"))
     for file in written:
         tqdm.write(f"wrote {file}", file=sys.stderr)
     typer.echo(as_text(result))

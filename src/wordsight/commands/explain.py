@@ -21,6 +21,7 @@ from wordsight.commands.shared import (
     make_folder,
     progress,
     sampling_of,
+    writing,
 )
 from wordsight.errors import WordsightError
 from wordsight.sentences import MEMORY_MIB
@@ -92,12 +93,13 @@ def explain(
                 tqdm.write(f"{result.image}: {result.reason}", file=sys.stderr)
                 continue
             explained += 1
-            if out is not None:
-                stem = _write_figures(result, out, stems, top)
-                if where:
-                    failed += _write_maps(explainer, result, where, out / f"{stem}.where.png")
             text = result.to_json(words=max(50, top)) if json_lines else _as_text(result, top)
             tqdm.write(text, file=sys.stdout)
+            if out is not None:
+                with writing(out):
+                    stem = _write_figures(result, out, stems, top)
+                    if where:
+                        failed += _write_maps(explainer, result, where, out / f"{stem}.where.png")
     if failed or total > 1:
         typer.echo(f"explained {explained} of {total} images" + (f"; {len(failed)} failed" if failed else ""), err=True)
     if failed:

@@ -79,7 +79,7 @@ def read_image(path: str | Path) -> Image.Image:
     See ``to_rgb`` for the conversion. Raises ImageError, which names the file, if it is missing, a folder, empty, not an
     image, damaged, or has more than ``MAX_PIXELS`` pixels.
     """
-    name = repr(str(path))
+    name = repr(getattr(path, "shown", str(path)))
     file = path if isinstance(path, Path) else Path(path)
     if not hasattr(file, "place"):  # stored.StoredImage: no file of this machine
         _check_file(path, name)

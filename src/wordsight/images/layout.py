@@ -78,8 +78,8 @@ def _by_split(images: Sequence[Parts], source: str, named: Sequence[str]) -> lis
 
 def _class_of(parts: Parts) -> str:
     """The class in split/class/image and in split/images/class/image."""
-    assert len(parts) > 2  # split, class, image at least
-    return parts[2] if parts[1].lower() in _CONTAINERS and len(parts) > 3 else parts[1]
+    _, folder, *below = parts
+    return below[0] if folder.lower() in _CONTAINERS and len(below) > 1 else folder
 
 
 def _unclear(source: str, images: Sequence[Parts], reason: str) -> str:

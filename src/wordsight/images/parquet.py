@@ -47,7 +47,7 @@ def parquet_rows(file: str, *, split: str | None = None) -> list[Row]:
     ]
 
 
-def _named(values: Sequence[Any], names: Sequence[str] | None) -> list[str | None]:
+def _named(values: Sequence[Any], names: list[str] | None) -> list[str | None]:
     """Values as text, numbers of classes by their names; -1 says that there is none."""
     if not names:
         return [text_of(value) for value in values]

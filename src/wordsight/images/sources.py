@@ -81,9 +81,7 @@ def to_image(value: Any) -> ImageLike:
     if isinstance(value, ImageLike):
         return value
     if isinstance(value, dict) and {"bytes", "path"} & value.keys():  # as Hugging Face has images in tables
-        value = value.get("bytes") or value.get("path")
-        if isinstance(value, str):
-            return value
+        return to_image(value.get("bytes") or value.get("path"))
     if isinstance(value, bytes):
         return decode_image(io.BytesIO(value), "An image in memory")
     if not _is_array(value):

@@ -25,6 +25,7 @@ class StoredImage(type(Path())):
         if sys.version_info >= (3, 12):
             super().__init__(address)
         self.place = {"file": file, "first": first, "size": size}
+        self.shown = file if first is None else address  # a path has one slash where an address has two
 
     def with_segments(self, *segments: str) -> Path:
         """Folders of it are plain paths."""
