@@ -321,10 +321,9 @@ def audit_figures(records: Sequence[dict], kind: str, name: str, verdict: str) -
                 *with_interval(records, lambda some, a=agreement, c=chosen: share(some, (a,), "hit", c)),
                 sum(chosen(a) for a in heads(records, (agreement,))),
             ]
-    told["alarms"] = [
-        *with_interval(records, lambda some: share(some, (WITHOUT,), "alarm", among[""])),
-        len(heads(records, (WITHOUT,))),
-    ]
+    for what in ("alarm", "no gap"):
+        counted = with_interval(records, lambda some, w=what: share(some, (WITHOUT,), w, among[""]))
+        told[what] = [*counted, len(heads(records, (WITHOUT,)))]
     told["auroc"] = with_interval(records, auroc)
     return told
 
