@@ -34,7 +34,9 @@ OwnImages = Annotated[
         "translator is made from them, once. Repeatable.",
     ),
 ]
-Lm = Annotated[str | None, typer.Option(help="Language model: a folder or a Hugging Face name. Default: the starter's.")]
+Lm = Annotated[
+    str | None, typer.Option(help="Language model: a folder, a .gguf file or a Hugging Face name. Default: the starter's.")
+]
 Translator = Annotated[Path | None, typer.Option(help="A translator file. Default: the starter's, or the classifier's own.")]
 Data = Annotated[
     str,

@@ -10,7 +10,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from wordsight.errors import ModelError
-from wordsight.runtime import declare_torchvision_operators
+from wordsight.language.gguf import read_gguf
+from wordsight.runtime import OnProgress, declare_torchvision_operators, no_progress
 from wordsight.tensors import weights_fingerprint
 
 
@@ -84,29 +85,20 @@ def load_language_model(
     device: str = "cpu",
     shown_name: str | None = None,
     fingerprint: str | None = None,
+    on_progress: OnProgress = no_progress,
 ) -> LanguageModel:
-    """Load a causal language model from a folder or by its Hugging Face name; safetensors only.
+    """Load a causal language model from a folder, a GGUF file or by its Hugging Face name; folders hold safetensors.
 
     ``fingerprint`` is that of the original weights where ``name`` holds a copy in another precision.
 
     Raises ModelError if there is no such model or it lacks an end-of-text token.
     """
-    declare_torchvision_operators()
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.disable_progress_bar()
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(name))
-        # Eager attention: on short rows its backward pass is several times faster on CPUs than the fused one.
-        attention = {"attn_implementation": "eager"} if str(device) == "cpu" else {}
-        model = AutoModelForCausalLM.from_pretrained(str(name), dtype="auto", use_safetensors=True, **attention)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"Cannot load the language model '{name}': {reason} Give --lm a folder with config.json, tokenizer and "
-            "safetensors weights, or the name of a causal language model on the Hugging Face hub."
-        ) from error
+    if str(name).lower().endswith(".gguf"):
+        model, tokenizer = read_gguf(Path(name), on_progress=on_progress)
+        if str(device) == "cpu":
+            model.set_attn_implementation("eager")
+    else:
+        model, tokenizer = _from_transformers(str(name), device)
     if tokenizer.eos_token_id is None:
         raise ModelError(
             f"The language model '{name}' has no end-of-text token; sentences could not end. Choose a causal language model "
@@ -115,3 +107,23 @@ def load_language_model(
     fingerprint = fingerprint or weights_fingerprint(model.state_dict())
     model = cast("Any", model).to(device=device, dtype=dtype).eval().requires_grad_(False)
     return LanguageModel(shown_name or str(name), model, tokenizer, fingerprint)
+
+
+def _from_transformers(name: str, device: str) -> tuple[Any, Any]:
+    """A model and its tokenizer from a folder or the hub."""
+    declare_torchvision_operators()
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name)
+        # Eager attention: on short rows its backward pass is several times faster on CPUs than the fused one.
+        attention = {"attn_implementation": "eager"} if str(device) == "cpu" else {}
+        return AutoModelForCausalLM.from_pretrained(name, dtype="auto", use_safetensors=True, **attention), tokenizer
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"Cannot load the language model '{name}': {reason} Give --lm a folder with config.json, tokenizer and "
+            "safetensors weights, a .gguf file, or the name of a causal language model on the Hugging Face hub."
+        ) from error
