@@ -4,6 +4,8 @@ import hashlib
 import json
 import logging
 from dataclasses import asdict, replace
+from importlib.resources import as_file, files
+from pathlib import Path
 
 import torch
 
@@ -30,23 +32,46 @@ def baseline(models: Models, sampling: Sampling, words: str) -> WordRates:
     return WordRates({word: found.rate for word, found in joined.items()}, SENTENCES)
 
 
+def baseline_name(translator: str, lm: str, dtype: torch.dtype, sampling: Sampling) -> str:
+    """The name of the file that holds these sentences' rates; ``translator`` and ``lm`` are fingerprints."""
+    about = f"{translator} {lm} {dtype} {_of_mean(sampling)} {rules_fingerprint()} {ESTIMATOR} rates"
+    return f"{hashlib.sha256(about.encode()).hexdigest()[:32]}.json"
+
+
+def sample_baseline(models: Models, sampling: Sampling) -> WordRates:
+    """The word rates of many sentences of the mean feature, sampled now."""
+    mean: torch.Tensor = models.translator.mean[None]
+    return sample(models.lm, models.prefix(mean), _of_mean(sampling), seeds=[0], memory=models.memory)[0].rates
+
+
+def write_baseline(file: Path, rates: WordRates) -> None:
+    """Write rates as ``baseline`` reads them."""
+    with replacing(file) as partial:
+        partial.write_text(json.dumps(asdict(rates)), encoding="utf-8")
+
+
+def _of_mean(sampling: Sampling) -> Sampling:
+    return replace(sampling, sentences=SENTENCES, precision=None, seed=0)
+
+
 def _sentences_of_mean(models: Models, sampling: Sampling) -> WordRates:
-    """The word rates of many sentences of the mean feature. Cached."""
-    sampling = replace(sampling, sentences=SENTENCES, precision=None, seed=0)
-    about = f"{models.fingerprint} {models.lm.fingerprint} {models.lm.dtype} {sampling} {rules_fingerprint()} {ESTIMATOR} rates"
-    file = cache_folder() / "baseline" / f"{hashlib.sha256(about.encode()).hexdigest()[:32]}.json"
-    stored = read_stored(file, lambda file: _rates(json.loads(file.read_text(encoding="utf-8"))))
+    """From the files inside the package (the starter's, with the usual sampling), from the cache, or sampled and cached."""
+    name = baseline_name(models.fingerprint, models.lm.fingerprint, models.lm.dtype, sampling)
+    with as_file(files("wordsight.words").joinpath("baselines", name)) as shipped:
+        if shipped.exists():
+            return _read(shipped)
+    file = cache_folder() / "baseline" / name
+    stored = read_stored(file, _read)
     if stored is not None:
         return stored
-    mean: torch.Tensor = models.translator.mean[None]
-    found = sample(models.lm, models.prefix(mean), sampling, seeds=[0], memory=models.memory)[0].rates
+    found = sample_baseline(models, sampling)
     try:
-        with replacing(file) as partial:
-            partial.write_text(json.dumps(asdict(found)), encoding="utf-8")
+        write_baseline(file, found)
     except OSError as error:  # a full or read-only cache costs time, not the result
         logger.warning("the baseline cannot be written to %s (%s): it will be sampled again", file, error)
     return found
 
 
-def _rates(stored: dict) -> WordRates:
+def _read(file: Path) -> WordRates:
+    stored = json.loads(file.read_text(encoding="utf-8"))
     return WordRates({word: WordRate(**rate) for word, rate in stored["words"].items()}, stored["sentences"])
