@@ -13,7 +13,8 @@ from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.registry import load_classifier
 from wordsight.errors import TranslatorError
 from wordsight.images.sources import image_list, stored_image
-from wordsight.language.model import LanguageModel, load_language_model
+from wordsight.language.loading import load_language_model
+from wordsight.language.model import LanguageModel
 from wordsight.language.starter import LANGUAGE_MODEL, starter_language_model
 from wordsight.runtime import OnProgress, check_device, native_dtype, no_progress
 from wordsight.storage import cache_folder, read_stored

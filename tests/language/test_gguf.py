@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from wordsight.errors import DownloadError, ModelError
 from wordsight.fetch import fetch_member
 from wordsight.language.gguf import FAMILIES, read_gguf
-from wordsight.language.model import load_language_model
+from wordsight.language.loading import load_language_model
 from wordsight.language.starter import _SMOLLM2
 from wordsight.runtime import declare_torchvision_operators
 

