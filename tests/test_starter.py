@@ -75,8 +75,9 @@ def test_typical_sentences_and_no_word_is_cut_off(explained):
 
 
 def test_later_starts_load_the_language_model_from_the_cache(explainer, monkeypatch):
-    monkeypatch.setattr(starter, "_convert", None)  # reading the original file again would take half a minute
-    assert starter_language_model().fingerprint == explainer.models.lm.fingerprint
+    monkeypatch.setattr(starter, "_original", None)  # reading the original file again would take seconds
+    lm = explainer.models.lm
+    assert starter_language_model(dtype=lm.dtype).fingerprint == lm.fingerprint
 
 
 def test_the_copy_in_bfloat16_is_the_rounded_model_and_counts_as_the_same_one(explainer, monkeypatch):
@@ -98,16 +99,17 @@ def test_the_copy_in_bfloat16_is_the_rounded_model_and_counts_as_the_same_one(ex
 
 
 def test_a_cache_that_cannot_be_written_serves_as_it_is(explainer, tmp_path, monkeypatch, caplog):
+    starter_language_model()
     (tmp_path / "smollm2-135m-instruct").symlink_to(cache_folder() / "smollm2-135m-instruct")
     monkeypatch.setattr(starter, "cache_folder", lambda: tmp_path)
 
     def full(*_args, **_options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(starter, "_save", full)
+    monkeypatch.setattr("transformers.LlamaForCausalLM.save_pretrained", full)
     lm = starter_language_model(dtype=torch.bfloat16)
-    assert (lm.dtype, lm.fingerprint) == (torch.bfloat16, explainer.models.lm.fingerprint)
-    assert "no copy of the language model in bfloat16 can be written ([Errno 28] No space left on device)" in caplog.text
+    assert (lm.name, lm.dtype, lm.fingerprint) == (starter.LANGUAGE_MODEL, torch.bfloat16, explainer.models.lm.fingerprint)
+    assert "no copy of the language model can be written ([Errno 28] No space left on device)" in caplog.text
     assert [path.name for path in tmp_path.glob("*-bfloat16*")] == []
 
 

@@ -157,8 +157,8 @@ class Explainer:
     ``classifier``: one made with ``wordsight.classifier``, or its name (``starter``, ``timm:resnet50``, ...; see
     ``load_classifier``). A classifier other than the starter needs a translator of its own: give ``images`` (a folder, paths, a
     glob pattern; no labels needed) and it is made from these and cached, or give ``translator``, a file that
-    'wordsight train' or 'wordsight transfer' wrote. ``lm``: a folder or Hugging Face name; default the starter's. ``memory``:
-    bytes for the language model's keys and values at a time.
+    'wordsight train' or 'wordsight transfer' wrote. ``lm``: a folder, GGUF file or Hugging Face name; default the starter's.
+    ``memory``: bytes for the language model's keys and values at a time.
 
     Raises ModelError for models that cannot be loaded and TranslatorError if there is no translator for them.
     """
