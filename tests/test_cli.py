@@ -525,12 +525,12 @@ def test_a_disk_that_fills_up_loses_nothing_that_was_computed(setting, monkeypat
     assert "Cannot write mine.safetensors ([Errno 28] No space left on device)." in ran.stderr
 
 
-@pytest.mark.parametrize("rate", ["-1", "0", "nan", "inf"])
+@pytest.mark.parametrize("rate", ["-1", "nan", "inf"])
 def test_a_learning_rate_out_of_range_is_one_error(setting, rate):
     (setting / "c.csv").write_text("image,caption\na.png,a dog\n")
     ran = wordsight(setting, "train", "--captions", "c.csv", "--images", "photographs", "--out", "o", "--learning-rate", rate)
     assert ran.returncode == 2
-    assert "wanted a number above 0, such as 0.001" in " ".join(ran.stderr.replace("│", " ").split())
+    assert "wanted a number that is not negative, such as 0.001" in " ".join(ran.stderr.replace("│", " ").split())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text there")

@@ -86,7 +86,8 @@ def to_image(value: Any) -> ImageLike:
         return decode_image(io.BytesIO(value), "An image in memory")
     if not _is_array(value):
         raise ImageError(f"A {type(value).__name__} came, wanted an image: a path, a PIL image, an array or a tensor.")
-    array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)  # pyright: ignore[reportAttributeAccessIssue]
+    kept: Any = value
+    array = np.asarray(kept.detach().cpu() if hasattr(kept, "detach") else kept)
     if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4):
         array = array.transpose(1, 2, 0)
     if array.ndim == 3 and array.shape[2] == 1:

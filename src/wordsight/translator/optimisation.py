@@ -47,7 +47,7 @@ class Settings:
     - ``class_draws``: how many times features are composed for each class of a 1,000-class ImageNet head, for what the images
       do not show (see ``composed.with_composed``).
 
-    Raises ValueError for a learning rate that is not above 0.
+    Raises ValueError for a learning rate that is negative or not finite.
     """
 
     epochs: int = 4
@@ -67,8 +67,8 @@ class Settings:
     class_draws: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate is {self.learning_rate}, wanted a number above 0, such as 0.001.")
+        if not 0 <= self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate is {self.learning_rate}, wanted a number that is not negative, such as 0.001.")
 
 
 @dataclass(frozen=True)
