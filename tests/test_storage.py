@@ -2,15 +2,17 @@
 
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from doubles import tiny_classifier, tiny_lm, tiny_translator
 from wordsight.errors import WordsightError
 from wordsight.explain import Explainer
-from wordsight.language.starter import _make_once, _save
+from wordsight.language.starter import _copy, _make_once
 from wordsight.sentences.sampling import Sampling
 from wordsight.storage import cache_folder, replacing, shortened, store_each
 
@@ -48,13 +50,17 @@ def test_no_home_is_one_line_that_names_the_variable(monkeypatch):
 
 def test_what_others_made_must_be_readable_and_what_is_made_is(tmp_path, monkeypatch):
     class Saved:
+        def to(self, _dtype: torch.dtype) -> "Saved":
+            return self
+
         def save_pretrained(self, folder: Path) -> None:
             folder.mkdir(exist_ok=True)
             (folder / "model.safetensors").write_bytes(b"")
             (folder / "model.safetensors").chmod(0o600)
 
     folder = tmp_path / "lm"
-    _make_once(folder, lambda: _save(Saved(), Saved(), folder))
+    lm = replace(tiny_lm(), model=Saved(), tokenizer=Saved())
+    _make_once(folder, lambda: _copy(lm, folder, torch.float32))
     assert (folder / "model.safetensors").stat().st_mode & 0o777 == 0o644
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(PermissionError, match=r"model\.safetensors may not be read by this user.*chmod a\+r"):
