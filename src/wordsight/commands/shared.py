@@ -35,7 +35,10 @@ OwnImages = Annotated[
     ),
 ]
 Lm = Annotated[
-    str | None, typer.Option(help="Language model: a folder, a .gguf file or a Hugging Face name. Default: the starter's.")
+    str | None,
+    typer.Option(
+        help="Language model: a folder, a .gguf file or a Hugging Face name; NAME@4bit: in 4 bits. Default: the starter's."
+    ),
 ]
 Translator = Annotated[Path | None, typer.Option(help="A translator file. Default: the starter's, or the classifier's own.")]
 Data = Annotated[

@@ -1,6 +1,6 @@
 """A key-value cache for many short continuations of few prefixes: a row stays where it is, only new branches are copied."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Int
@@ -112,7 +112,7 @@ class KeysAndValues(State):
 
     @property
     def _device(self) -> torch.device:
-        return self._attention.layers[0].keys.device
+        return cast("Any", self._attention.layers[0]).keys.device
 
 
 def _copied(layer: Any, indices: Tensor, capacity: int, room: int) -> Any:

@@ -48,7 +48,7 @@ def read_gguf(file: Path, *, on_progress: OnProgress = no_progress) -> tuple[Any
             "as a folder with safetensors weights, or its name on the Hugging Face hub."
         )
     config = AutoConfig.for_model(family, **_config(values, {tensor.name: tensor for tensor in reader.tensors}))
-    kind = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    kind: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     with torch.device("meta"):
         wanted = set(kind(config).state_dict()) - ({"lm_head.weight"} if config.tie_word_embeddings else set())
     weights = _weights(file, reader.tensors, config, wanted, on_progress)
