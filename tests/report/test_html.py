@@ -130,14 +130,14 @@ def test_what_is_relied_on_and_untested_and_what_could_not_be_found_is_said(audi
     words = Page(render_report(more)).words
     assert (
         "duck relies on “grass”; adding it turns 12% of the images of other classes into duck. Whether errors go with it is untested: "
-        "these images have 3 images of duck without it. 25 images of duck without it would settle that." in words
+        "these images have only 3 images of duck without it. 25 images of duck without it would settle that." in words
     )
     assert "With 16 images of duck, gaps of errors below 21% would most likely go unseen for any word" in words
     assert "Gaps of errors below 21 points would most likely have gone unseen with so many images" in words
     assert "The name of hen is in nearly every sentence of its images" in words
     assert "Relies on, untested here" not in Page(render_report(audit)).words
     entries = json.loads(more.to_json())
-    assert (entries["untested"][0]["images_without"], entries["untested"][0]["images_wanted"]) == (3, 25)
+    assert (entries["untested"][0]["images_scarcer"], entries["untested"][0]["images_wanted"]) == (3, 25)
     assert entries["power"] == [{"label": "duck", "images": 16, "smallest": 0.21, "median": 0.35}]
     assert entries["unclear"] == ["hen"]
 

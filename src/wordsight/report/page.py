@@ -139,8 +139,9 @@ def _next(audit: Audit) -> str:
         )
     wanted = next((one for one in audit.untested if one.wanted is not None), None)
     if wanted is not None:
-        more = max(1, (wanted.wanted or 0) - wanted.without)
-        return f"Add {_count(more, 'image')} of {wanted.about.label} without “{wanted.about.word}” and audit again."
+        more = max(1, (wanted.wanted or 0) - wanted.images)
+        side = "with" if wanted.has else "without"
+        return f"Add {_count(more, 'image')} of {wanted.about.label} {side} “{wanted.about.word}” and audit again."
     return "To see smaller gaps, audit more images, above all images of a class without what it usually comes with."
 
 
