@@ -26,14 +26,14 @@ class Card:
     """A finding in words. ``low``..``high`` and ``value`` in percent, for a bar.
 
     ``headline``: the larger gap, in plain shares. ``gaps``: both gaps with intervals. ``along``: the words that go along with it, and
-    their severity in points. ``few``: said where errors are few, else "".
+    their severity in points. ``unsure``: said where the severity may be 0, else "".
     """
 
     number: int
     label: str
     word: str
     headline: str
-    few: str
+    unsure: str
     along: list[tuple[str, str]]
     gaps: list[str]
     severity: str
@@ -59,13 +59,14 @@ def _card(number: int, finding: Finding, along: Sequence[Finding], settings: Map
     about, gap = finding.about, finding.severity
     told = [(estimate, say) for estimate, say in ((about.missed, _missed), (about.mistaken, _mistaken)) if estimate is not None]
     told.sort(key=lambda pair: -pair[0].value)
+    missed = told[0][1] is _missed  # a finding has a gap
     gaps = [say(about.label, about.word, estimate) for estimate, say in told]
     return Card(
         number=number,
         label=about.label,
         word=about.word,
-        headline=_plainly(finding, missed=told[0][1] is _missed) or gaps[0],
-        few=_few_errors(finding),
+        headline=_plainly(finding, missed=missed) or gaps[0],
+        unsure=_unsure(finding, missed=missed),
         along=[(other.about.word, points(other.severity.value)) for other in along],
         gaps=gaps,
         severity=points(gap.value),
@@ -100,15 +101,17 @@ def _plainly(finding: Finding, *, missed: bool) -> str:
     )
 
 
-def _few_errors(finding: Finding) -> str:
-    """Said where the interval of the severity holds 0."""
+def _unsure(finding: Finding, *, missed: bool) -> str:
+    """Said where the interval of the severity holds 0, with the scarcer images of its side."""
     if finding.severity.low > 0:
         return ""
-    wrong = sum(round(group.images * (1 - group.accuracy)) for group in finding.groups)
-    return (
-        f"Few errors stand behind this ({wrong} of {sum(group.images for group in finding.groups)} images). What is found looks "
-        "larger than it is; allowing for that, the severity may be 0. More images would tell."
-    )
+    side = [group for group in finding.groups if (group.label == finding.about.label) == missed]
+    text = "What is found looks larger than it is; allowing for that, the severity may be 0."
+    if not side:
+        return text
+    scarce = min(side, key=lambda group: group.images)
+    name = group_name(scarce, finding.about.word)
+    return f"{text} More images would tell, above all of this group, which has {scarce.images}: {name}."
 
 
 def _groups(finding: Finding) -> list[GroupLine]:

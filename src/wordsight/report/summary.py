@@ -53,7 +53,9 @@ def _looked_at(audit: Audit) -> str:
 
 def _found(audit: Audit) -> str:
     if not audit.findings:
-        return "No word was found that the classifier's decisions use and that goes along with errors."
+        text = "No word was found that the classifier's decisions use and that goes along with errors."
+        relied = _count(len(audit.untested), "word")
+        return f"{text} {relied} that it relies on could not be tested." if audit.untested else text
     leading, classes = audit.leading, {finding.about.label for finding in audit.findings}
     tested = len({word.label for word in audit.words})
     text = (
