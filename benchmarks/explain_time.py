@@ -67,8 +67,8 @@ def main() -> None:
         (found,) = explainer.explain(image)
         warm.append(time.perf_counter() - started)
         joined += [(score.high - score.low) / 2 for score in found.table[:TOP]]
-        first = sorted(found.sampled.rates.words.values(), key=lambda rate: -rate.rate)[:TOP]
-        sampled += [(rate.high - rate.low) / 2 for rate in first]
+        frequent = sorted(found.sampled.rates.words.values(), key=lambda rate: -rate.rate)[:TOP]
+        sampled += [(rate.high - rate.low) / 2 for rate in frequent]
     figures = {
         **provenance(),
         "language_model_dtype": str(explainer.models.lm.dtype),

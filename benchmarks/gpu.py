@@ -21,7 +21,6 @@ from wordsight.language.starter import starter_language_model
 from wordsight.sentences.sampler import sample
 from wordsight.sentences.sampling import Sampling
 from wordsight.translator.checkpoint import load_translator
-from wordsight.translator.packing import caption_loss, pack
 
 
 def seconds(work) -> float:
@@ -66,12 +65,12 @@ def main() -> None:
     elapsed = seconds(lambda: sample(lm, many, replace(Sampling(), sentences=48), seeds=list(range(64)), memory=8 << 30))
     batch = seconds(lambda: generate(lm, many, 64 * 48))
     show(seconds_of_64_photographs_48_sentences=elapsed, generate_the_same=batch, photographs_a_second=64 / elapsed)
-    packed = pack([[lm.encode("A brown dog runs through the grass near a fence.")] * 5] * 96, prefix=8)
+    captions = [[lm.encode("A brown dog runs through the grass near a fence.")] * 5] * 96
     translator.cuda().train()
 
     def step() -> None:
         translator.zero_grad()
-        caption_loss(lm, translator(z[:96].cuda()), packed, backward_scale=1e-3)
+        lm.loss(translator(z[:96].cuda()), captions, backward_scale=1e-3)
 
     step()
     show(training_images_a_second=96 * 5 / seconds(lambda: [step() for _ in range(5)]))

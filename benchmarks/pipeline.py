@@ -134,14 +134,12 @@ def operations_a_pair(captions: Path) -> float:
     """Floating-point operations of a training step, forward and backward, by caption-image pair."""
     from wordsight.language.starter import starter_language_model
     from wordsight.translator.mlp import Translator
-    from wordsight.translator.packing import caption_loss, pack
 
     lm = starter_language_model()
     tokens = token_ids(lm, captions)[:BATCH]
     translator = Translator(1280, lm.hidden)
-    packed = pack(tokens, prefix=translator.prefix_tokens)
     with FlopCounterMode(display=False) as counter:
-        caption_loss(lm, translator(torch.randn(len(tokens), 1280)), packed, backward_scale=1.0)
+        lm.loss(translator(torch.randn(len(tokens), 1280)), tokens, backward_scale=1.0)
     return counter.get_total_flops() / sum(map(len, tokens))
 
 

@@ -67,7 +67,7 @@ def false_discoveries() -> str:
     for of in read("false_discoveries")["settings"]:
         about = f"{of['images']} images, {of['classes']} classes"
         about += ", correlated words" * of["correlated"] + ", every image twice" * of["twice"]
-        rows.append((about, f"{of['any']:.2f}", f"{of['found']:.2f}", f"{of['any_other']:.2f}"))
+        rows.append((about, *("" if of[name] is None else f"{of[name]:.2f}" for name in ("any", "found", "any_other"))))
     return table(
         ("simulated audit", "any finding, honest classifier", "true shortcut found", "another word found beside it"), rows
     )
@@ -95,7 +95,7 @@ def _interval(figure: list) -> str:
     """A figure, how many it is of, and its interval."""
     value, low, high = figure[:3]
     if value is None:
-        return "–"
+        return "-"
     of = f" of {figure[3]}" if len(figure) > 3 else ""
     return f"{value:.2f}{of} ({low:.2f} to {high:.2f})" if low is not None else f"{value:.2f}{of}"
 

@@ -10,6 +10,8 @@ from torch import nn
 
 from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.modules import classifier as make_classifier
+from wordsight.language.causal import CausalLM
+from wordsight.language.cross_attention import CrossAttentionLM
 from wordsight.language.model import LanguageModel
 from wordsight.runtime import declare_torchvision_operators
 from wordsight.tensors import weights_fingerprint
@@ -49,7 +51,7 @@ def tiny_classifier(*, seed: int = 0, features: int = 6, labels: Sequence[str] =
 
 def tiny_lm(*, seed: int = 0, words: tuple[str, ...] = WORDS, sharpness: float = 8.0) -> LanguageModel:
     """A Llama of two layers over ``words``; ``sharpness`` scales its weights, so that its next tokens are not all alike."""
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(seed)
     config = LlamaConfig(
@@ -67,12 +69,65 @@ def tiny_lm(*, seed: int = 0, words: tuple[str, ...] = WORDS, sharpness: float =
     )
     model = LlamaForCausalLM(config).eval().requires_grad_(False)
     model.lm_head.weight.mul_(sharpness * 4)
+    return CausalLM("tiny-lm", model, tiny_tokenizer(words), weights_fingerprint(model.state_dict()))
+
+
+def tiny_tokenizer(words: tuple[str, ...] = WORDS):
+    """A tokenizer of ``words``, the first of which ends a text."""
+    from transformers import PreTrainedTokenizerFast
+
     tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token=words[1]))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     if any(word.startswith("Ġ") for word in words):  # pieces of words, as byte-level tokenizers write them
         tokenizer.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=words[0], clean_up_tokenization_spaces=False)
-    return LanguageModel("tiny-lm", model, fast, weights_fingerprint(model.state_dict()))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=words[0], clean_up_tokenization_spaces=False)
+
+
+#: Small sizes of every family, by the names that its configuration has for them.
+_COMMON = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "eos_token_id": 0,
+    "pad_token_id": 0,
+    "bos_token_id": 0,
+}
+_GROUPED = {**_COMMON, "intermediate_size": 24, "num_key_value_heads": 2, "head_dim": 4, "max_position_embeddings": 64}
+FAMILIES: dict[str, dict] = {
+    "llama": _GROUPED,
+    "gpt2": {"n_embd": 16, "n_layer": 2, "n_head": 4, "n_positions": 64, "eos_token_id": 0, "bos_token_id": 0},
+    "qwen2": _GROUPED,
+    "qwen3": _GROUPED,
+    "gemma": _GROUPED,
+    "gemma2": {**_GROUPED, "query_pre_attn_scalar": 4, "sliding_window": 32, "final_logit_softcapping": 5.0},
+    "gemma3_text": {**_GROUPED, "query_pre_attn_scalar": 4, "sliding_window": 32},
+    "opt": {**_COMMON, "ffn_dim": 24, "word_embed_proj_dim": 12, "max_position_embeddings": 64},
+    "t5": {"d_model": 16, "d_kv": 4, "d_ff": 24, "num_layers": 1, "num_decoder_layers": 2, "num_heads": 4,
+           "decoder_start_token_id": 0, "eos_token_id": 0, "pad_token_id": 0},
+    "bart": {"d_model": 16, "encoder_layers": 1, "decoder_layers": 2, "encoder_attention_heads": 2, "decoder_attention_heads": 4,
+             "encoder_ffn_dim": 24, "decoder_ffn_dim": 24, "max_position_embeddings": 64, "decoder_start_token_id": 0,
+             "eos_token_id": 0, "bos_token_id": 0, "pad_token_id": 0, "forced_bos_token_id": 1},
+    "bert": {**_COMMON, "intermediate_size": 24, "max_position_embeddings": 64, "is_decoder": True, "add_cross_attention": True},
+}  # fmt: skip
+
+
+def tiny_family(family: str, *, seed: int = 0, words: tuple[str, ...] = WORDS) -> LanguageModel:
+    """A random model of any family, whose next tokens are neither all alike nor certain."""
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    torch.manual_seed(seed)
+    config = AutoConfig.for_model(family, vocab_size=len(words), tie_word_embeddings=False, **FAMILIES[family])
+    crossed = family in ("t5", "bart", "bert")
+    build = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    model = build.from_config(config, attn_implementation="eager").eval().requires_grad_(False)
+    for name, weight in model.named_parameters():
+        if weight.ndim == 2:
+            weight.normal_(0, 0.15 if "embed" not in name else 0.5)
+        elif name.endswith("bias"):
+            weight.normal_(0, 0.1)
+    model.get_output_embeddings().weight.mul_({"t5": 0.5, "qwen2": 1.5}.get(family, 3.0))
+    kind = CrossAttentionLM if crossed else CausalLM
+    return kind(f"tiny-{family}", model, tiny_tokenizer(words), weights_fingerprint(model.state_dict()))
 
 
 def tiny_translator(classifier: Classifier, lm: LanguageModel, *, seed: int = 0) -> tuple[Translator, TranslatorCard]:

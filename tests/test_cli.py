@@ -1,6 +1,8 @@
 """The command line on a tiny model: options, output, exit statuses. In this process; the last tests start one of their own."""
 
+import io
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,9 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from command_line import wordsight
-from doubles import tiny_classifier, tiny_lm, tiny_translator
+from doubles import prepare, tiny_classifier, tiny_lm, tiny_translator
+from wordsight.classifiers.modules import classifier as make_classifier
+from wordsight.cli import main
 from wordsight.translator.checkpoint import save_translator
 
 
@@ -102,6 +107,19 @@ def test_figures_and_text(setting):
         assert image.size[0] >= 1000
 
 
+def test_long_names_are_shortened(setting):
+    for letter in ("x", "y"):
+        Image.new("RGB", (9, 9), "red").save(setting / "photographs" / f"{'ä' * 120}{letter}.png")
+    (setting / "photographs" / "a.png").unlink()
+    ran = wordsight(setting, "explain", "photographs", "--out", "out", "--sentences", "5", *MODELS)
+    assert ran.returncode == 0, ran.stderr
+    assert {path.name for path in (setting / "out").glob("*.words.png")} == {
+        "b.words.png",
+        f"{'ä' * 100}.words.png",
+        f"{'ä' * 100}-2.words.png",
+    }
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -119,6 +137,19 @@ def test_errors_are_one_line_without_traceback(setting, arguments, message):
     assert message in ran.stderr
     assert "Traceback" not in ran.stderr
     assert ran.stdout == ""
+
+
+def test_a_failing_function_is_one_line_and_a_traceback_with_debug(setting):
+    (setting / "mine.py").write_text("def net():\n    return {}['weights']\n")
+    options = ("photographs", "--classifier", "mine.py:net", *MODELS[2:])
+    ran = wordsight(setting, "explain", *options)
+    assert (ran.returncode, ran.stderr.count("\n")) == (2, 1)
+    assert "(KeyError: 'weights', " in ran.stderr
+    assert "mine.py line 2 in net)" in ran.stderr
+    for arguments in (("--debug", "explain", *options), ("explain", *options, "--debug")):
+        ran = wordsight(setting, *arguments)
+        assert ran.returncode == 2
+        assert "Traceback (most recent call last)" in ran.stderr
 
 
 def test_options_out_of_range(setting):
@@ -173,6 +204,9 @@ def test_a_device_that_is_not_there(setting):
     assert ran.returncode == 2
     assert "The device 'nonsense' cannot be used" in ran.stderr
     assert "This machine has: cpu" in ran.stderr
+    ran = wordsight(setting, "explain", "photographs", "--device", "meta", *MODELS)
+    assert (ran.returncode, ran.stderr.count("\n")) == (2, 1)
+    assert "The device 'meta' cannot be used" in ran.stderr
 
 
 @pytest.mark.parametrize(
@@ -238,6 +272,17 @@ def labelled(folder: Path) -> Path:
     return folder / "labelled"
 
 
+def test_what_cannot_be_used_is_named_the_rest_goes_on_and_the_status_is_one(setting):
+    rows = [f"{path},{path.parent.name}" for path in sorted(labelled(setting).rglob("*.png"))]
+    (setting / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (setting / "t.csv").write_text("\n".join(["image,label", *rows, "photographs/a.png,", "phone.heic,phone"]))
+    ran = wordsight(setting, "head", "t.csv", "--classifier", "doubles:tiny_classifier", "--out", "mine.safetensors")
+    assert ran.returncode == 1, ran.stderr
+    assert "Row 26 of t.csv (photographs/a.png): it has no label; fill it in." in ran.stderr
+    assert "phone.heic' is a HEIC image, which needs the package pillow-heif" in ran.stderr
+    assert (json.loads(ran.stdout)["left_out"], json.loads(ran.stdout)["labels"]) == (2, ["green", "red"])
+
+
 def test_audit_writes_findings_words_images_and_a_report(setting):
     labelled(setting)
     made = wordsight(setting, "head", "labelled", "--classifier", "doubles:tiny_classifier", "--out", "mine.safetensors")
@@ -257,6 +302,10 @@ def test_audit_writes_findings_words_images_and_a_report(setting):
     assert {p.name for p in (setting / "audit").iterdir()} == {"findings.json", "words.csv", "images.jsonl", "report.html"}
     again = wordsight(setting, "audit", "labelled", "--out", "audit", "--sentences", "10", "--seed", "8", *models)
     assert again.stdout == done.stdout
+    (setting / "labelled" / "red" / "broken.png").write_bytes(b"no image")
+    again = wordsight(setting, "audit", "labelled", "--out", "audit", "--sentences", "10", "--seed", "8", *models)
+    assert (again.returncode, again.stdout) == (1, done.stdout)
+    assert "labelled/red/broken.png: 'labelled/red/broken.png' is not an image that Pillow can read" in again.stderr
 
 
 def test_a_head_from_a_hugging_face_dataset(setting):
@@ -356,10 +405,32 @@ def test_where_needs_a_folder_and_names_words_without_a_map(setting):
     assert done.returncode == 2
     assert "--where came without --out" in done.stderr
     blind = wordsight(setting, "explain", "photographs/a.png", "--where", "cow", "--out", "maps", *models)
-    assert blind.returncode == 2
+    assert blind.returncode == 1  # the words stand without the maps
     assert "'cow' is in none of 20 sentences" in blind.stderr
     assert "has no layer with a spatial feature map" in blind.stderr
     assert (setting / "maps" / "a.words.png").exists()
+
+
+def dropout_head():
+    """Convolution, then a head that begins with dropout."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Sequential(nn.Dropout(), nn.Linear(6, 3)),
+    )
+    return make_classifier(net, transform=prepare, name="tiny")
+
+
+def test_where_with_a_head_that_begins_with_dropout(setting, monkeypatch):
+    monkeypatch.setattr("doubles.made_in_a_test", dropout_head, raising=False)
+    save_translator(setting / "d.safetensors", *tiny_translator(dropout_head(), tiny_lm()))
+    models = ["--classifier", "doubles:made_in_a_test", "--lm", "lm", "--translator", "d.safetensors"]
+    ran = wordsight(setting, "explain", "photographs", "--where", "dog", "--out", "maps", "--sentences", "60", *models)
+    assert ran.returncode == 0, ran.stderr
+    assert {path.name for path in (setting / "maps").glob("*.where.png")} == {"a.where.png", "b.where.png"}
 
 
 def an_audit(folder: Path, *, water: float = 0.8) -> None:
@@ -422,6 +493,66 @@ def test_compare_says_what_was_wanted(tmp_path, arguments, message):
     assert message in ran.stderr
     assert "Traceback" not in ran.stderr
     assert ran.stdout == ""
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_any_model_is_loaded(setting, monkeypatch):
+    def refused(**_options):
+        raise PermissionError(13, "Permission denied")
+
+    labelled(setting)
+    monkeypatch.setattr("wordsight.commands.shared.TemporaryFile", refused)
+    monkeypatch.setattr("wordsight.commands.explain.load_explainer", None)
+    monkeypatch.setattr("wordsight.commands.audit.load_explainer", None)
+    for command, data in (("explain", "photographs"), ("audit", "labelled")):
+        ran = wordsight(setting, command, data, "--out", "out", *MODELS)
+        assert (ran.returncode, ran.stderr.count("\n")) == (2, 1)
+        assert "Cannot write to --out out ([Errno 13] Permission denied). Give a folder that you may write to" in ran.stderr
+
+
+def test_a_disk_that_fills_up_loses_nothing_that_was_computed(setting, monkeypatch):
+    def full(*_arguments, **_options):
+        raise OSError(28, "No space left on device")
+
+    labelled(setting)
+    monkeypatch.setattr("wordsight.report.plots.save", full)
+    ran = wordsight(setting, "explain", "photographs/a.png", "--out", "out", "--sentences", "5", "--json", *MODELS)
+    assert ran.returncode == 2
+    assert json.loads(ran.stdout)["image"] == "a.png"
+    assert "Cannot write out ([Errno 28] No space left on device). Make room there, or give another --out" in ran.stderr
+    monkeypatch.setattr("wordsight.features.heads.save_head", full)
+    ran = wordsight(setting, "head", "labelled", "--classifier", MODELS[1], "--out", "mine.safetensors")
+    assert ran.returncode == 2
+    assert "Cannot write mine.safetensors ([Errno 28] No space left on device)." in ran.stderr
+
+
+@pytest.mark.parametrize("rate", ["-1", "nan", "inf"])
+def test_a_learning_rate_out_of_range_is_one_error(setting, rate):
+    (setting / "c.csv").write_text("image,caption\na.png,a dog\n")
+    ran = wordsight(setting, "train", "--captions", "c.csv", "--images", "photographs", "--out", "o", "--learning-rate", rate)
+    assert ran.returncode == 2
+    assert "wanted a number that is not negative, such as 0.001" in " ".join(ran.stderr.replace("│", " ").split())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text there")
+def test_a_name_that_is_not_utf_8_is_explained_and_escaped_whatever_the_terminal(setting, monkeypatch):
+    named = setting / "photographs" / os.fsdecode(b"caf\xe9.png")
+    (setting / "photographs" / "a.png").rename(named)
+    for encoding in ("utf-8", "cp1252", "ascii"):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", ["wordsight", "explain", "photographs", "--out", "out", "--sentences", "5", *MODELS])
+            patch.setattr(sys, "path", list(sys.path))
+            patch.setattr(sys, "stdout", stream)
+            patch.chdir(setting)
+            patch.setenv("WORDSIGHT_CACHE", str(setting / "cache"))
+            with pytest.raises(SystemExit) as ended:
+                main()
+        assert ended.value.code in (None, 0)
+        stream.flush()
+        shown = stream.buffer.getvalue().decode(encoding)
+        assert "caf\\udce9.png" in shown
+        assert "b.png" in shown
+    assert (setting / "out" / os.fsdecode(b"caf\xe9.words.png")).exists()
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

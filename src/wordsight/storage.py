@@ -22,10 +22,8 @@ Kept = TypeVar("Kept")
 
 def read_stored(file: Path, read: Callable[[Path], Kept]) -> Kept | None:
     """What ``read`` finds in a file of a store; None, to be made anew, if the file is not there or is damaged."""
-    if not file.exists():
-        return None
     try:
-        return read(file)
+        return read(file) if file.exists() else None
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         logger.warning("%s is damaged (%s) and is made anew", file, error)
         return None
@@ -50,16 +48,43 @@ def store_each(
     found = [read_stored(file, read) for file in files]
     missing = [i for i, value in enumerate(found) if value is None]
     parts = [missing[start : start + at_once] for start in range(0, len(missing), at_once)]
-    done = len(files) - len(missing)
+    done, writable = len(files) - len(missing), True
     on_done(done, len(files))
     for number, made in engine.run(make, [part(numbers) for numbers in parts]):
         for i, value in zip(parts[number], made, strict=True):
             found[i] = value
-            with replacing(files[i]) as partial:
-                write(partial, value)
+            writable = writable and store_if_possible(files[i], write, value)
         done += len(parts[number])
         on_done(done, len(files))
     return cast("list[Kept]", found)
+
+
+def store_if_possible(file: Path, write: Callable[[Path, Kept], object], value: Kept) -> bool:
+    """Write a file of a store; a full or read-only one costs time, not the result: the log says so. Returns whether it worked."""
+    try:
+        with replacing(file) as partial:
+            write(partial, value)
+    except (OSError, SafetensorError) as error:
+        logger.warning(
+            "%s cannot be written (%s): what belongs there is made anew the next time. Make room, or name another folder for the "
+            "cache in WORDSIGHT_CACHE",
+            file,
+            error,
+        )
+        return False
+    return True
+
+
+@contextmanager
+def cache_needed() -> Iterator[None]:
+    """What cannot go on without the cache: an OSError inside becomes a WordsightError that says how to change it."""
+    try:
+        yield
+    except OSError as error:
+        raise WordsightError(
+            f"The cache cannot be written ({error}). Make room there, or name another folder in the environment variable "
+            "WORDSIGHT_CACHE."
+        ) from error
 
 
 @contextmanager
@@ -70,7 +95,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    partial = path.with_name(f".{shortened(path.name)}.{secrets.token_hex(4)}.partial")
     try:
         yield partial
         partial.chmod(0o644)  # safetensors writes files that only their owner may read
@@ -79,9 +104,25 @@ def replacing(path: str | Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def shortened(name: str, *, limit: int = 200) -> str:
+    """The beginning of a file's name, at most ``limit`` bytes, so that an ending fits into the 255 that file systems allow."""
+    content = os.fsencode(name)
+    return name if len(content) <= limit else content[:limit].decode(errors="ignore")
+
+
 def cache_folder() -> Path:
-    """Where fetched and converted files live: ``$WORDSIGHT_CACHE`` or the user's cache folder."""
-    return Path(os.environ.get("WORDSIGHT_CACHE") or platformdirs.user_cache_path("wordsight"))
+    """Where fetched and converted files live: ``$WORDSIGHT_CACHE`` or the user's cache folder.
+
+    Raises WordsightError if the user has no home folder.
+    """
+    if named := os.environ.get("WORDSIGHT_CACHE"):
+        return Path(named).expanduser()
+    folder = platformdirs.user_cache_path("wordsight")
+    if not folder.is_absolute():  # "~" stays where nobody knows the user's home
+        raise WordsightError(
+            "There is no home folder for the cache: HOME is not set. Name a folder in the environment variable WORDSIGHT_CACHE."
+        )
+    return folder
 
 
 def check_writable(out: Path) -> None:

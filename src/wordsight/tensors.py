@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
-Pixels: TypeAlias = Float[Tensor, "images views 3 height width"]
+Pixels: TypeAlias = Float[Tensor, "images views channels height width"]
 """Normalised images, ready for a classifier; a view is one crop of the image."""
 
 Features: TypeAlias = Float[Tensor, "images features"]
@@ -25,11 +25,6 @@ Prefix: TypeAlias = Float[Tensor, "images prefix hidden"]
 
 TokenIds: TypeAlias = Int[Tensor, "rows tokens"]
 """Token ids of sentences, padded after the end-of-text token."""
-
-
-def dtype_of(module: nn.Module) -> torch.dtype:
-    """The type of a module's parameters; float32 if it has none."""
-    return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
 
 
 def weights_fingerprint(weights: Mapping[str, Tensor]) -> str:

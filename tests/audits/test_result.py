@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from reporting import a_mitigation, an_audit
+from wordsight.audits.parquet import write_parquet
 from wordsight.audits.result import read_images
 from wordsight.errors import LabelError
 
@@ -72,6 +73,15 @@ def test_an_audit_is_written_as_a_whole_with_its_mitigations(tmp_path):
     assert "Before and after mitigation" in (folder / "report.html").read_text(encoding="utf-8")
     audit.save(folder)  # again, without mitigations: every file is replaced
     assert "Before and after mitigation" not in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_names_that_are_not_utf_8_are_written_and_read_again(tmp_path):
+    audit = an_audit(tmp_path, name="caf\udce9")
+    audit.save(tmp_path / "out")
+    assert [image.image for image in read_images(tmp_path / "out")] == [image.image for image in audit.images]
+    write_parquet(audit.images, tmp_path / "images.parquet")
+    assert pd.read_parquet(tmp_path / "images.parquet")["image"][0] == "caf\\udce90.png"
+    assert "caf\\udce9" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_examples_of_a_finding_by_hand(tmp_path):

@@ -155,6 +155,20 @@ def test_an_image_that_is_gone_leaves_the_findings_without_focus(setting, monkey
     assert "Whether 'red' is decided at one position is not known: 0.png" in caplog.text
 
 
+@pytest.mark.parametrize("error", [ValueError("no map"), RuntimeError("mps"), IndexError(3)])
+def test_a_failed_heat_map_never_ends_an_audit(setting, caplog, error):
+    def locate(pixels, direction):
+        raise error
+
+    images, explainer = setting
+    explainer.models = dataclasses.replace(
+        explainer.models, classifier=dataclasses.replace(explainer.classifier, locate=locate)
+    )
+    done = audit(explainer, images, sampling=Sampling(sentences=10, seed=8))
+    assert (len(done.images), done.focus) == (24, [])
+    assert f"'tiny' cannot be located in ({type(error).__name__}: {error})" in caplog.text
+
+
 def test_a_second_audit_samples_and_differentiates_nothing(setting, monkeypatch):
     images, explainer = setting
     limits = Limits(images=2, false_discovery=1.0)

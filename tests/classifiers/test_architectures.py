@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torch import nn
 
+from wordsight.classifiers.last_layer import logits_of
 from wordsight.classifiers.modules import classifier as make_classifier
-from wordsight.classifiers.modules import logits_of
 from wordsight.features.maps import class_map
 from wordsight.runtime import declare_torchvision_operators
 

@@ -1,8 +1,7 @@
 """A classifier from any module: outputs, wrappers, precision, heads of several layers, and what is said when it cannot be."""
 
 import copy
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+import inspect
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from torch import nn
 from doubles import TinyNet, prepare
 from wordsight.classifiers.modules import classifier as make_classifier
 from wordsight.errors import ModelError
-from wordsight.features.extraction import extract
 
 IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 12, 3), dtype=np.uint8))
 
@@ -148,26 +146,48 @@ class Twice(TinyNet):
         return self.head(z)
 
 
-class Maps(nn.Module):
-    def __init__(self) -> None:
+class Named(nn.Module):
+    """Layers that want a map, in a module of its own."""
+
+    def __init__(self, last: nn.Module) -> None:
         super().__init__()
-        self.last = nn.Conv2d(3, 2, 1)
+        self.inner = [last]  # not a submodule
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.last(pixels).mean((2, 3))
+        return self.inner[0](pixels)
+
+
+class Squeezed(nn.Module):
+    """A convolution, then ReLU: no linear layer makes the logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.last = nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU())
+        differences = torch.tensor([[1.0, -1, 0], [0, 1, -1]])  # some positions are cut off, others not
+        self.last[0].weight.data = differences[:, :, None, None]
+        self.named = Named(self.last)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.named(pixels).mean((2, 3))
 
 
 @pytest.mark.parametrize(
     ("net", "options", "message"),
     [
-        (Scaled(), {}, "The head of 'Scaled' cannot be found: 0 linear layers have one vector an image as input and the module's "
-         "logits as output, wanted one. Give it as head=, a module or its name. Candidates: 'body' (3 to 6), 'head' (6 to 3)."),
+        (Scaled(), {}, "The head of 'Scaled' cannot be found: 0 linear layers make the module's logits of one vector an image, of the "
+         "first or last token, or of the mean of tokens or positions; wanted one. Give it as head=, a module or its name. "
+         "Candidates: 'body' (3 to 6), 'head' (6 to 3)."),
         (Scaled(), {"head": "head"}, "The head of 'Scaled' does not give the logits that the module itself gives"),
-        (Maps(), {}, "Candidates: none."),
+        (Squeezed(), {}, "Candidates: 'last.0' (3 to 2)."),
+        (Squeezed(), {"head": "last"}, "cannot be called with one vector an image (RuntimeError: "),
+        (Squeezed(), {"head": "named"}, "The head of 'Squeezed' cannot be called with one vector an image (RuntimeError: "),
         (Twice(), {"head": "head"}, "The head of 'Twice' ran 2 times in one forward pass, wanted once."),
         (TinyNet(), {"head": "tail"}, "'TinyNet' has no layer 'tail'. Give head= one of its layers; at the top are: body, head."),
         (TinyNet(), {"labels": ["a"]}, "'TinyNet' has 3 classes but 1 labels came; give one label for each class, in order."),
-        (TinyNet(), {"transform": lambda image: torch.zeros(4, 4)}, "gave a tensor of shape (4, 4), wanted (3, height, width)"),
+        (TinyNet(), {"labels": {0: "a"}}, "'TinyNet' has 3 classes but 1 labels came"),
+        (torch.jit.script(TinyNet()), {}, "is a TorchScript module: what happens between its layers cannot be seen"),
+        (torch.jit.trace(TinyNet().eval(), torch.zeros(1, 3, 8, 8)), {"head": "head"}, "is a TorchScript module: what happens"),
         (Wrapped(lambda y: None), {"head": "net.head"}, "'Wrapped' returns no logits that can be recognised."),
     ],
 )  # fmt: skip
@@ -177,118 +197,8 @@ def test_what_is_wrong_is_said(net, options, message):
     assert message in str(caught.value)
 
 
-class Pointwise(nn.Module):
-    """A head that is a 1x1 convolution after the pooling."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.body, self.head = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 3, 1)
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.head(self.body(pixels).relu().mean((2, 3), keepdim=True)).flatten(1)
-
-
-class Tokens(nn.Module):
-    """A head that is called on every token; with a keyword."""
-
-    def __init__(self, *, pooled: bool) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.body, self.head, self.pooled = nn.Conv2d(3, 6, 4, stride=4), nn.Linear(6, 3), pooled
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        tokens = self.body(pixels).flatten(2).transpose(1, 2)
-        return self.head(input=tokens.mean(1)) if self.pooled else self.head(tokens).mean(1)
-
-
-@pytest.mark.parametrize("head", [None, "head"])
-@pytest.mark.parametrize("net", [Pointwise(), Tokens(pooled=True)])
-def test_heads_that_are_convolutions_or_called_with_a_keyword(net, head):
-    classifier = make_classifier(net, transform=prepare, head=head)
-    z = classifier.features_of(classifier.prepare(IMAGE)[None])[:, 0]
-    assert z.shape == (1, 6)
-    torch.testing.assert_close(classifier.logits(z), net(prepare(IMAGE)))
-    assert classifier.head_weight.shape == (3, 6)
-    assert classifier.locate(prepare(IMAGE), torch.ones(1, 6)).shape[0] == 1
-
-
-def test_a_head_on_every_token_is_refused_with_what_it_gets():
-    with pytest.raises(ModelError, match=r"gets a tensor of shape \(1, \d+, 6\), wanted one vector an image") as caught:
-        make_classifier(Tokens(pooled=False), transform=prepare, head="head")
-    assert "the last layers after the pooling" in str(caught.value)
-
-
-def test_torchscript_is_refused_with_the_way_out():
-    script = torch.jit.trace(TinyNet(), prepare(IMAGE))
-    with pytest.raises(ModelError, match="is TorchScript, whose layers do not show their inputs"):
-        make_classifier(script, transform=prepare)
-
-
-@pytest.mark.parametrize("labels", [{0: "a", 1: "b", 2: "c"}, {"2": "c", "0": "a", "1": "b"}, ("a", "b", "c")])
-def test_labels_by_number(labels):
-    assert make_classifier(TinyNet(), transform=prepare, labels=labels).labels == ("a", "b", "c")
-
-
-def test_labels_that_are_numbers_are_their_text():
-    assert make_classifier(TinyNet(), transform=prepare, labels=[7, 8, 9]).labels == ("7", "8", "9")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"labels": {1: "a", 2: "b", 3: "c"}}, "are a dict with the keys [1, 2, 3]..., wanted 0, 1, 2, ..."),
-        ({"labels": {"x": "a"}}, "are a dict with the key 'x', wanted class numbers"),
-        (
-            {"transform": lambda image: image},
-            "returned a PIL image (320 x 320), wanted a tensor (3, height, width). Add ToTensor",
-        ),
-        ({"transform": lambda image: None}, "returned NoneType, wanted a tensor (3, height, width)."),
-        ({"transform": lambda image: prepare(image)[0, :1]}, "gave a tensor of shape (1, "),
-    ],
-)
-def test_what_is_wrong_with_labels_and_transforms_is_said(options, message):
-    with pytest.raises(ModelError) as caught:
-        make_classifier(TinyNet(), **{"transform": prepare, **options})
-    assert message in str(caught.value)
-
-
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
-def test_other_precisions_have_features_logits_and_maps(dtype):
-    net = Pointwise().to(dtype)
-    classifier = make_classifier(net, transform=prepare)
-    z = classifier.features_of(classifier.prepare(IMAGE)[None])[:, 0]
-    assert z.dtype == classifier.logits(z).dtype == torch.float32
-    assert classifier.locate(prepare(IMAGE), torch.ones(1, 6)).dtype == torch.float32
-
-
-def test_a_head_behind_dropout_has_maps():
-    net = nn.Sequential(
-        nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Sequential(nn.Dropout(), nn.Linear(6, 3))
-    )
-    classifier = make_classifier(net, transform=prepare)
-    assert classifier.head_weight.shape == (3, 6)
-    assert classifier.locate(prepare(IMAGE), torch.ones(1, 6)).shape[0] == 1
-
-
-def test_threads_may_share_a_classifier():
-    classifier = make_classifier(TinyNet(), transform=prepare)
-    pixels = classifier.prepare(IMAGE)[None]
-    wanted = classifier.features_of(pixels)
-    with ThreadPoolExecutor(8) as pool:
-        for found in pool.map(lambda _: classifier.features_of(pixels), range(200)):
-            torch.testing.assert_close(found, wanted)
-
-
-def test_images_of_different_sizes_go_one_by_one_and_other_numbers_of_views_are_named():
-    sizes = iter([8, 8, 12, 8])
-    net = Pointwise()
-    classifier = make_classifier(net, transform=lambda image: torch.zeros(3, 8, 8))
-    classifier = replace(classifier, prepare=lambda image: torch.ones(1, 3, (side := next(sizes)), side))
-    found = extract(classifier, [IMAGE] * 4)
-    assert found.readable == [0, 1, 2, 3]
-    views = iter([1, 2, 1])
-    classifier = replace(classifier, prepare=lambda image: torch.ones(next(views), 3, 8, 8))
-    found = extract(classifier, [IMAGE] * 3)
-    assert found.readable == [0, 2]
-    assert found.failures == {1: "the transform made 2 views of it, and 1 of the images before; wanted as many"}
+def test_weights_alone_are_no_network():
+    with pytest.raises(
+        ModelError, match=r"A OrderedDict came as the network, wanted a torch\.nn\.Module: build the model, and load weights"
+    ):
+        inspect.unwrap(make_classifier)(TinyNet().state_dict(), transform=prepare)  # without the tests' check of types

@@ -1,8 +1,10 @@
 """Extraction and its store, with a classifier small enough to check by hand."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -16,6 +18,7 @@ from wordsight.errors import FeatureError, ModelError
 from wordsight.features import extraction
 from wordsight.features.extraction import extract, extract_stored
 from wordsight.features.store import FeatureStore
+from wordsight.images.files import read_image
 
 
 @pytest.fixture
@@ -204,3 +207,40 @@ def test_long_strips_are_cut_to_their_middle_first():
     watching = Classifier(**{**vars(classifier), "prepare": lambda image: seen.append(image.size) or prepare(image)})
     extract(watching, [Image.new("RGB", (1, 5000)), Image.new("RGB", (5000, 2)), Image.new("RGB", (1, 1))])
     assert sorted(seen) == [(1, 1), (1, 8), (16, 2)]
+
+
+def as_large_as_the_image(image: Image.Image) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(image, dtype=np.float32) / 255).permute(2, 0, 1)
+
+
+def test_a_transform_that_keeps_sizes_is_run_one_by_one():
+    torch.manual_seed(0)
+    classifier = make_classifier(TinyNet(), transform=as_large_as_the_image)
+    images = [Image.new("RGB", size, "orange") for size in ((9, 9), (20, 10), (9, 9))]
+    found = extract(classifier, images)
+    assert found.readable == [0, 1, 2]
+    torch.testing.assert_close(found.views[1], found.views[0])
+
+
+def test_images_with_another_number_of_views_are_named(tmp_path):
+    def two_of_wide_ones(image: Image.Image) -> torch.Tensor:
+        view = as_large_as_the_image(image.resize((8, 8)))
+        return torch.stack([view] * (2 if image.width > image.height else 1))
+
+    classifier = make_classifier(TinyNet(), transform=two_of_wide_ones)
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for path, size in zip(paths, ((9, 9), (20, 10), (9, 10)), strict=True):
+        Image.new("RGB", size, "orange").save(path)
+    for found in (extract(classifier, paths), extract_stored(classifier, paths, tmp_path / "store")):
+        assert (found.readable, list(found.views.shape)) == ([0, 2], [2, 1, 6])
+        assert found.failures == {1: "the transform made 2 views of it, and 1 of most images; wanted equally many of each"}
+
+
+def test_threads_may_share_a_classifier(photographs):
+    classifier = tiny_classifier()
+    images = [read_image(path) for path in photographs[:2]] * 8
+    alone = extract(classifier, images, batch=1).views
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: extract(classifier, images, batch=1).views, range(8)))
+    for views in made:
+        torch.testing.assert_close(views, alone)

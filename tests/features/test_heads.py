@@ -94,3 +94,38 @@ def test_a_head_keeps_a_test_part_aside_and_remembers_what_trained_it(tmp_path, 
     assert made.images + made.head.figures["held_out"] == (26 if split is None else 20)
     assert known == set(digests[:20]) if split is None else known < set(digests[:20])
     assert len(known) == made.images == (20 if split is None else 16)
+
+
+def head_of(paths, labels, **options):
+    return train_head(
+        LabelledImages(list(paths), labels, left_out={"Row 7": "it has no label; fill it in."}), tiny_classifier(), **options
+    )
+
+
+def test_rows_that_were_left_out_are_among_the_failures(tmp_path):
+    paths = [tmp_path / f"{i}.png" for i in range(4)]
+    for i, path in enumerate(paths):
+        Image.new("RGB", (8, 8), (60 * i, 255 * (i % 2), 40)).save(path)
+    made = head_of([*paths, tmp_path / "gone.png"], ["a", "b", "a", "b", "b"], held_out=0, store=tmp_path / "store")
+    assert list(made.failures) == ["Row 7", str(tmp_path / "gone.png")]
+
+
+@pytest.mark.parametrize(
+    ("there", "labels", "message"),
+    [
+        (0, ["a", "b"], r"None of the 2 images can be read; the first: '.*0\.png' does not exist"),
+        (2, ["a", "a"], r"All 2 images have the label 'a', wanted two labels or more\. Give a folder for each class"),
+        (
+            1,
+            ["a", "b"],
+            r"Of 2 classes only 'a' has images that can be read, wanted two classes or more; the first that cannot: ",
+        ),
+        (5, ["a", "a", "a", "a", "b"], r"the first, 'b', has 1 in all, and needs one to train on and one to measure on"),
+    ],
+)
+def test_classes_that_cannot_be_trained_on_are_named(tmp_path, there, labels, message):
+    paths = [tmp_path / f"{i}.png" for i in range(len(labels))]
+    for i, path in enumerate(paths[:there]):
+        Image.new("RGB", (8, 8), (40 * i, 0, 40)).save(path)
+    with pytest.raises(LabelError, match=message):
+        head_of(paths, labels, held_out=0.6 if there == 5 else 0.0, seed=1, store=tmp_path / "store")

@@ -5,6 +5,8 @@ import io
 import os
 import re
 import struct
+import sys
+import types
 import warnings
 import zlib
 from pathlib import Path
@@ -468,3 +470,28 @@ def test_reading_in_threads_leaves_the_warning_filters_as_they_were(tmp_path: Pa
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         assert {image.size for image in pool.map(read_image, [path] * 200)} == {(64, 64)}
     assert list(warnings.filters) == before
+
+
+def test_jfif_counts_as_an_image_and_heic_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (5, 5), "red").save(tmp_path / "a.jfif", format="JPEG")
+    (tmp_path / "b.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    assert [path.name for path in find_images([tmp_path])] == ["a.jfif", "b.HEIC"]
+    assert read_image(tmp_path / "a.jfif").size == (5, 5)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(
+        ImageError, match=r"b.HEIC' is a HEIC image, which needs the package pillow-heif .*Install it: pip install"
+    ):
+        read_image(tmp_path / "b.HEIC")
+
+
+def test_heic_is_read_by_pillow_heif_if_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "b.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    registered = Image.new("RGB", (5, 5), "red")
+
+    def register() -> None:
+        monkeypatch.setattr(Image, "open", lambda _stream: registered.copy())
+
+    package = types.ModuleType("pillow_heif")
+    package.register_heif_opener = register
+    monkeypatch.setitem(sys.modules, "pillow_heif", package)
+    assert read_image(tmp_path / "b.heic").getpixel((0, 0)) == (255, 0, 0)

@@ -163,7 +163,7 @@ def test_a_part_without_any_label_is_left_out(monkeypatch, caplog):
     assert (found.labels, found.splits) == (["cat", "dog"], None)
     assert "The split test of hf:someone/birds has no labels and is left out" in caplog.text
     with pytest.raises(
-        LabelError, match=r"The split test of hf:someone/birds has rows without label, 1 of 1; the first is row 0,"
+        LabelError, match=r"The split test of hf:someone/birds has rows without label, 1 of 1, and no row is left. Fill them in"
     ):
         read_labelled("hf:someone/birds", split="test")
 
@@ -197,13 +197,11 @@ CLASSES = datasets.ClassLabel(names=["a", "b"])
             dataset(ONE, label=([["a", "b"]], datasets.Sequence(STRING))),
             r"saved has \w+ in its column label, wanted one string, number or ClassLabel an image\. Make it one with",
         ),
+        (dataset(embedded(RED, BLUE), label=([None, ""], STRING)), "saved has rows without label, 2 of 2, and no row is left"),
         (
-            dataset(embedded(RED, BLUE, PHOTO), label=(["a", None, ""], STRING)),
-            r"saved has rows without label, 2 of 3; the first is row 1, counted from 0\. Fill them in, or take them out with "
-            r"dataset\.filter, and save that\.",
+            dataset(ONE, group=([None], STRING)),
+            "saved has rows without group, 1 of 1, and no row is left. Fill them in, or take the column out",
         ),
-        (dataset(embedded(RED, BLUE), label=([0, -1], CLASSES)), "saved has rows without label, 1 of 2; the first is row 1"),
-        (dataset(ONE, group=([None], STRING)), "saved has rows without group, 1 of 1; the first is row 0"),
         (
             datasets.DatasetDict({"train": dataset(ONE, group=(["x"], STRING)), "test": dataset(ONE)}),
             r"The split test of .*saved lacks the column group, which other splits have\. Add it, or take it out of all",
@@ -215,6 +213,18 @@ def test_datasets_that_cannot_be_used_are_named(tmp_path, cache, made, message):
     with pytest.raises(LabelError, match=message):
         read_labelled(tmp_path / "saved")
     assert not cache.exists()
+
+
+def test_rows_without_label_or_group_are_named_and_the_rest_goes_on(tmp_path, cache):
+    rows = dataset(embedded(RED, BLUE, PHOTO), label=(["a", None, "b"], STRING), group=(["x", "y", ""], STRING))
+    rows.save_to_disk(tmp_path / "saved")
+    found = read_labelled(tmp_path / "saved")
+    assert (found.labels, found.groups, len(found.paths)) == (["a"], ["x"], 1)
+    assert found.left_out == {
+        f"Row 1 of {tmp_path / 'saved'}": "it has no label; fill it in.",
+        f"Row 2 of {tmp_path / 'saved'}": "it has no group; fill it in.",
+    }
+    assert read_labelled(dataset(embedded(RED, BLUE), label=([0, -1], CLASSES))).labels == ["a"]
 
 
 def test_a_dataset_without_rows_is_named(monkeypatch):

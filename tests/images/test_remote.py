@@ -59,7 +59,7 @@ def test_folders_of_a_bucket(bucket, tmp_path, cache):
     bucket.rm("/set/red/1.png")
     found = extract_stored(tiny_classifier(), images.paths, tmp_path / "third")
     assert found.readable == [0, 1]
-    assert "memory:/set/red/1.png' cannot be decoded (FileNotFoundError" in found.failures[2]
+    assert "memory:///set/red/1.png' cannot be opened (FileNotFoundError" in found.failures[2]
 
 
 def test_splits_of_a_bucket(bucket):
@@ -112,9 +112,15 @@ def test_what_cannot_be_read(source, message, bucket):
         read_labelled(source)
 
 
-def test_a_sample_without_label(tmp_path):
-    shard(tmp_path / "s.tar", {"x": {"png": png(COLOURS["red"])}})
-    with pytest.raises(LabelError, match=r"The sample '/x' of .*s\.tar has no label\. Wanted its label in a \.cls"):
+def test_a_sample_without_label_is_named_and_the_rest_goes_on(tmp_path):
+    red = {"png": png(COLOURS["red"])}
+    shard(tmp_path / "s.tar", {"x": red, "y": red | {"cls": b"red"}})
+    found = read_labelled(tmp_path / "s.tar")
+    assert (found.labels, list(found.left_out.values())) == (["red"], ["it has no label; fill it in."])
+    shard(tmp_path / "s.tar", {"x": red})
+    with pytest.raises(
+        LabelError, match=r"None of the 1 rows of .*\. The sample '/x' of .*s\.tar: it has no label; fill it in\."
+    ):
         read_labelled(tmp_path / "s.tar")
 
 

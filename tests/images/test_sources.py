@@ -12,6 +12,7 @@ from wordsight.errors import ImageError, LabelError
 from wordsight.images.labelled import read_labelled
 from wordsight.images.sets import LabelledImages
 from wordsight.images.sources import LazyImages, image_list, to_image
+from wordsight.runtime import declare_torchvision_operators
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 IMAGE = Image.fromarray(PIXELS)
@@ -123,6 +124,7 @@ def test_labelled_datasets_loaders_tables_and_sets(cache):
 
 
 def test_folders_of_torchvision_give_their_files(tmp_path):
+    declare_torchvision_operators()
     from torchvision.datasets import ImageFolder
 
     for label in ("cat", "dog"):
@@ -149,7 +151,7 @@ def test_one_bad_item_is_named_later_and_the_rest_goes_on(cache):
         (pd.DataFrame({"image": [IMAGE]}), "The table lacks the column label; it has: image."),
         (
             pd.DataFrame({"image": [IMAGE, None], "label": [None, "b"]}),
-            "The table has 2 rows, and each lacks its image or its label. Fill them in.",
+            "None of the 2 rows of the table can be used. Row 0 of the table: it has no label; fill it in.",
         ),
         (LabelledImages([], []), "A LabelledImages has no images."),
     ],

@@ -6,7 +6,7 @@ import torch
 
 from doubles import tiny_classifier
 from wordsight.features.heads import fit_head
-from wordsight.mitigation.project import added_by_words, project
+from wordsight.mitigation.project import added_by_thing, added_by_words, project
 from wordsight.mitigation.reweight import balanced, groups_of, hold_out, reweighing, reweight, spread_over
 
 
@@ -148,6 +148,17 @@ def test_a_feature_without_spread_is_no_obstacle():
     z = torch.cat([torch.randn(100, 1, generator=torch.Generator().manual_seed(0)), torch.zeros(100, 1)], 1)
     projected = project(torch.eye(2), torch.zeros(2), [torch.tensor([1.0, 0])], z, torch.arange(100) % 2, two_classes())
     torch.testing.assert_close(projected.weight, torch.tensor([[0.0, 0], [0, 1]]), atol=1e-5, rtol=0)
+
+
+def test_other_names_of_a_thing_stand_with_the_word():
+    """Both words name what moves z1 by 2; with the second one held fixed, little is left to the first."""
+    random = np.random.default_rng(0)
+    there = random.random(4000) < 0.5
+    named = np.stack([np.where(random.random(4000) < 0.9, there, 0.0) for _ in range(2)], 1) * 0.9
+    z = torch.from_numpy(np.stack([2.0 * there, random.normal(0, 1, 4000)], 1)).float()
+    thing = added_by_thing(z, named, torch.zeros(4000, dtype=torch.long), 0)
+    assert float(thing[0]) > 1.8
+    assert float(added_by_words(z, named)[0, 0]) < 1.3  # the twin: the word alone
 
 
 def test_what_a_word_adds_is_told_apart_from_what_goes_along_with_it():

@@ -127,7 +127,7 @@ def test_projecting_takes_out_what_the_word_adds(tmp_path, monkeypatch):
 
 def test_a_retrained_head_can_be_projected_too(tmp_path, monkeypatch):
     direction = torch.tensor([1.0, 2.0, 0.0, 0.0, 0.0, 0.0])
-    monkeypatch.setattr("wordsight.mitigation.run.added_by_words", lambda *_args, **_options: direction[None])
+    monkeypatch.setattr("wordsight.mitigation.run.added_by_thing", lambda *_args, **_options: direction)
     mitigation(tmp_path, monkeypatch)
     plain = load_head(tmp_path / "head.safetensors")
     result, _ = mitigation(tmp_path, monkeypatch, method="reweight+project")

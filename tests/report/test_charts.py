@@ -1,6 +1,7 @@
 """Results as figures: the right values, intervals, order and labels; hostile text; notes where there is nothing to draw."""
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
@@ -132,3 +133,9 @@ def test_hostile_text_is_drawn_as_it_is(tmp_path):
     ):
         figure.canvas.draw()  # drawing is where mathtext would fail, and a missing glyph warn
     assert any(text.startswith(r"$\frac{1}$</script>") for text in texts(findings_figure(audit)))
+
+
+def test_a_notebook_shows_a_figure_as_a_picture(audit):
+    figure = findings_figure(audit)
+    with Image.open(io.BytesIO(figure._repr_png_())) as image:
+        assert image.size == tuple(figure.get_size_inches() * figure.dpi)

@@ -9,7 +9,6 @@ import torch
 from doubles import tiny_lm
 from wordsight.language.content import content_words
 from wordsight.sentences import sampler
-from wordsight.sentences.cache import bytes_a_position
 from wordsight.sentences.sampler import cut_at_end, rows_within, sample
 from wordsight.sentences.sampling import Sampling
 
@@ -82,9 +81,9 @@ def test_progress_reaches_every_sentence(lm, prefix):
 
 def test_memory_bounds_the_rows(lm):
     # Two layers of two key-value heads of four numbers of four bytes, keys and values.
-    assert bytes_a_position(lm) == 2 * 2 * 2 * 4 * 4
-    assert rows_within(lm, 2 * 10 * 128 * 30, 10) == 30
-    assert rows_within(lm, 0, 10) == 1
+    assert lm.row_bytes(prefix=4, steps=6) == 10 * 2 * 2 * 2 * 4 * 4
+    assert rows_within(2 * 10 * 128 * 30, 10 * 128) == 30
+    assert rows_within(0, 10 * 128) == 1
 
 
 def test_a_sentence_is_cut_at_its_first_end(lm):

@@ -5,15 +5,17 @@ from collections import Counter
 
 import pytest
 import torch
-from scipy.stats import chisquare, norm
+from scipy.stats import norm
 
+from agreement import agreement
 from doubles import tiny_lm
+from wordsight.language.cache import KeysAndValues
+from wordsight.language.causal import CausalLM
 from wordsight.sentences import tree
-from wordsight.sentences.cache import rows_for
 from wordsight.sentences.plain import enumerate_sentences, next_distribution, sample_one
 from wordsight.sentences.sampler import cut_at_end
 from wordsight.sentences.sampling import Sampling
-from wordsight.sentences.tree import Step, grow, systematic
+from wordsight.sentences.tree import Step, grow, rows_for, systematic
 
 SMALL = ("<end>", "a", "dog", "cat", "runs")
 
@@ -26,26 +28,6 @@ def lm():
 @pytest.fixture(scope="module")
 def prefix(lm):
     return torch.randn(2, 3, lm.hidden, generator=torch.Generator().manual_seed(5))
-
-
-def agreement(counts: Counter, probabilities: dict) -> float:
-    """p-value of a chi-square test; what is expected less than five times is pooled. 0 if an impossible thing was seen."""
-    if set(counts) - set(probabilities):
-        return 0.0
-    total = sum(counts.values())
-    seen, expected, rare_seen, rare_expected = [], [], 0, 0.0
-    for sentence, probability in probabilities.items():
-        if probability * total < 5:
-            rare_seen += counts[sentence]
-            rare_expected += probability * total
-        else:
-            seen.append(counts[sentence])
-            expected.append(probability * total)
-    if rare_expected >= 5:
-        seen.append(rare_seen)
-        expected.append(rare_expected)
-    scale = sum(seen) / sum(expected)
-    return float(chisquare(seen, [e * scale for e in expected]).pvalue)
 
 
 def grown(lm, prefix, sampling: Sampling, draws: int, *, seed: int = 1, images: int = 1, **options) -> list[list[tuple]]:
@@ -142,23 +124,28 @@ def test_memory_limits_do_not_change_the_sentences(lm, prefix, most, first_steps
 
 
 def test_kept_positions_stay_within_what_is_allowed(lm, prefix, monkeypatch):
-    """Caches that live at the same time; twice ``most`` rows of the first room, here 2 x 8 x (3 + 2) positions."""
+    """States that live at the same time; twice ``most`` rows of the first room, here 2 x 8 x (3 + 2) positions."""
     monkeypatch.setattr(tree, "FIRST_STEPS", 2)
-    living, peak = weakref.WeakSet(), [0]
+    living, peak, sizes = weakref.WeakSet(), [0], weakref.WeakKeyDictionary()
+    start, copied = CausalLM.start, KeysAndValues.copied
 
-    def watched(make):
-        def made(*args, capacity, room, **kwargs):
-            cache = make(*args, capacity=capacity, room=room, **kwargs)
-            living.add(cache)
-            sizes[cache] = max(capacity, cache.layers[0].rows) * room
-            peak[0] = max(peak[0], sum(sizes[one] for one in living))
-            return cache
+    def born(state: KeysAndValues, capacity: int, room: int) -> None:
+        living.add(state)
+        sizes[state] = max(capacity, state.cache.layers[0].rows) * room
+        peak[0] = max(peak[0], sum(sizes[state] for state in living))
 
-        return made
+    def started(self, prefix, *, capacity, room):
+        state, hidden = start(self, prefix, capacity=capacity, room=room)
+        born(state, capacity, room)
+        return state, hidden
 
-    sizes = weakref.WeakKeyDictionary()
-    for name in ("new_cache", "copied"):
-        monkeypatch.setattr(tree, name, watched(getattr(tree, name)))
+    def copy(self, rows, *, capacity, room):
+        state = copied(self, rows, capacity=capacity, room=room)
+        born(state, capacity, room)
+        return state
+
+    monkeypatch.setattr(CausalLM, "start", started)
+    monkeypatch.setattr(KeysAndValues, "copied", copy)
     uniform = torch.rand(300, 6, generator=torch.Generator().manual_seed(3))
     grow(lm, prefix[:1], torch.zeros(300, dtype=torch.long), uniform, Sampling(max_tokens=6), max_nodes=8)
     assert 0 < peak[0] <= 2 * 8 * (prefix.shape[1] + 2)

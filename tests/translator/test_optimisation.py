@@ -5,10 +5,10 @@ import torch
 
 from doubles import tiny_lm
 from wordsight.errors import FeatureError, TranslatorError
+from wordsight.language.packing import pack
 from wordsight.translator import optimisation as training
 from wordsight.translator.mlp import Translator
 from wordsight.translator.optimisation import Captioned, Settings, train
-from wordsight.translator.packing import caption_loss, pack
 
 CAPTIONS = [[[1, 2, 4, 0], [1, 3, 0]], [[1, 6, 7, 8, 0]], [[2, 0], [3, 5, 0], [1, 1, 1, 1, 1, 0]]]
 
@@ -31,7 +31,7 @@ def plain_loss(lm, prefix, captions) -> torch.Tensor:
 
 def test_packed_captions_cost_what_single_captions_cost(lm):
     prefix = torch.randn(3, 2, lm.hidden, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
-    packed = caption_loss(lm, prefix, pack(CAPTIONS, prefix=2), backward_scale=1.0)
+    packed = lm.loss(prefix, CAPTIONS, backward_scale=1.0)
     packed_gradient, prefix.grad = prefix.grad, None
     plain = plain_loss(lm, prefix, CAPTIONS)
     plain.backward()

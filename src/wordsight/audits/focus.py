@@ -24,7 +24,7 @@ from wordsight.audits.statistics import Estimate
 from wordsight.classifiers.classifier import Classifier
 from wordsight.errors import WordsightError
 from wordsight.features.maps import locate
-from wordsight.storage import read_stored, replacing
+from wordsight.storage import read_stored, store_if_possible
 
 logger = logging.getLogger(__name__)
 
@@ -141,12 +141,16 @@ def _maps(
     classifier: Classifier, paths: Sequence[Path], direction: Float[Tensor, " features"], store: Path
 ) -> Float[np.ndarray, "images rows columns"]:
     """Grad-CAM of a class on several images."""
-    about = [classifier.fingerprint, *(f"{path.resolve()} {path.stat().st_mtime_ns}" for path in paths)]
+    about = [classifier.fingerprint, *(_stamp(path) for path in paths)]
     digest = hashlib.sha256(json.dumps(about).encode() + direction.contiguous().float().cpu().numpy().tobytes())
     file = store / f"{digest.hexdigest()[:32]}.safetensors"
     stored = read_stored(file, lambda file: load_file(file)["maps"])
     if stored is None:
         stored = np.stack([locate(classifier, path, direction, square=True, side=14) for path in paths]).astype(np.float32)
-        with replacing(file) as partial:
-            save_file({"maps": stored}, partial)
+        store_if_possible(file, lambda partial, maps: save_file({"maps": maps}, partial), stored)
     return stored
+
+
+def _stamp(path: Path) -> str:
+    """What changes when an image does; of one that is no file here (``images.stored``) its address."""
+    return str(path) if hasattr(path, "place") else f"{path.resolve()} {path.stat().st_mtime_ns}"

@@ -34,10 +34,10 @@ class Observations:
     """The labelled images that could be read, in one order, with what audits and mitigations need of them.
 
     ``names``: a name of its own for each image. ``label``: the class's number. ``z``: features. ``sampled``: sentences and their word
-    rates, empty where none are sampled. ``failures``: the other images' paths, with reasons. ``store``: the folder of features,
-    sentences and gradients. ``copies``: images that were left out because they are identical or nearly identical to another one.
-    ``digests``: the SHA-256 of each image's file. ``head``: the word head's rates, None without one. ``source``: where word rates
-    come from, one of ``words.SOURCES``.
+    rates, empty where none are sampled. ``failures``: the other images' paths or rows, with reasons. ``store``: the folder of
+    features, sentences and gradients. ``copies``: images that were left out because they are identical or nearly identical to
+    another one. ``digests``: the SHA-256 of each image's file. ``head``: the word head's rates, None without one. ``source``: where
+    word rates come from, one of ``words.SOURCES``.
     """
 
     images: LabelledImages

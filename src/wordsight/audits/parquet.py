@@ -30,8 +30,14 @@ def write_parquet(images: Sequence[AuditedImage], file: Path) -> Path:
     with replacing(file) as partial, pyarrow.parquet.ParquetWriter(partial, schema) as writer:
         for start in range(0, len(images), _ROWS):
             rows = [
-                {name: getattr(image, name) for name in columns} | {"path": str(image.path), "words": list(image.words.items())}
+                {name: getattr(image, name) for name in columns}
+                | {"image": _utf_8(image.image), "path": _utf_8(str(image.path)), "words": list(image.words.items())}
                 for image in images[start : start + _ROWS]
             ]
             writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
     return file
+
+
+def _utf_8(name: str) -> str:
+    """A file's name with escapes for the bytes that are no UTF-8, which Parquet does not hold."""
+    return name.encode(errors="backslashreplace").decode()

@@ -162,7 +162,7 @@ class Audit:
         }
         for name, text in texts.items():
             with replacing(Path(folder) / name) as partial:
-                partial.write_text(text, encoding="utf-8")
+                partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # names that are not UTF-8
         return [Path(folder) / name for name in texts]
 
     def _repr_html_(self) -> str:

@@ -12,7 +12,7 @@ from wordsight.classifiers.spatial import Locate
 from wordsight.errors import FeatureError
 from wordsight.tensors import Features, Pixels
 
-Prepare = Callable[[Image.Image], Float[Tensor, "views 3 height width"]]
+Prepare = Callable[[Image.Image], Float[Tensor, "views channels height width"]]
 """An RGB image -> its normalised views (crops); the features of the views are averaged for an explanation."""
 
 

@@ -1,11 +1,6 @@
 """Classifiers by name: one entry a scheme."""
 
-import importlib
-import importlib.util
-import inspect
 import re
-import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +8,16 @@ from pathlib import Path
 from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.head import load_head, with_head
 from wordsight.classifiers.huggingface import huggingface_classifier
+from wordsight.classifiers.own import own_classifier
 from wordsight.classifiers.starter import CLASSIFIER, starter_classifier
 from wordsight.classifiers.timm_models import timm_classifier
 from wordsight.classifiers.torchvision_models import torchvision_classifier
-from wordsight.errors import ModelError, WordsightError
+from wordsight.classifiers.weights import read_labels
+from wordsight.errors import ModelError
 from wordsight.runtime import OnProgress, no_progress
 
+#: How files of weights end.
+_WEIGHTS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
@@ -26,11 +25,13 @@ def load_classifier(spec: str, *, device: str = "cpu", on_progress: OnProgress =
     """A classifier by name.
 
     - ``starter``: EfficientNet-Lite0 with 1,000 ImageNet classes; its weights are fetched at first use.
-    - ``timm:NAME``, ``torchvision:NAME``: with the library's weights, or ``NAME@FILE`` with yours.
+    - ``timm:NAME``, ``torchvision:NAME``: with the library's weights, ``NAME@FILE`` with yours, or ``NAME@FILE@LABELS.txt`` with the
+      names of your classes, too: one a line, or JSON (``id2label`` or ``class_to_idx``).
     - ``hf:NAME_OR_FOLDER``: any image classification model of Hugging Face.
     - ``head:FILE``: a head from 'wordsight head' or 'wordsight mitigate', with the classifier that it was made for.
     - ``path/to/file.py:function`` or ``package.module:function``: your own function that returns a ``Classifier`` (see
-      ``wordsight.classifier``). It is called with ``device=`` if it takes that.
+      ``wordsight.classifier``). It is called with ``device=`` if it takes that. A file with one function needs no
+      ``:function``.
 
     Raises ModelError for a name that nothing has, with the nearest one, and for weights that cannot be loaded.
     """
@@ -39,9 +40,15 @@ def load_classifier(spec: str, *, device: str = "cpu", on_progress: OnProgress =
     scheme, _, rest = spec.partition(":")
     if scheme in _SCHEMES and rest:
         return _SCHEMES[scheme](rest, device, on_progress)
-    source, _, function = spec.rpartition(":")
-    if function and (source.endswith(".py") or _MODULE.fullmatch(source)):
-        return _own_classifier(spec, source, function, device)
+    source, _, function = (spec, "", "") if spec.endswith(".py") else spec.rpartition(":")
+    if source.endswith(".py") or (function and _MODULE.fullmatch(source)):
+        return own_classifier(spec, source, function, device)
+    if spec.endswith(_WEIGHTS):
+        raise ModelError(
+            f"'{spec}' is a file of weights, which does not say of what network. Wanted 'timm:NAME@{spec}' or "
+            f"'torchvision:NAME@{spec}' for a network of theirs, 'head:{spec}' for a head, or for your own network "
+            "'path/to/file.py:function' with a function that loads them."
+        )
     raise ModelError(
         f"Unknown classifier '{spec}'. Wanted 'starter', 'timm:NAME' (for example 'timm:resnet50'), 'torchvision:NAME', "
         "'hf:NAME_OR_FOLDER', 'head:FILE.safetensors', 'path/to/file.py:function' or 'package.module:function'."
@@ -49,13 +56,15 @@ def load_classifier(spec: str, *, device: str = "cpu", on_progress: OnProgress =
 
 
 def _timm(rest: str, device: str, _: OnProgress) -> Classifier:
-    name, weights = _weights_file(rest)
-    return timm_classifier(name, weights=weights, device=device)
+    name, weights, labels = _files(rest)
+    made = timm_classifier(name, weights=weights, labels=_labels(labels), device=device)
+    return replace(made, spec=f"timm:{rest}")
 
 
 def _torchvision(rest: str, device: str, _: OnProgress) -> Classifier:
-    name, weights = _weights_file(rest)
-    return torchvision_classifier(name, weights=weights, device=device)
+    name, weights, labels = _files(rest)
+    made = torchvision_classifier(name, weights=weights, labels=_labels(labels), device=device)
+    return replace(made, spec=f"torchvision:{rest}")
 
 
 def _huggingface(rest: str, device: str, _: OnProgress) -> Classifier:
@@ -81,46 +90,22 @@ _SCHEMES: dict[str, Callable[[str, str, OnProgress], Classifier]] = {
 }
 
 
-def _weights_file(rest: str) -> tuple[str, Path | None]:
-    name, _, weights = rest.partition("@")
-    return name, Path(weights) if weights else None
+def _files(rest: str) -> tuple[str, Path | None, Path | None]:
+    """The name, the file of weights and that of labels of NAME, NAME@WEIGHTS, NAME@WEIGHTS@LABELS.txt or NAME@LABELS.txt."""
+    name, _, files = rest.partition("@")
+    weights, labels = files, ""
+    if files.lower().endswith((".txt", ".json")):
+        weights, _, labels = files.rpartition("@")
+    return name, Path(weights).expanduser() if weights else None, Path(labels).expanduser() if labels else None
 
 
-def _own_classifier(spec: str, source: str, function: str, device: str) -> Classifier:
+def _labels(file: Path | None) -> list[str] | None:
+    if file is None:
+        return None
     try:
-        found = getattr(_from_file(Path(source)) if source.endswith(".py") else importlib.import_module(source), function)
-        takes_device = "device" in inspect.signature(found).parameters
-        made = found(device=device) if takes_device else found()
-    except WordsightError:
-        raise
-    except Exception as error:  # the user's code: whatever it raises
-        where = traceback.extract_tb(error.__traceback__)[-1]
+        return read_labels(file)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ModelError(
-            f"Cannot load the classifier '{spec}' ({type(error).__name__}: {error}; {where.filename}, line {where.lineno}; --debug "
-            "before the command shows all of it). Wanted 'path/to/file.py:function' or "
-            "'package.module:function', where the function needs no arguments and returns wordsight.classifier(...)."
+            f"The labels in {file} cannot be read ({type(error).__name__}: {error}). Wanted one name a line in a .txt file, or JSON: "
+            'a list, {"0": name, ...} or {name: 0, ...}.'
         ) from error
-    if not isinstance(made, Classifier):
-        raise ModelError(
-            f"'{spec}' returned {type(made).__name__}, wanted a wordsight Classifier: return wordsight.classifier(net, "
-            "transform=..., labels=...)."
-        )
-    if made.device != device:
-        raise ModelError(
-            f"'{spec}' returned a classifier on the device '{made.device}', wanted '{device}'. Give the function a parameter "
-            "device and pass it on to wordsight.classifier(..., device=device)."
-        )
-    return replace(made, spec=spec)
-
-
-def _from_file(path: Path):
-    if not path.is_file():
-        raise ModelError(f"There is no file {path} (searched from {Path.cwd()}). Give path/to/file.py:function.")
-    name = f"wordsight_user_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module

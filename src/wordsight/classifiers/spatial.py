@@ -5,6 +5,7 @@ these weights, and what is negative is cut off. For a class the direction is the
 logarithm of its rate.
 """
 
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from math import isqrt
@@ -16,17 +17,37 @@ from torch import Tensor, nn
 
 from wordsight.errors import ModelError
 
-Locate = Callable[[Float[Tensor, "n 3 height width"], Float[Tensor, "n features"]], Float[Tensor, "n rows columns"]]
+Locate = Callable[[Float[Tensor, "n channels height width"], Float[Tensor, "n features"]], Float[Tensor, "n rows columns"]]
 """Pixels and a direction for each -> a map of where the direction comes from; 0 or more, on the scale of the gradient."""
 
 
-def locator(module: nn.Module, head: nn.Module, name: str) -> Locate:
-    """``Locate`` for a torch module whose last layer is ``head``. Raises ModelError, when used, if it has no spatial map."""
+#: Hooks belong to a module, not to a thread: a forward pass of another thread would run into them.
+ONE_AT_A_TIME = threading.RLock()
+
+
+def dtype_of(module: nn.Module) -> torch.dtype:
+    """The type of a module's weights; float32 if it has none."""
+    return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+
+
+def first_tensor(arguments: tuple[Any, ...], named: dict[str, Any]) -> Tensor | None:
+    """The first tensor that a layer is called with, by place or by name."""
+    return next((value for value in (*arguments, *named.values()) if isinstance(value, Tensor)), None)
+
+
+def locator(
+    module: nn.Module, head: nn.Module, name: str, *, reduce: Callable[[Tensor], Tensor] = lambda z: z.flatten(1)
+) -> Locate:
+    """``Locate`` for a torch module whose last layer is ``head``, which is called with what ``reduce`` makes features of.
+
+    Raises ModelError, when used, if it has no spatial map.
+    """
     known: list[nn.Module] = []  # the layer, once it is found
 
     def locate(pixels: Tensor, direction: Tensor) -> Tensor:
+        pixels = pixels.to(dtype_of(module))
         for layer in known or _spatial_layers(module, pixels[:1]):
-            found = _activation_map(module, head, layer, pixels, direction)
+            found = _activation_map(module, (head, reduce), layer, pixels, direction)
             if found is not None:
                 known[:] = [layer]
                 return found
@@ -46,7 +67,7 @@ def _spatial_layers(module: nn.Module, pixels: Tensor) -> list[nn.Module]:
         if isinstance(output, Tensor) and _feature_map(output) is not None:
             seen.append(layer)
 
-    with ExitStack() as stack, torch.inference_mode():
+    with ONE_AT_A_TIME, ExitStack() as stack, torch.inference_mode():
         for layer in module.modules():
             if layer is not module:
                 stack.callback(layer.register_forward_hook(note).remove)
@@ -54,19 +75,27 @@ def _spatial_layers(module: nn.Module, pixels: Tensor) -> list[nn.Module]:
     return seen[::-1]
 
 
-def _activation_map(module: nn.Module, head: nn.Module, layer: nn.Module, pixels: Tensor, direction: Tensor) -> Tensor | None:
+def _activation_map(
+    module: nn.Module,
+    head: tuple[nn.Module, Callable[[Tensor], Tensor]],
+    layer: nn.Module,
+    pixels: Tensor,
+    direction: Tensor,
+) -> Tensor | None:
     """The map at one layer; None if the features do not depend on it."""
+    last, reduce = head
     captured: dict[str, Tensor] = {}
 
     def cut(_layer: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
         captured["map"] = output.detach().requires_grad_()
         return captured["map"].clone()  # what follows may change it in place
 
-    def capture(_head: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
-        captured["z"] = next(value for value in (*inputs, *named.values()) if isinstance(value, Tensor)).flatten(1)
+    def capture(_head: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        if (tensor := first_tensor(arguments, named)) is not None:
+            captured["z"] = reduce(tensor)
 
-    with torch.enable_grad():
-        hooks = [layer.register_forward_hook(cut), head.register_forward_pre_hook(capture, with_kwargs=True)]
+    with ONE_AT_A_TIME, torch.enable_grad():
+        hooks = [layer.register_forward_hook(cut), last.register_forward_pre_hook(capture, with_kwargs=True)]
         try:
             module(pixels)
         finally:
@@ -74,7 +103,11 @@ def _activation_map(module: nn.Module, head: nn.Module, layer: nn.Module, pixels
                 hook.remove()
         if not captured["z"].requires_grad:
             return None
-        (gradient,) = torch.autograd.grad(captured["z"], captured["map"], grad_outputs=direction.to(captured["z"].dtype))
+        (gradient,) = torch.autograd.grad(
+            captured["z"], captured["map"], grad_outputs=direction.to(captured["z"].dtype), allow_unused=True
+        )
+    if gradient is None:  # a layer behind the features
+        return None
     values, gradients = _feature_map(captured["map"].detach()), _feature_map(gradient)
     assert values is not None
     assert gradients is not None

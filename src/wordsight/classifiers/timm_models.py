@@ -10,7 +10,7 @@ from torch import nn
 
 from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.modules import classifier
-from wordsight.classifiers.weights import differing_keys, first_line, read_weights
+from wordsight.classifiers.weights import first_line, fitting_keys, load_weights, read_weights
 from wordsight.errors import ModelError
 from wordsight.runtime import declare_torchvision_operators
 
@@ -20,7 +20,8 @@ def timm_classifier(
 ) -> Classifier:
     """A timm model with timm's own preprocessing; pre-trained weights from the hub unless ``weights`` names a file.
 
-    Labels are the 1,000 ImageNet names if the model has 1,000 classes, else "class 0", "class 1", ... Raises ModelError for a
+    ``labels``: default the 1,000 ImageNet names if the model has 1,000 classes, else "class 0", "class 1", ... Weights may
+    have a prefix such as "module.", and any number of classes. Raises ModelError for a
     name that timm does not have, with the nearest one, and for weights that cannot be loaded.
     """
     declare_torchvision_operators()
@@ -34,17 +35,15 @@ def timm_classifier(
         if weights is None:
             model = timm.create_model(model_name, pretrained=True)
         else:
-            tensors = read_weights(weights)
+            plain = timm.create_model(model_name, pretrained=False)
+            tensors = fitting_keys(read_weights(weights), plain.state_dict())
             head = tensors.get(f"{model_config(model_name).get('classifier')}.weight")
-            sizes: dict[str, Any] = {"num_classes": len(head)} if head is not None else {}
-            model = timm.create_model(model_name, pretrained=False, **sizes)
-            if differ := differing_keys(model.state_dict(), tensors):
-                raise ModelError(f"{weights} does not fit 'timm:{model_name}': {differ}. Give the weights of this model.")
-            model.load_state_dict(tensors)
+            model = timm.create_model(model_name, pretrained=False, num_classes=len(head)) if head is not None else plain
+            load_weights(model, tensors)
     except (OSError, RuntimeError, ValueError) as error:
         raise ModelError(
-            f"Cannot load 'timm:{model_name}' from {weights or 'the model hub'}: {first_line(error)} Check the network, or give "
-            f"weights of your own as 'timm:{model_name}@WEIGHTS.safetensors'."
+            f"Cannot load 'timm:{model_name}' from {weights or 'the model hub'}: {first_line(error)}"
+            + (f" Check the connection, or give weights of your own as 'timm:{model_name}@WEIGHTS'." if weights is None else "")
         ) from error
     spec = f"timm:{model_name}" + (f"@{weights}" if weights else "")
     return from_timm_model(model, name=f"timm:{model_name}", spec=spec, crops=(None,), labels=labels, device=device)

@@ -25,6 +25,7 @@ from wordsight.commands.shared import (
     name_failures,
     progress,
     sampling_of,
+    writing,
 )
 from wordsight.sentences import MEMORY_MIB
 
@@ -104,15 +105,18 @@ def audit(
             engine=where,
             on_progress=on_progress,
         )
-    written = result.save(out)
-    if engine != "local":
-        written.append(write_parquet(result.images, out / "images.parquet"))
+    with writing(out, lambda: as_text(result)):
+        written = result.save(out)
+        if engine != "local":
+            written.append(write_parquet(result.images, out / "images.parquet"))
     for file in written:
         tqdm.write(f"wrote {file}", file=sys.stderr)
     typer.echo(as_text(result))
     name_failures(result.failures)
     if fail_on is not None and any(finding.severity.value >= fail_on for finding in result.findings):
         typer.echo(f"--fail-on {fail_on}: the severity of a finding reaches it", err=True)
+        raise typer.Exit(1)
+    if result.failures:
         raise typer.Exit(1)
 
 

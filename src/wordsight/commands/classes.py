@@ -59,7 +59,7 @@ def classes(
             if not label or of.label in label:
                 typer.echo(as_text(of, top))
     name_failures(found.failures)
-    if failed:
+    if failed or found.failures:
         raise typer.Exit(1)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from tqdm import tqdm
 
-from wordsight.commands.shared import app
+from wordsight.commands.shared import app, writing
 
 if TYPE_CHECKING:
     from wordsight.audits.sets import Comparison
@@ -39,7 +39,7 @@ def compare(
         check_writable(out)
     found = run(audit, here, elsewhere) if after is None else run(after, here, elsewhere, before=audit)
     if out is not None:
-        with replacing(out) as partial:
+        with writing(out, lambda: _as_text(found, top)), replacing(out) as partial:
             found.to_dataframe().to_csv(partial, index=False)
         tqdm.write(f"wrote {out}", file=sys.stderr)
     typer.echo(_as_text(found, top))

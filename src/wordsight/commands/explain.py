@@ -1,7 +1,5 @@
 """wordsight explain"""
 
-import hashlib
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,9 +21,11 @@ from wordsight.commands.shared import (
     make_folder,
     progress,
     sampling_of,
+    writing,
 )
 from wordsight.errors import WordsightError
 from wordsight.sentences import MEMORY_MIB
+from wordsight.storage import shortened
 from wordsight.words import SOURCES
 
 if TYPE_CHECKING:
@@ -93,29 +93,17 @@ def explain(
                 tqdm.write(f"{result.image}: {result.reason}", file=sys.stderr)
                 continue
             explained += 1
-            if out is not None:
-                stem = _write_figures(result, out, stems, top)
-                if where:
-                    failed += _write_maps(explainer, result, where, out / f"{stem}.where.png")
             text = result.to_json(words=max(50, top)) if json_lines else _as_text(result, top)
             tqdm.write(text, file=sys.stdout)
+            if out is not None:
+                with writing(out):
+                    stem = _write_figures(result, out, stems, top)
+                    if where:
+                        failed += _write_maps(explainer, result, where, out / f"{stem}.where.png")
     if failed or total > 1:
         typer.echo(f"explained {explained} of {total} images" + (f"; {len(failed)} failed" if failed else ""), err=True)
     if failed:
         raise typer.Exit(1)
-
-
-#: File systems take 255 bytes for a name, of which our endings need some.
-_LONGEST = 180
-
-
-def short_stem(name: str) -> str:
-    """A file name without its ending, cut where it is too long for a name made of it; the cut ones end with a digest."""
-    stem = Path(name).stem
-    if len(os.fsencode(stem)) <= _LONGEST:
-        return stem
-    digest = hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]
-    return f"{os.fsencode(stem)[: _LONGEST - 9].decode('utf-8', 'ignore')}-{digest}"
 
 
 def _refuse_to_overwrite(paths: list[Path], out: Path) -> None:
@@ -124,7 +112,7 @@ def _refuse_to_overwrite(paths: list[Path], out: Path) -> None:
     sources = {path.resolve() for path in paths}
     for path in paths:
         for ending in ("words", "bars", "cloud", "where"):
-            target = (out / f"{short_stem(path.name)}.{ending}.png").resolve()
+            target = (out / f"{shortened(path.stem)}.{ending}.png").resolve()
             if target in sources:
                 raise WordsightError(f"--out {out} would replace {target}, which is to be explained. Give another folder.")
 
@@ -150,9 +138,14 @@ def _write_maps(explainer: "Explainer", result: "Explanation", words: list[str],
         except WordsightError as error:
             reasons.append(f"{result.image}: {error}")
             tqdm.write(reasons[-1], file=sys.stderr)
-    of_class = explainer.class_map(result)
-    panels.append((f"class {of_class.about}", of_class.values))
-    save(heat_maps(open_rgb(result.source), panels, title=result.image), file)
+    try:
+        of_class = explainer.class_map(result)
+        panels.append((f"class {of_class.about}", of_class.values))
+    except WordsightError as error:
+        reasons.append(f"{result.image}: {error}")
+        tqdm.write(reasons[-1], file=sys.stderr)
+    if panels:
+        save(heat_maps(open_rgb(result.source), panels, title=result.image), file)
     return reasons
 
 
@@ -160,7 +153,7 @@ def _write_figures(result: "Explanation", out: Path, stems: set[str], top: int) 
     """Write the figures and the line of JSON of one explanation; returns what their names begin with."""
     from wordsight.report.plots import bar_chart, save, word_cloud
 
-    stem = base = short_stem(result.image)
+    stem = base = shortened(Path(result.image).stem)
     number = 1
     while stem in stems:
         number += 1

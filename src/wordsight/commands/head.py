@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from wordsight.commands.shared import Classifier, Data, Device, Seed, app, name_failures, progress
+from wordsight.commands.shared import Classifier, Data, Device, Seed, app, name_failures, progress, writing
 
 
 @app.command()
@@ -37,7 +37,8 @@ def head(
         model = load_classifier(classifier, device=device, on_progress=on_progress)
     with progress() as on_progress:
         trained = train_head(images, model, held_out=held_out, penalty=penalty, seed=seed, on_progress=on_progress)
-    trained.save(out)
+    with writing(out):
+        trained.save(out)
     entry = {"head": str(out), "labels": list(trained.head.labels), "images": trained.images}
     typer.echo(json.dumps(entry | {"left_out": len(trained.failures), **trained.head.figures}))
     name_failures(trained.failures)

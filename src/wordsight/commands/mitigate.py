@@ -21,6 +21,7 @@ from wordsight.commands.shared import (
     name_failures,
     progress,
     sampling_of,
+    writing,
 )
 from wordsight.errors import WordsightError
 from wordsight.mitigation import LEAST, METHODS, VERDICTS
@@ -88,11 +89,12 @@ def mitigate(
             sampling=sampling,
             on_progress=on_progress,
         )
-        result.save(out)
+        with writing(out, lambda: result.to_json(head=out)):
+            result.save(out)
         if report is not None:
             try:
                 name_failures(write_report(explainer, images, result, out, report, sampling, on_progress))
-            except WordsightError as error:  # the head is made and measured all the same
+            except (WordsightError, OSError) as error:  # the head is made and measured all the same
                 typer.echo(f"no report in {report}: {error}", err=True)
     typer.echo(result.to_json(head=out))
     typer.echo(_as_text(result), err=True)

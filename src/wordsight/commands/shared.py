@@ -4,9 +4,11 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
+from safetensors import SafetensorError
 from tqdm import tqdm
 
 from wordsight.errors import ImageError, WordsightError
@@ -22,8 +24,8 @@ Made = TypeVar("Made")
 Classifier = Annotated[
     str,
     typer.Option(
-        help="starter, timm:NAME[@FILE], torchvision:NAME[@FILE], hf:NAME_OR_FOLDER, head:FILE, path/to/file.py:function or "
-        "package.module:function."
+        help="starter, timm:NAME[@FILE[@LABELS.txt]], torchvision:NAME[@FILE[@LABELS.txt]], hf:NAME_OR_FOLDER, head:FILE, "
+        "path/to/file.py:function or package.module:function."
     ),
 ]
 OwnImages = Annotated[
@@ -35,7 +37,10 @@ OwnImages = Annotated[
     ),
 ]
 Lm = Annotated[
-    str | None, typer.Option(help="Language model: a folder, a .gguf file or a Hugging Face name. Default: the starter's.")
+    str | None,
+    typer.Option(
+        help="Language model: a folder, a .gguf file or a Hugging Face name; NAME@4bit: in 4 bits. Default: the starter's."
+    ),
 ]
 Translator = Annotated[Path | None, typer.Option(help="A translator file. Default: the starter's, or the classifier's own.")]
 Data = Annotated[
@@ -103,8 +108,26 @@ def make_folder(out: Path) -> None:
     """Make an output folder, or say why it cannot be."""
     try:
         out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out) as trial:
+            trial.write(b"x")
     except OSError as error:
-        raise WordsightError(f"Cannot write to --out {out} ({error}). Give a folder, or a free name for one.") from error
+        raise WordsightError(
+            f"Cannot write to --out {out} ({error}). Give a folder that you may write to, or a free name for one."
+        ) from error
+
+
+@contextmanager
+def writing(out: Path, shown: Callable[[], str] = str) -> Iterator[None]:
+    """A disk that is full by now ends the command in one line; ``shown``: what was computed, as text for stdout."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        if text := shown():
+            typer.echo(text)
+        raise WordsightError(
+            f"Cannot write {out} ({error}). Make room there, or give another --out, and run the command again: features, sentences "
+            "and checkpoints are stored, so it goes on from here."
+        ) from error
 
 
 def name_failures(failures: dict[str, str]) -> None:

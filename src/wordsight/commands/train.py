@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from wordsight.commands.shared import Classifier, Device, Lm, Seed, app, name_failures, progress
+from wordsight.commands.shared import Classifier, Device, Lm, Seed, app, checked, name_failures, progress, writing
 
 
 @app.command()
@@ -64,18 +64,20 @@ def train(
     if len(captions) != len(folders):
         raise typer.BadParameter(f"{len(captions)} --captions but {len(folders)} --images; give one folder a caption file.")
     held_out = _held_out(dev)
+    settings = checked(
+        lambda: Settings(
+            epochs=epochs,
+            batch=batch,
+            learning_rate=learning_rate,
+            seed=seed,
+            hidden=hidden,
+            prefix_tokens=prefix_tokens,
+            class_draws=class_draws,
+        )
+    )
     check_writable(out)
     check_device(device)
     processes = launched(device)
-    settings = Settings(
-        epochs=epochs,
-        batch=batch,
-        learning_rate=learning_rate,
-        seed=seed,
-        hidden=hidden,
-        prefix_tokens=prefix_tokens,
-        class_draws=class_draws,
-    )
     checkpoint = out.with_name(out.name + ".checkpoint")
     with progress(always=processes.first) as on_progress:
         model = load_classifier(classifier, device=device, on_progress=on_progress)
@@ -96,7 +98,8 @@ def train(
     leave()
     if not processes.first:
         return
-    trained.save(out)
+    with writing(out):
+        trained.save(out)
     checkpoint.unlink(missing_ok=True)
     used, left_out = trained.images + trained.dev_images, len(trained.failures)
     entry = {"translator": str(out), "dev_loss": min(trained.dev_losses, default=None)}

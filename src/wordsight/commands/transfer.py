@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wordsight.commands.shared import Device, Lm, Seed, app, find, name_failures, progress
+from wordsight.commands.shared import Device, Lm, Seed, app, find, name_failures, progress, writing
 from wordsight.errors import CaptionError
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def transfer(
         before = Explainer(old, translator=pair, lm=lm, device=device, on_progress=on_progress)
     with progress() as on_progress:
         made = transfer_translator(pair, old, new, paths, seed=seed, on_progress=on_progress)
-        made.save(out)
+        with writing(out):
+            made.save(out)
         entry: dict[str, object] = {"translator": str(out), "r2": round(made.r2, 4), "penalty": made.penalty}
         if made.words:
             # How much of what the old classifier tells apart the new one does, by word: a word below 0 it does not hold.

@@ -1,7 +1,7 @@
 """Extraction: every image through the classifier once, in a store that survives interruption."""
 
 import hashlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -56,17 +56,13 @@ def extract(
     failures: dict[int, str] = {}
 
     def run(chunk: list[tuple[int, Tensor]]) -> None:
-        if len({pixels.shape for _, pixels in chunk}) > 1:  # a transform that keeps each image's size
+        if len({pixels.shape for _, pixels in chunk}) > 1:  # a transform that keeps sizes: one by one
             for one in chunk:
                 run([one])
             return
         z = classifier.features_of(torch.stack([pixels for _, pixels in chunk]))
-        for (i, pixels), row in zip(chunk, z, strict=True):
-            if rows and len(row) != len(rows[0]):
-                failures[i] = (
-                    f"the transform made {len(pixels)} views of it, and {len(rows[0])} of the images before; wanted as many"
-                )
-            elif row.isfinite().all():
+        for (i, _), row in zip(chunk, z, strict=True):
+            if row.isfinite().all():
                 readable.append(i)
                 rows.append(row)
             else:
@@ -84,8 +80,28 @@ def extract(
         on_images(i + 1, len(images))
     if chunk:
         run(chunk)
-    views = torch.stack(rows) if rows else torch.empty(0, 1, classifier.features)
-    return Extracted(views, readable, failures)
+    return _of_equal_views(rows, readable, failures, classifier.features)
+
+
+def _of_equal_views(
+    rows: Sequence[Tensor], images: Sequence[int], failures: dict[int, str], features: int, digests: Sequence[str] = ()
+) -> Extracted:
+    """The features of the images (by number) of which the transform makes as many views as of most; the others are failures."""
+    if not rows:
+        return Extracted(torch.empty(0, 1, features), [], failures)
+    usual = Counter(len(row) for row in rows).most_common(1)[0][0]
+    alike = [number for number, row in enumerate(rows) if len(row) == usual]
+    odd = {
+        image: f"the transform made {len(row)} views of it, and {usual} of most images; wanted equally many of each"
+        for image, row in zip(images, rows, strict=True)
+        if len(row) != usual
+    }
+    return Extracted(
+        torch.stack([rows[number] for number in alike]),
+        [images[number] for number in alike],
+        failures | odd,
+        [digests[number] for number in alike] if digests else [],
+    )
 
 
 def extract_stored(
@@ -134,8 +150,7 @@ def extract_stored(
     readable = [i for i, digest in enumerate(digests) if digest is not None and digest in found]
     failures = {i: reasons[digest or i] for i, digest in enumerate(digests) if digest is None or digest not in found}
     in_order = [digest for i in readable if (digest := digests[i]) is not None]
-    views = torch.stack([found[digest] for digest in in_order]) if readable else torch.empty(0, 1, classifier.features)
-    return Extracted(views, readable, failures, in_order)
+    return _of_equal_views([found[digest] for digest in in_order], readable, failures, classifier.features, in_order)
 
 
 #: Images that are extracted between two writes to the store, and whose content is looked at together by other processes.

@@ -1,7 +1,6 @@
 """Train a head: labelled images in, a last layer out."""
 
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -95,16 +94,11 @@ def train_head(
     images = read_labelled(data, split=split)
     store = store or cache_folder() / "features"
     extracted = extract_stored(classifier, images.paths, store, on_images=partial(on_progress, "features"))
-    if not extracted.readable:
-        raise LabelError(
-            f"None of the {len(images.paths)} images can be read; the first: {next(iter(extracted.failures.values()))}"
-        )
     readable = images.take(extracted.readable)
     labels = sorted(set(readable.labels))
     label = torch.tensor([labels.index(name) for name in readable.labels], dtype=torch.long)
     trained, held = _parts(readable.splits if split is None else None, len(label), held_out, seed)
-    if len(label[trained].unique()) < max(2, len(labels)):
-        raise LabelError(_too_few(readable.labels, [labels[c] for c in label[trained].unique().tolist()]))
+    _check_classes(images.labels, labels, label[trained], extracted.failures)
     z = extracted.views.mean(1)
     head = fit_head(z[trained], label[trained], labels, classifier, penalty=penalty)
     head = replace(head, trained_on=frozenset(image_key(extracted.digests[i]) for i in trained.tolist()))
@@ -117,23 +111,32 @@ def train_head(
             "held_out": len(held),
         }
         head = replace(head, figures=figures)
-    failures = images.left_out | {images.paths[i].name: reason for i, reason in extracted.failures.items()}
+    failures = images.left_out | {str(images.paths[i]): reason for i, reason in extracted.failures.items()}
     return TrainedHead(head, len(trained), failures)
 
 
-def _too_few(labels: Sequence[str], trained: Collection[str]) -> str:
-    """Which classes lack images to train on, and how many they have."""
-    counts = Counter(labels)
-    if len(counts) == 1:
-        (name,) = counts
-        return (
-            f"All {len(labels)} readable images have the label '{name}'; a head needs two classes or more. Add another class."
+def _check_classes(
+    wanted: Sequence[str], labels: Sequence[str], trained: Int[Tensor, " images"], failures: Mapping[int, str]
+) -> None:
+    """Raise LabelError unless there are two classes or more, each with an image to train on. ``wanted``: all images' labels."""
+    if not labels:
+        raise LabelError(f"None of the {len(wanted)} images can be read; the first: {next(iter(failures.values()))}")
+    if len(labels) == 1:
+        raise LabelError(
+            f"All {wanted.count(labels[0])} images have the label '{labels[0]}', wanted two labels or more. Give a folder for each "
+            "class, or the folder above this one."
+            if len(set(wanted)) == 1
+            else f"Of {len(set(wanted))} classes only '{labels[0]}' has images that can be read, wanted two classes or more; the "
+            f"first that cannot: {next(iter(failures.values()))}"
         )
-    lacking = [f"'{name}' ({count} in all)" for name, count in sorted(counts.items()) if name not in trained]
-    return (
-        f"Of {len(counts)} classes {len(lacking)} have no readable image left to train on: {', '.join(lacking[:5])}. Wanted one at "
-        "least, and another to measure on. Give these classes more images, leave them out, or give a smaller --held-out."
-    )
+    missing = sorted(set(range(len(labels))) - set(trained.tolist()))
+    if missing:
+        label = labels[missing[0]]
+        raise LabelError(
+            f"{len(missing)} of {len(labels)} classes have no image to train on; the first, '{label}', has "
+            f"{wanted.count(label)} in all, and needs one to train on and one to measure on. Give it more images, take it out, "
+            "or give a smaller --held-out."
+        )
 
 
 def _parts(splits: Sequence[str] | None, images: int, held_out: float, seed: int) -> tuple[Tensor, Tensor]:

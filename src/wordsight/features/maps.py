@@ -33,17 +33,21 @@ class Box:
 def view_boxes(prepare: Callable[[Image.Image], Tensor], size: tuple[int, int]) -> list[Box]:
     """Which part of an image of ``size`` (width, height) each view of ``prepare`` shows.
 
-    An image whose red is its x and whose green is its y goes through the preparation; black and white show what it does to
-    values. Works for whatever resizes, crops and normalises.
+    An image whose values are its x, and one whose values are its y, go through the preparation; black and white show what it
+    does to values. Works for whatever resizes, crops and normalises, and for any number of channels.
     """
     width, height = size
-    x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
-    ramp = Image.fromarray(np.stack([x, y, np.zeros_like(x)], axis=-1).round().astype(np.uint8))
+    grids = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    ramps = [Image.fromarray(grid.round().astype(np.uint8)).convert("RGB") for grid in grids]
     black, white = (prepare(Image.new("RGB", size, colour)) for colour in ("black", "white"))
-    shares = (prepare(ramp) - black) / (white - black).abs().clamp(min=1e-6)
+    varies = ((white - black).abs() > 1e-6).float()  # a channel that is always the same, such as alpha, shows nothing
+    across, down = (
+        (((prepare(ramp) - black) / (white - black + (1 - varies))) * varies).sum(1) / varies.sum(1).clamp(min=1)
+        for ramp in ramps
+    )
     boxes = []
-    for red, green, _ in shares:
-        (left, right), (top, bottom) = _ends(red.mean(0)), _ends(green.mean(1))
+    for x, y in zip(across, down, strict=True):
+        (left, right), (top, bottom) = _ends(x.mean(0)), _ends(y.mean(1))
         boxes.append(Box(left, top, right, bottom))
     return boxes
 
@@ -144,8 +148,16 @@ def locate(
         raise ModelError(f"'{classifier.name}' cannot be located in; build it with classifier_from_module.")
     rgb = open_rgb(image)
     views = classifier.prepare(rgb)
-    maps = classifier.locate(views.to(classifier.device), direction.to(classifier.device).expand(len(views), -1))
-    boxes = view_boxes(classifier.prepare, rgb.size)
+    try:
+        maps = classifier.locate(views.to(classifier.device), direction.to(classifier.device).expand(len(views), -1))
+        boxes = view_boxes(classifier.prepare, rgb.size)
+    except WordsightError:
+        raise
+    except Exception as error:  # the user's layers and transform: words stand without maps
+        raise ModelError(
+            f"'{classifier.name}' cannot be located in ({type(error).__name__}: {error}). Wanted layers that PyTorch differentiates, "
+            "and a transform that takes images of any colours."
+        ) from error
     if square:
         boxes = [middle_square(box, rgb.size) for box in boxes]
     return on_image(list(maps), boxes, side)

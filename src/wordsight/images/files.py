@@ -1,37 +1,54 @@
 """Image files: finding them, and reading each as 8-bit RGB whatever its kind."""
 
-import contextlib
 import difflib
 import glob
+import io
 import os
-import threading
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from wordsight.errors import ImageError
+from wordsight.images.conversion import quiet_pillow, rgb_of
 
 # os.path answers where pathlib raises (names too long, folders without permission), and its abspath keeps links apart.
 # ruff: noqa: PTH100, PTH110, PTH112, PTH113, PTH207
 
+
+Stream: TypeAlias = io.BytesIO | io.BufferedReader
+"""An image's file, open."""
 
 #: A file whose header claims more pixels than this is refused before anything is decoded.
 MAX_PIXELS = 100_000_000
 
 #: What counts as an image in a folder, or in a glob pattern that does not end with an extension of its own.
 EXTENSIONS = frozenset(
-    [".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".avif", ".heic", ".heif"]
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".webp",
+        ".bmp",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".ppm",
+        ".avif",
+        ".heic",
+        ".heif",
+        ".hif",
+    ]
 )
 
-with contextlib.suppress(ImportError):
-    import pillow_heif  # pyright: ignore[reportMissingImports]
+#: What HEIC images have behind "ftyp".
+_HEIF = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
-    pillow_heif.register_heif_opener()
-
-_16_TO_8_BITS = ((np.arange(1 << 16) + 128) // 257).astype(np.uint8)
+#: Folders that programs leave behind.
+_JUNK = frozenset(["__macosx", "__pycache__", "$recycle.bin", "system volume information", "@eadir", "lost+found"])
 
 
 def find_images(sources: Sequence[str | Path]) -> list[Path]:
@@ -51,33 +68,47 @@ def find_images(sources: Sequence[str | Path]) -> list[Path]:
     return list(found.values())
 
 
+def is_ignored(name: str) -> bool:
+    """Whether a folder of this name is looked into by nobody: hidden, or left behind by a program."""
+    return name.startswith(".") or name.lower() in _JUNK
+
+
 def read_image(path: str | Path) -> Image.Image:
     """The image in a file as 8-bit RGB, upright, on white where it is transparent; of an animation the first frame.
 
     See ``to_rgb`` for the conversion. Raises ImageError, which names the file, if it is missing, a folder, empty, not an
     image, damaged, or has more than ``MAX_PIXELS`` pixels.
     """
-    name = repr(str(path))
+    name = repr(getattr(path, "shown", str(path)))
     file = path if isinstance(path, Path) else Path(path)
-    if not hasattr(file, "place"):  # remote.StoredImage: no file of this machine
+    if not hasattr(file, "place"):  # stored.StoredImage: no file of this machine
         _check_file(path, name)
     try:
-        with _quiet_pillow(), file.open("rb") as stream, Image.open(stream) as image:
+        stream = file.open("rb")
+    except OSError as cause:
+        raise ImageError(
+            f"{name} cannot be opened ({_reason(cause)}). A file that can be reached and read was wanted: look at the address, or "
+            "at the file's permissions, or copy it to this machine."
+        ) from cause
+    with stream:
+        return decode_image(stream, name)
+
+
+def decode_image(stream: Stream, name: str) -> Image.Image:
+    """The image in an open file, as ``read_image`` gives it; ``name``: what errors call it."""
+    try:
+        with quiet_pillow(), _opened(stream, name) as image:
             _check_header(image, name)
             image.load()
             _check_header(image, name)  # some icons are larger than their header says
-            return _rgb(image)
+            return rgb_of(image)
     except ImageError:
         raise
     except Image.DecompressionBombError as cause:
         raise ImageError(_too_large(name, f"more pixels than Pillow opens ({cause})")) from cause
     except Image.UnidentifiedImageError as cause:
-        if file.suffix.lower() in (".heic", ".heif"):
-            raise ImageError(
-                f"{name} is a HEIC image, which needs pillow-heif: pip install pillow-heif, or convert it to JPEG."
-            ) from cause
         raise ImageError(
-            f"{name} is not an image that Pillow can read: it begins with {_first_bytes(file)!r}. "
+            f"{name} is not an image that Pillow can read: it begins with {_first_bytes(stream)!r}. "
             "Convert it to JPEG or PNG, or leave it out."
         ) from cause
     except Exception as cause:  # Pillow's decoders raise nearly everything on damaged files, KeyError and zlib.error included
@@ -85,6 +116,26 @@ def read_image(path: str | Path) -> Image.Image:
             f"{name} cannot be decoded ({_reason(cause)}). An intact image was wanted: the file is damaged, cut off or of an "
             "unsupported kind. Copy or download it again, convert it to JPEG or PNG, or leave it out."
         ) from cause
+
+
+def _opened(stream: Stream, name: str) -> Image.Image:
+    """The image, not decoded yet. Pillow reads HEIC only with the package pillow-heif, which is imported for such files alone."""
+    try:
+        return Image.open(stream)
+    except Image.UnidentifiedImageError:
+        begin = _first_bytes(stream)
+        if begin[4:8] != b"ftyp" or begin[8:12] not in _HEIF:
+            raise
+    try:
+        import pillow_heif  # pyright: ignore[reportMissingImports]
+    except ImportError as cause:
+        raise ImageError(
+            f"{name} is a HEIC image, which needs the package pillow-heif ({cause}). Install it: pip install pillow-heif, or "
+            "convert the image to JPEG."
+        ) from cause
+    pillow_heif.register_heif_opener()
+    stream.seek(0)
+    return Image.open(stream)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -97,8 +148,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     Raises ImageError if the image has no pixels or cannot be converted.
     """
     try:
-        with _quiet_pillow():
-            return _rgb(image)
+        with quiet_pillow():
+            return rgb_of(image)
     except ImageError:
         raise
     except Exception as cause:  # the image may be a file's, not decoded yet: see read_image
@@ -112,7 +163,7 @@ def _in_source(source: str) -> list[Path]:
     if os.path.isfile(source):
         return [Path(source)]
     if os.path.isdir(source):
-        if found := _in_folder(source):
+        if found := images_in(source):
             return found
         raise ImageError(
             f"The folder {source!r} has no images. Files ending in {' '.join(sorted(EXTENSIONS))} were wanted, hidden ones "
@@ -132,7 +183,8 @@ def _in_source(source: str) -> list[Path]:
     )
 
 
-def _in_folder(folder: str) -> list[Path]:
+def images_in(folder: str) -> list[Path]:
+    """The image files in a folder and in its folders, by extension, sorted; hidden ones ignored. Raises ImageError."""
     found: list[Path] = []
     seen: set[str] = set()  # linked folders are followed, and a link may lead back up
 
@@ -142,7 +194,7 @@ def _in_folder(folder: str) -> list[Path]:
     try:
         for root, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
             real = os.path.realpath(root)
-            folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
+            folders[:] = [] if real in seen else sorted(name for name in folders if not is_ignored(name))
             if real not in seen:
                 found += (Path(root, name) for name in names if not name.startswith(".") and _is_image_name(name))
             seen.add(real)
@@ -199,103 +251,10 @@ def _too_large(name: str, size: str) -> str:
     )
 
 
-def _first_bytes(file: Path) -> bytes:
-    with file.open("rb") as stream:
-        return stream.read(16)
+def _first_bytes(stream: Stream) -> bytes:
+    stream.seek(0)
+    return stream.read(16)
 
 
 def _reason(cause: Exception) -> str:
     return f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if 0 in image.size:
-        raise ImageError(f"An image of {image.width} x {image.height} pixels came. At least 1 x 1 was wanted: leave it out.")
-    image.load()  # before the EXIF is read: TIFF files are turned upright, and their EXIF changed, while they load
-    image = _upright(image)
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        rgb = _grey_to_8_bits(image).convert("RGB")
-    elif _is_transparent(image):
-        rgb = _over_white(image)
-    else:
-        rgb = image.convert("RGB")
-    rgb.info = {}  # EXIF left behind would turn the image a second time
-    return rgb
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # broken EXIF says nothing about the pixels: the image is taken as it is
-        return image
-
-
-def _is_transparent(image: Image.Image) -> bool:
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or (image.palette is not None and image.palette.mode.endswith("A")):
-        return True
-    return image.mode in ("1", "L", "P", "RGB") and image.info.get("transparency") is not None
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    if image.mode == "La":
-        image = image.convert("LA")  # Pillow has no direct way from La to RGBA
-    key = image.info.get("transparency")
-    if image.mode == "RGB" and isinstance(key, tuple) and max(key) > 255:
-        image = image.copy()  # from a 16-bit PNG, of which Pillow keeps the pixels' high bytes but the whole colour key
-        image.info["transparency"] = tuple(value >> 8 for value in key)
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-
-
-def _grey_to_8_bits(image: Image.Image) -> Image.Image:
-    """Mode L of a 16-bit, 32-bit integer or float image; Pillow's own conversion would clip at 255."""
-    values = np.asarray(image)
-    if image.mode.startswith("I;16"):
-        grey = _16_TO_8_BITS[values]
-    else:
-        finite = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-        low, high = _range(image, float(finite.min()), float(finite.max()))
-        grey = np.rint((finite - low) * (255 / (high - low))).clip(0, 255).astype(np.uint8)
-    key = image.info.get("transparency")
-    if isinstance(key, int):
-        grey[values == key] = 255
-    return Image.fromarray(grey)
-
-
-def _range(image: Image.Image, low: float, high: float) -> tuple[float, float]:
-    """The values that become black and white, never the same."""
-    if image.mode == "I" and image.format in ("PPM", "PNG"):  # these are 16-bit files, however dark the image
-        return 0.0, 65535.0
-    if low < 0 or high > 65535:
-        return low, high if high > low else low + 1
-    if image.mode == "F" and high <= 1:
-        return 0.0, 1.0
-    return 0.0, 255.0 if high <= 255 else 65535.0
-
-
-_lock = threading.Lock()
-_readers = 0
-_filters = warnings.catch_warnings()
-
-
-@contextlib.contextmanager
-def _quiet_pillow() -> Iterator[None]:
-    """No warnings from Pillow: whatever is wrong with a file ends in an image or in an ImageError.
-
-    The filters belong to the whole process, hence the count: several threads, each saving and restoring them on its own,
-    would leave behind what another had saved.
-    """
-    global _readers, _filters
-    with _lock:
-        if _readers == 0:
-            _filters = warnings.catch_warnings()
-            _filters.__enter__()
-            warnings.filterwarnings("ignore", module=r"PIL\.")
-        _readers += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _readers -= 1
-            if _readers == 0:
-                _filters.__exit__(None, None, None)

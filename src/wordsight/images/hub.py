@@ -3,7 +3,7 @@
 import logging
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,8 @@ def read_dataset(source: object, *, split: str | None = None) -> LabelledImages:
     The rest of wordsight reads files: images that are bytes in the dataset are written as they are, once, to the cache; with
     ``split`` only that split's. A row without an image gets an empty file, to be named later among those that cannot be read.
 
-    Raises LabelError if the dataset cannot be loaded, lacks these columns or the split, or has rows without label or group.
+    Raises LabelError if the dataset cannot be loaded, lacks these columns or the split, or has no row with label and
+    group. Rows without are in ``left_out``.
     """
     parts = _parts(source)
     if split is not None:
@@ -74,16 +75,22 @@ def read_dataset(source: object, *, split: str | None = None) -> LabelledImages:
             "dataset.remove_columns('group')."
         )
     groups = {part.name: _values(part, "group") for part in grouped}
-    for column, values in (("label", labels), ("group", groups)):
-        for part in parts:
-            _check_complete(part, column, values.get(part.name, []))
-    paths = [path for part in parts for path in _files(part, images[part.name])]
-    splits = [part.split or "" for part in parts for _ in range(len(part.rows))]
+    lacking = {part.name: _incomplete(part, labels, groups) for part in parts}
+    rows = {part.name: [row for row in range(len(part.rows)) if row not in lacking[part.name]] for part in parts}
+    if any(lacking.values()) and not any(rows.values()):
+        raise LabelError(_nothing_complete(parts, lacking))
+    paths = [path for part in parts for path in _files(part, images[part.name], rows[part.name])]
+    splits = [part.split or "" for part in parts for _ in rows[part.name]]
     return LabelledImages(
         paths,
-        [str(label) for part in parts for label in labels[part.name]],
-        [str(group) for part in parts for group in groups[part.name]] if groups else None,
+        [str(labels[part.name][row]) for part in parts for row in rows[part.name]],
+        [str(groups[part.name][row]) for part in parts for row in rows[part.name]] if groups else None,
         splits if split is not None or len(set(splits)) > 1 else None,
+        left_out={
+            f"Row {row} of {part.title}": f"it has no {column}; fill it in."
+            for part in parts
+            for row, column in lacking[part.name].items()
+        },
     )
 
 
@@ -200,22 +207,33 @@ def _with_labels(parts: list[_Part], labels: dict[str, list[str | None]]) -> lis
     return found or parts
 
 
-def _check_complete(part: _Part, column: str, values: list[str | None]) -> None:
-    if missing := [i for i, value in enumerate(values) if value is None]:
-        raise LabelError(
-            f"{part.title} has rows without {column}, {len(missing)} of {len(values)}; the first is row {missing[0]}, counted "
-            "from 0. Fill them in, or take them out with dataset.filter, and save that."
-        )
+def _incomplete(
+    part: _Part, labels: Mapping[str, Sequence[str | None]], groups: Mapping[str, Sequence[str | None]]
+) -> dict[int, str]:
+    """The rows that lack a label or a group, with what they lack."""
+    found: dict[int, str] = {}
+    for column, values in (("group", groups), ("label", labels)):
+        found |= {row: column for row, value in enumerate(values.get(part.name, ())) if value is None}
+    return found
 
 
-def _files(part: _Part, column: str) -> list[Path]:
-    """A file for each row's image: the one that the dataset names, or its bytes in the cache, written if they are not there."""
+def _nothing_complete(parts: Sequence[_Part], lacking: Mapping[str, Mapping[int, str]]) -> str:
+    part = next(part for part in parts if lacking[part.name])
+    column = next(iter(lacking[part.name].values()))
+    return (
+        f"{part.title} has rows without {column}, {len(lacking[part.name])} of {len(part.rows)}, and no row is left. Fill them in, "
+        "or take the column out with dataset.remove_columns, and save that."
+    )
+
+
+def _files(part: _Part, column: str, rows: Sequence[int]) -> list[Path]:
+    """A file for the image of each of these rows: the one that the dataset names, or its bytes in the cache, written once."""
     # The fingerprint stands for the rows' content. It comes with the data, and must not lead to another folder.
     folder = cache_folder() / "datasets" / _plain(part.rows._fingerprint)
     images = part.rows.select_columns(column).cast_column(column, datasets.Image(decode=False))
     paths = []
     try:
-        for i in range(len(images)):
+        for i in rows:
             image = images[i][column] or {"bytes": None, "path": None}
             path, content = image["path"], image["bytes"]
             if content is None and path:

@@ -1,6 +1,6 @@
 """A set of labelled images."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +17,10 @@ SPLITS = {
     "valid": "val",
     "validation": "val",
     "dev": "val",
+    "eval": "val",
+    "evaluation": "val",
     "test": "test",
+    "testing": "test",
 }
 
 
@@ -26,7 +29,7 @@ class LabelledImages:
     """Images with a label each; ``groups`` and ``splits`` where the source has them, else None. All lists are parallel.
 
     ``source``: what the user named, to print in commands. ``class_map``: ImageNet-9's ``in_to_in9.json``, where it came along.
-    ``left_out``: what the source has besides and is not used (rows, folders), with reasons.
+    ``left_out``: rows that have no image, label, group or split, with what they lack.
     """
 
     paths: list[Path]
@@ -37,10 +40,6 @@ class LabelledImages:
     class_map: Path | None = None
     left_out: dict[str, str] = field(default_factory=dict)
 
-    def as_split(self, name: str) -> "LabelledImages":
-        """The same images, all of one split."""
-        return replace(self, splits=[name] * len(self.paths))
-
     def split(self, name: str) -> "LabelledImages":
         """The images of one split. Raises LabelError if there is none of that name."""
         rows = [i for i, split in enumerate(self.splits or []) if split == name]
@@ -50,27 +49,55 @@ class LabelledImages:
 
     def take(self, rows: Sequence[int]) -> "LabelledImages":
         """Some of the images."""
-        return LabelledImages(
-            [self.paths[i] for i in rows],
-            [self.labels[i] for i in rows],
-            None if self.groups is None else [self.groups[i] for i in rows],
-            None if self.splits is None else [self.splits[i] for i in rows],
-            self.source,
-            self.class_map,
-            self.left_out,
+        return replace(
+            self,
+            paths=[self.paths[i] for i in rows],
+            labels=[self.labels[i] for i in rows],
+            groups=None if self.groups is None else [self.groups[i] for i in rows],
+            splits=None if self.splits is None else [self.splits[i] for i in rows],
         )
 
 
-def joined(parts: Sequence[LabelledImages], left_out: Mapping[str, str] = {}) -> LabelledImages:
-    """All images of several sets; groups and splits if every part has them."""
+@dataclass(frozen=True)
+class Row:
+    """One image as its source has it, None for what is missing. ``name``: where it stands."""
 
-    def all_of(name: str) -> list[str] | None:
-        own = [getattr(part, name) for part in parts]
-        return None if not own or any(values is None for values in own) else [value for values in own for value in values]
+    name: str
+    image: Path | None
+    label: str | None
+    group: str | None = None
+    split: str | None = None
 
-    told = {name: reason for part in parts for name, reason in part.left_out.items()}
-    paths, labels = [path for part in parts for path in part.paths], [label for part in parts for label in part.labels]
-    return LabelledImages(paths, labels, all_of("groups"), all_of("splits"), left_out={**told, **left_out})
+
+def from_rows(rows: Sequence[Row], source: str) -> LabelledImages:
+    """The rows that have all that others have; the rest in ``left_out``. Raises LabelError if no row has image and label."""
+    wanted = ["image", "label", *(name for name in ("group", "split") if any(getattr(row, name) is not None for row in rows))]
+    lacking = {row.name: [name for name in wanted if getattr(row, name) is None] for row in rows}
+    complete = [row for row in rows if not lacking[row.name]]
+    left_out = {row: f"it has no {' and no '.join(names)}; fill it in." for row, names in lacking.items() if names}
+    if left_out and not complete:
+        name, reason = next(iter(left_out.items()))
+        raise LabelError(f"None of the {len(rows)} rows of {source} can be used. {name}: {reason}")
+    return LabelledImages(
+        [row.image for row in complete if row.image is not None],
+        [row.label for row in complete if row.label is not None],
+        [row.group for row in complete if row.group is not None] if "group" in wanted else None,
+        [row.split for row in complete if row.split is not None] if "split" in wanted else None,
+        left_out=left_out,
+    )
+
+
+def is_missing(value: object) -> bool:
+    """Whether a table has nothing here: None, NaN, or pandas' own kinds of it."""
+    return value is None or (isinstance(value, float) and value != value) or type(value).__name__ in ("NAType", "NaTType")
+
+
+def text_of(value: object) -> str | None:
+    """A label, group or split as text; None if there is none. Whole numbers that came as floats are whole numbers."""
+    if is_missing(value):
+        return None
+    shown = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return shown if shown.strip() else None
 
 
 def no_split(name: str, splits: Iterable[str]) -> LabelError:

@@ -2,6 +2,7 @@
 
 import glob
 import hashlib
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import pandas as pd
 from PIL import Image
 
 from wordsight.errors import ImageError, LabelError
-from wordsight.images.files import find_images, to_rgb
+from wordsight.images.files import decode_image, find_images, to_rgb
 from wordsight.images.sets import LabelledImages
-from wordsight.storage import cache_folder, replacing
+from wordsight.storage import cache_folder, cache_needed, replacing
 
 ImageLike = str | Path | Image.Image
 """An image: a path, or one in memory."""
@@ -76,12 +77,17 @@ def image_list(images: Images) -> Sequence[ImageLike]:
 
 
 def to_image(value: Any) -> ImageLike:
-    """One image: a path or PIL image as it is, an array or tensor as a PIL image. Raises ImageError for anything else."""
+    """One image: a path or PIL image as it is; an array, a tensor, or a file's bytes as a PIL image. Raises ImageError."""
     if isinstance(value, ImageLike):
         return value
+    if isinstance(value, dict) and {"bytes", "path"} & value.keys():  # as Hugging Face has images in tables
+        return to_image(value.get("bytes") or value.get("path"))
+    if isinstance(value, bytes):
+        return decode_image(io.BytesIO(value), "An image in memory")
     if not _is_array(value):
         raise ImageError(f"A {type(value).__name__} came, wanted an image: a path, a PIL image, an array or a tensor.")
-    array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    kept: Any = value
+    array = np.asarray(kept.detach().cpu() if hasattr(kept, "detach") else kept)
     if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4):
         array = array.transpose(1, 2, 0)
     if array.ndim == 3 and array.shape[2] == 1:
@@ -192,7 +198,7 @@ def stored_image(value: Any, *, number: int) -> Path:
     name = f"{hashlib.sha256(content).hexdigest()[:32]}.png" if image is not None else f"item-{number}.no-image"
     file = cache_folder() / "images" / name
     if not file.is_file():
-        with replacing(file) as unfinished:
+        with cache_needed(), replacing(file) as unfinished:
             if image is None:
                 unfinished.write_bytes(b"")
             else:

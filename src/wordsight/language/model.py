@@ -1,25 +1,42 @@
-"""The frozen language model."""
+"""What a language model is: what sampling, training and gradients need of it, and nothing else."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from wordsight.errors import ModelError
-from wordsight.language.gguf_files import read_gguf
-from wordsight.runtime import declare_torchvision_operators
-from wordsight.tensors import weights_fingerprint
+from wordsight.tensors import Prefix
+
+Own = TypeVar("Own", bound="LanguageModel")
+
+
+class State(ABC):
+    """What a language model remembers of some beginnings, one a row: their keys and values."""
+
+    @abstractmethod
+    def select(self, rows: Int[Tensor, " rows"]) -> None:
+        """Row i becomes what row ``rows[i]`` was. A row may be asked for more than once."""
+
+    @abstractmethod
+    def copied(self, rows: Int[Tensor, " rows"], *, capacity: int, room: int) -> "State":
+        """These rows in a state of their own, for up to ``capacity`` rows of ``room`` positions; this one stays as it is."""
+
+    @abstractmethod
+    def undo(self, length: int) -> bool:
+        """Back to ``length`` positions after a step that failed half-way; False if that cannot be."""
 
 
 @dataclass(frozen=True)
-class LanguageModel:
-    """A frozen causal language model from transformers, with its tokenizer.
+class LanguageModel(ABC):
+    """A frozen language model with its tokenizer. Of two kinds: ``CausalLM`` and ``CrossAttentionLM``.
 
-    ``fingerprint`` identifies the weights, whatever precision they are loaded in.
+    Sampling starts from prefixes (``start``), goes on token by token (``step``) and asks for ``logits``; training and gradients
+    ask for the ``loss`` of captions; words are read from ``pieces`` of text. ``fingerprint`` identifies the weights, whatever
+    precision they are loaded in.
     """
 
     name: str
@@ -28,19 +45,83 @@ class LanguageModel:
     fingerprint: str
 
     @property
+    @abstractmethod
     def hidden(self) -> int:
-        """Width of the model's input embeddings."""
-        return self.embeddings.shape[1]
+        """Width of a prefix's vectors."""
+
+    @abstractmethod
+    def embedded(self, text: str) -> Float[Tensor, "tokens hidden"]:
+        """A text as a prefix that says it, as far as the model knows one: where training starts."""
+
+    @abstractmethod
+    def positions(self, prefix: int) -> int:
+        """Positions of a row before its first token, for a prefix of so many vectors."""
+
+    @abstractmethod
+    def row_bytes(self, prefix: int, steps: int) -> int:
+        """Bytes that a row's keys and values take after so many tokens."""
+
+    @abstractmethod
+    def start(self, prefix: Prefix, *, capacity: int, room: int) -> tuple[State, Float[Tensor, "images hidden"]]:
+        """Rows that begin with these prefixes, for up to ``capacity`` rows of ``room`` positions; their last hidden states."""
+
+    @abstractmethod
+    def step(self, state: State, tokens: Int[Tensor, " rows"]) -> Float[Tensor, "rows hidden"]:
+        """One token more for each row: last hidden states. ``state`` has it, too."""
+
+    @abstractmethod
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Next-token logits (..., vocabulary) of last hidden states, as the model itself computes them."""
+
+    @abstractmethod
+    def caption_states(
+        self, prefix: Prefix, captions: Sequence[Sequence[Sequence[int]]]
+    ) -> tuple[Float[Tensor, "tokens hidden"], Int[Tensor, " tokens"]]:
+        """The captions' tokens, and the hidden state before each of them. ``captions``: those of each image, with their end."""
+
+    def loss(
+        self, prefix: Prefix, captions: Sequence[Sequence[Sequence[int]]], *, backward_scale: float | None = None
+    ) -> float:
+        """Summed -log p of every caption token (end included) given its image's prefix, in nats.
+
+        With ``backward_scale`` the gradient of that many times the loss is added to whatever made ``prefix``. The head runs over
+        a few hundred positions at a time and its gradient is taken at once: logits of a whole batch would take gigabytes.
+        """
+        picked, target = self.caption_states(prefix, captions)
+        leaf = picked.detach().requires_grad_(backward_scale is not None)
+        total = 0.0
+        at_once = _HEAD_ROWS if self.device.type == "cpu" else _HEAD_ROWS_GPU
+        for rows, targets in zip(leaf.split(at_once), target.split(at_once), strict=True):
+            loss = torch.nn.functional.cross_entropy(self.logits(rows).float(), targets, reduction="sum")
+            total += loss.item()
+            if backward_scale is not None:
+                (loss * backward_scale).backward()
+        if backward_scale is not None:
+            picked.backward(leaf.grad)
+        return total
+
+    def _head(self, hidden: Tensor) -> Tensor:
+        """The model's own head. BERT's does more than its output embeddings."""
+        model = self.model
+        head = getattr(model, "cls", None) or getattr(model, "lm_head", None) or model.get_output_embeddings()
+        return head(hidden)
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of tokens that the model knows."""
+        return len(self.embeddings)
 
     @property
     def embeddings(self) -> Tensor:
-        """Input embeddings (vocabulary, hidden)."""
+        """Input embeddings (vocabulary, width)."""
         return self.model.get_input_embeddings().weight
 
     @property
     def end(self) -> int:
-        """Id of the end-of-text token."""
-        return self.tokenizer.eos_token_id
+        """Id of the token that ends a text."""
+        end = end_of_text(self.tokenizer)
+        assert end is not None
+        return end
 
     @property
     def device(self) -> torch.device:
@@ -51,79 +132,26 @@ class LanguageModel:
         return self.embeddings.dtype
 
     def encode(self, sentence: str) -> list[int]:
-        """Token ids of a sentence, with the end-of-text token."""
+        """Token ids of a sentence, with the one that ends it."""
         return [*self.tokenizer(sentence, add_special_tokens=False)["input_ids"], self.end]
+
+    def pieces(self, tokens: Sequence[Sequence[int]]) -> list[str]:
+        """Texts of rows of token ids, with the blanks that they begin and end with; without special tokens."""
+        return self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
 
     def decode(self, tokens: Sequence[Sequence[int]]) -> list[str]:
         """Sentences of rows of token ids, without special tokens."""
-        texts = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
-        return [text.strip() for text in texts]
+        return [text.strip() for text in self.pieces(tokens)]
 
-    def hidden_states(self, **inputs: Tensor) -> Tensor:
-        """Last hidden states (rows, tokens, hidden), before the head."""
-        return self.model.base_model(**inputs, use_cache=False).last_hidden_state
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Next-token logits (..., vocabulary) of last hidden states, as the model itself computes them."""
-        logits = self.model.get_output_embeddings()(hidden)
-        config = self.model.config.get_text_config()
-        # The few families whose heads do more than one matrix product (Gemma, Cohere, Granite).
-        scale = getattr(config, "logit_scale", None) or 1 / (getattr(config, "logits_scaling", None) or 1)
-        cap = getattr(config, "final_logit_softcapping", None)
-        logits = logits * scale if scale != 1 else logits
-        return torch.tanh(logits / cap) * cap if cap else logits
-
-    def to(self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "LanguageModel":
+    def to(self: Own, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Own:
         """The same model in another precision or on another device (moved, not copied)."""
-        return LanguageModel(self.name, self.model.to(device=device, dtype=dtype), self.tokenizer, self.fingerprint)
+        return replace(self, model=self.model.to(device=device, dtype=dtype))
 
 
-def load_language_model(
-    name: str | Path,
-    *,
-    dtype: torch.dtype = torch.float32,
-    device: str = "cpu",
-    shown_name: str | None = None,
-    fingerprint: str | None = None,
-) -> LanguageModel:
-    """Load a causal language model from a folder, a GGUF file or by its Hugging Face name; nothing is unpickled.
+#: Positions whose logits are held at once: more costs memory on CPUs, and fewer costs time on GPUs.
+_HEAD_ROWS, _HEAD_ROWS_GPU = 256, 8192
 
-    ``fingerprint`` is that of the original weights where ``name`` holds a copy in another precision.
 
-    Raises ModelError if there is no such model or it lacks an end-of-text token.
-    """
-    declare_torchvision_operators()
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.disable_progress_bar()
-    try:
-        gguf = Path(name) if str(name).lower().endswith(".gguf") else None
-        if gguf is not None and not gguf.is_file():
-            raise OSError(f"there is no file {gguf}.")
-        tokenizer = (
-            AutoTokenizer.from_pretrained(str(name))
-            if gguf is None
-            else AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
-        )
-        # Eager attention: on short rows its backward pass is several times faster on CPUs than the fused one.
-        attention = {"attn_implementation": "eager"} if str(device) == "cpu" else {}
-        if gguf is None:
-            model = AutoModelForCausalLM.from_pretrained(str(name), dtype="auto", use_safetensors=True, **attention)
-        else:
-            model = read_gguf(gguf)
-            model.set_attn_implementation(attention.get("attn_implementation", "sdpa"))
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"Cannot load the language model '{name}': {reason} Give --lm a folder with config.json, tokenizer and "
-            "safetensors weights, a .gguf file, or the name of a causal language model on the Hugging Face hub."
-        ) from error
-    if tokenizer.eos_token_id is None:
-        raise ModelError(
-            f"The language model '{name}' has no end-of-text token; sentences could not end. Choose a causal language model "
-            "whose tokenizer defines eos_token."
-        )
-    fingerprint = fingerprint or weights_fingerprint(model.state_dict())
-    model = cast("Any", model).to(device=device, dtype=dtype).eval().requires_grad_(False)
-    return LanguageModel(shown_name or str(name), model, tokenizer, fingerprint)
+def end_of_text(tokenizer: Any) -> int | None:
+    """Id of the token that ends a text; BERT's tokenizers call it a separator. None if there is none."""
+    return tokenizer.sep_token_id if tokenizer.eos_token_id is None else tokenizer.eos_token_id

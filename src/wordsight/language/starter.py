@@ -1,17 +1,19 @@
 """The starter's language model."""
 
 import logging
+import os
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from filelock import FileLock
 
 from wordsight.fetch import Wheel, fetch_member
-from wordsight.language.gguf_files import read_gguf
-from wordsight.language.model import LanguageModel, load_language_model
-from wordsight.runtime import OnProgress, declare_torchvision_operators, no_progress
+from wordsight.language.loading import load_language_model
+from wordsight.language.model import LanguageModel
+from wordsight.runtime import OnProgress, no_progress
 from wordsight.storage import cache_folder
 
 logger = logging.getLogger(__name__)
@@ -32,34 +34,29 @@ _SMOLLM2 = Wheel(
 
 
 def starter_language_model(
-    *, dtype: torch.dtype = torch.float32, device: str = "cpu", on_bytes: OnProgress = no_progress
+    *, dtype: torch.dtype = torch.float32, device: str = "cpu", on_progress: OnProgress = no_progress
 ) -> LanguageModel:
-    """SmolLM2-135M-Instruct (Allal et al. 2025; Apache-2.0), from its Q4_1 quantisation, converted once to safetensors.
+    """SmolLM2-135M-Instruct (Allal et al. 2025; Apache-2.0), from its Q4_1 quantisation.
 
-    The cache holds a copy in bfloat16, too: to read float32 and round takes twice the memory that sampling then needs.
+    The cache gets a copy as safetensors, which loads in a second, in float32 or bfloat16 as it is asked for.
     """
-    folder, fingerprint = cache_folder() / _FOLDER, None
-    _make_once(folder, lambda: _convert(fetch_member(_SMOLLM2, on_bytes=on_bytes), folder, on_bytes))
-    if dtype == torch.bfloat16:
-        try:
-            rounded = _rounded(folder)
-            fingerprint = (rounded / _FINGERPRINT).read_text(encoding="ascii")
-            folder = rounded
-        except OSError as error:  # a cache that is full, or that others filled and only they may write
-            logger.warning("no copy of the language model in bfloat16 can be written (%s): loading it takes more memory", error)
+    whole = cache_folder() / _FOLDER
+    folder = whole.with_name(f"{_FOLDER}-bfloat16") if dtype == torch.bfloat16 else whole
+    try:
+        _make_once(folder, lambda: _copy(_original(whole, on_progress), folder, dtype))
+    except OSError as error:  # a cache that is full, or that others filled and only they may write
+        logger.warning("no copy of the language model can be written (%s): loading it takes longer", error)
+        return replace(_original(whole, on_progress).to(dtype=dtype, device=device), name=LANGUAGE_MODEL)
+    known = folder / _FINGERPRINT
+    fingerprint = known.read_text(encoding="ascii") if known.exists() else None  # float32 copies once had none
     return load_language_model(folder, dtype=dtype, device=device, shown_name=LANGUAGE_MODEL, fingerprint=fingerprint)
 
 
-def _rounded(folder: Path) -> Path:
-    """A copy in bfloat16 beside the folder, with the fingerprint of the weights that it was made from."""
-    rounded = folder.with_name(f"{folder.name}-bfloat16")
-
-    def make() -> None:
-        lm = load_language_model(folder, dtype=torch.bfloat16)
-        _save(lm.model, lm.tokenizer, rounded, fingerprint=lm.fingerprint)
-
-    _make_once(rounded, make)
-    return rounded
+def _original(whole: Path, on_progress: OnProgress) -> LanguageModel:
+    """In float32: from the copy in the cache if there is one, else from the original file."""
+    return load_language_model(
+        whole if whole.exists() else fetch_member(_SMOLLM2, on_bytes=on_progress), on_progress=on_progress
+    )
 
 
 def _make_once(folder: Path, make: Callable[[], None]) -> None:
@@ -69,22 +66,20 @@ def _make_once(folder: Path, make: Callable[[], None]) -> None:
         with FileLock(folder.with_name(f"{_FOLDER}.lock")):
             if not folder.exists():
                 make()
+    for file in folder.iterdir():
+        if not os.access(file, os.R_OK):
+            raise PermissionError(f"{file} may not be read by this user; whoever made it can change that: chmod a+r {file}")
 
 
-def _convert(gguf: Path, folder: Path, on_progress: OnProgress) -> None:
-    """GGUF -> a folder that transformers loads in a second."""
-    declare_torchvision_operators()
-    from transformers import AutoTokenizer
-
-    model = read_gguf(gguf, on_progress=on_progress)
-    _save(model, AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name), folder)
-    gguf.unlink()
-
-
-def _save(model: Any, tokenizer: Any, folder: Path, *, fingerprint: str | None = None) -> None:
+def _copy(lm: LanguageModel, folder: Path, dtype: torch.dtype) -> None:
+    """A copy with the fingerprint of the weights that it was rounded from. Takes its place when it is whole."""
     partial = folder.with_name(folder.name + ".partial")
-    model.save_pretrained(partial)
-    tokenizer.save_pretrained(partial)
-    if fingerprint is not None:
-        (partial / _FINGERPRINT).write_text(fingerprint, encoding="ascii")
-    partial.replace(folder)
+    try:
+        lm.model.to(dtype).save_pretrained(partial)
+        lm.tokenizer.save_pretrained(partial)
+        (partial / _FINGERPRINT).write_text(lm.fingerprint, encoding="ascii")
+        for file in partial.iterdir():
+            file.chmod(0o644)  # safetensors writes files that only their owner may read
+        partial.replace(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

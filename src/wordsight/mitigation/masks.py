@@ -16,7 +16,7 @@ from wordsight.mitigation.directions import gradients_of, mean_direction
 from wordsight.mitigation.target import Target
 from wordsight.models import Models
 from wordsight.runtime import OnProgress
-from wordsight.storage import replacing
+from wordsight.storage import replacing, shortened
 from wordsight.tensors import Features
 
 #: An image is hidden where its heat map reaches this share of its maximum.
@@ -66,7 +66,7 @@ def masked_features(
     for done, (row, gradient) in enumerate(zip(rows, gradients, strict=True), start=1):
         path = observed.images.paths[row]
         image = open_rgb(path)
-        masked = folder / f"{row}-{path.stem}.png"
+        masked = folder / f"{row}-{shortened(path.stem)}.png"
         with replacing(masked) as unfinished:
             hide(image, locate(models.classifier, image, mean if gradient is None else gradient)).save(unfinished, format="PNG")
         paths.append(masked)

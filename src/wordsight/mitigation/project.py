@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from wordsight.audits.groups import ALIKE, alikeness
 from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.head import Head
 from wordsight.tensors import Features
@@ -25,6 +26,19 @@ def added_by_words(z: Features, rates: Float[np.ndarray, "images words"]) -> Flo
     y = y - y.mean(0)
     gram = y.T @ y + PENALTY * torch.eye(y.shape[1], dtype=torch.float64)
     return torch.linalg.solve(gram, y.T @ (z.double() - z.double().mean(0))).float()
+
+
+def added_by_thing(
+    z: Features, rates: Float[np.ndarray, "images words"], label: Int[Tensor, " images"], word: int
+) -> Float[Tensor, " features"]:
+    """What a thing adds to the features while the other words stay fixed: the word with this number, and other names of the thing.
+
+    Words that are much like it among images of one class (``groups.ALIKE``: ocean, wave, beach) stand together with it, as the
+    chance that any of them is said. Held fixed, they would keep most of the thing to themselves.
+    """
+    alike = alikeness(rates, label.numpy())[word] >= ALIKE
+    thing = 1 - np.prod(1 - np.clip(rates[:, alike], 0, 1), axis=1)
+    return added_by_words(z, np.concatenate([thing[:, None], rates[:, ~alike]], axis=1))[0]
 
 
 def project(

@@ -24,7 +24,7 @@ from wordsight.mitigation import METHODS
 from wordsight.mitigation.accuracies import Groups, measure, true_groups
 from wordsight.mitigation.masks import masked_features, masked_folder
 from wordsight.mitigation.parts import split_up
-from wordsight.mitigation.project import added_by_words, project
+from wordsight.mitigation.project import added_by_thing, project
 from wordsight.mitigation.result import Mitigation
 from wordsight.mitigation.reweight import balanced, groups_of, reweighing, reweight
 from wordsight.mitigation.target import Target, as_target
@@ -171,7 +171,7 @@ class _Task:
         rates = rates_of([words_of[i] for i in train], vocabulary)
         rates[:, 0] = self.rates[train]  # those below the table's limit, too
         z, label = self.observed.z[self.train], self.observed.label[self.train]
-        direction = added_by_words(z, rates)[0]
+        direction = added_by_thing(z, rates, label, 0)
         new = project(head.weight, head.bias, [direction], z, label, self.models.classifier)
         return replace(new, figures=head.figures)
 

@@ -20,18 +20,18 @@ INK, FAINT = "#222222", "#666666"
 TEXT: dict[str, Any] = {"parse_math": False, "usetex": False, "fontfamily": "DejaVu Sans"}
 
 
-class NotebookFigure(Figure):
-    """A figure that shows itself in a notebook, whether or not pyplot is set up there."""
+class Picture(Figure):
+    """A figure that notebooks show as a picture: theirs is only shown once pyplot, which is not used here, is imported."""
 
     def _repr_png_(self) -> bytes:
-        sink = io.BytesIO()
-        self.savefig(sink, format="png")
-        return sink.getvalue()
+        content = io.BytesIO()
+        self.savefig(content, format="png", dpi=DPI)
+        return content.getvalue()
 
 
 def new_figure(*, width: int, height: int) -> Figure:
     """An empty white figure, its size in pixels, with its own canvas; pyplot's global state is not used."""
-    figure = NotebookFigure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
+    figure = Picture(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 

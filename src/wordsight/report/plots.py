@@ -20,7 +20,7 @@ from wordsight.words.scores import WordScore
 #: The label of the colours.
 LIFT_LABEL = "lift over the mean feature (log-odds)"
 #: The label of the bars.
-RATE_LABEL = "rate: how probable it is that a description has the word"
+RATE_LABEL = "rate: share of descriptions with the word"
 
 # Blue and orange differ for every common kind of colour blindness; the grey between is dark enough for text.
 _LIFT_COLOURS = LinearSegmentedColormap.from_list("lift", ["#08519c", "#4a8fc7", "#949494", "#e08a3c", "#b84a00"])

@@ -23,8 +23,8 @@ class Lexicon:
     def __init__(self, lm: LanguageModel) -> None:
         self._lm = lm
         # A piece of text is what a token adds behind another one: tokenizers put spaces before words, not into tokens.
-        self._anchor = lm.encode("a")[0]
-        self._before = len(self._decode([[self._anchor]])[0])
+        self._anchor = lm.encode("a")[-2]
+        self._before = len(lm.pieces([[self._anchor]])[0])
         self.words: list[str] = []
         self._word_ids: dict[str, int] = {}
         self._runs: list[str] = []
@@ -34,7 +34,7 @@ class Lexicon:
         self._first = torch.zeros(0, dtype=torch.bool)
         self._run("")
         self._read_runs()
-        size = len(lm.embeddings)
+        size = lm.vocabulary
         self._known = torch.zeros(size, dtype=torch.bool)
         self._continues = torch.zeros(size, dtype=torch.bool)
         self._follows = torch.zeros(size, dtype=torch.bool)  # begins a word right behind the one before it
@@ -85,7 +85,7 @@ class Lexicon:
         unknown = tokens[~self._known[tokens]].unique()
         if len(unknown) == 0:
             return
-        pieces = self._decode([[self._anchor, token] for token in unknown.tolist()])
+        pieces = self._lm.pieces([[self._anchor, token] for token in unknown.tolist()])
         for token, text in zip(unknown.tolist(), pieces, strict=True):
             piece = plain(text[self._before :])
             found = _ENDS_IN.search(piece)
@@ -94,9 +94,6 @@ class Lexicon:
             self._continues[token] = bool(piece) and end == piece
             self._follows[token] = bool(end) and piece == f" {end}"
         self._known[unknown] = True
-
-    def _decode(self, tokens: list[list[int]]) -> list[str]:
-        return self._lm.tokenizer.batch_decode(tokens, skip_special_tokens=True)
 
     def _run(self, text: str) -> int:
         if text not in self._run_ids:

@@ -2,6 +2,7 @@
 
 import torch
 
+from wordsight.language.cross_attention import CrossAttentionLM
 from wordsight.language.model import LanguageModel
 from wordsight.sentences.sampling import Sampling
 from wordsight.tensors import Prefix
@@ -10,10 +11,7 @@ from wordsight.tensors import Prefix
 @torch.inference_mode()
 def next_distribution(lm: LanguageModel, prefix: Prefix, tokens: list[int], sampling: Sampling) -> dict[int, float]:
     """Token id -> probability in the nucleus, after one image's prefix (1, prefix, hidden) and the tokens so far."""
-    inputs = prefix.to(lm.dtype)
-    if tokens:
-        inputs = torch.cat([inputs, lm.model.get_input_embeddings()(torch.tensor([tokens]))], dim=1)
-    logits = lm.model(inputs_embeds=inputs).logits[0, -1].float()
+    logits = _logits(lm, prefix.to(lm.dtype), tokens)[0, -1].float()
     p = torch.softmax(logits / sampling.temperature, dim=-1).tolist()
     chosen: dict[int, float] = {}
     for token in sorted(range(len(p)), key=lambda t: -p[t]):
@@ -22,6 +20,18 @@ def next_distribution(lm: LanguageModel, prefix: Prefix, tokens: list[int], samp
             break
     total = sum(chosen.values())
     return {token: share / total for token, share in chosen.items()}
+
+
+def _logits(lm: LanguageModel, prefix: Prefix, tokens: list[int]) -> torch.Tensor:
+    """As transformers' own models compute them, from everything at once."""
+    model = lm.model
+    if not isinstance(lm, CrossAttentionLM):
+        words = model.get_input_embeddings()(torch.tensor([tokens], dtype=torch.long))
+        return model(inputs_embeds=torch.cat([prefix, words], dim=1)).logits
+    inputs = torch.tensor([[*lm.begin, *tokens]])
+    if model.config.is_encoder_decoder:
+        return model(encoder_outputs=(prefix,), decoder_input_ids=inputs).logits
+    return model(input_ids=inputs, encoder_hidden_states=prefix).logits
 
 
 def sample_one(lm: LanguageModel, prefix: Prefix, sampling: Sampling, generator: torch.Generator) -> list[int]:

@@ -129,6 +129,8 @@ class Tally:
 
     def rates(self, *, conditional: bool = True) -> list[WordRates]:
         """Each image's words that a sentence has, or could well have had; plain shares of sentences unless ``conditional``."""
+        if not self._lexicon.words:  # sentences of a token or two may have none
+            return [WordRates({}, int(drawn)) for drawn in self._size.view(-1, self._strata).sum(1).tolist()]
         sums = {name: self._padded(name).view(-1, self._strata, len(self._lexicon.words)) for name in _SUMS}
         counted = sums["counted"]
         estimate = counted + _kept(sums["picked"], sums["lost"]) * sums["surplus"] if conditional else counted

@@ -13,12 +13,11 @@ from torch import Tensor
 from wordsight.language.content import content_words
 from wordsight.language.model import LanguageModel
 from wordsight.sentences import MEMORY_MIB
-from wordsight.sentences.cache import bytes_a_position
 from wordsight.sentences.estimates import WordRates
 from wordsight.sentences.lexicon import Lexicon
 from wordsight.sentences.rates import Tally
 from wordsight.sentences.sampling import Sampling
-from wordsight.sentences.tree import first_room, grow
+from wordsight.sentences.tree import first_steps, grow
 from wordsight.tensors import Prefix
 
 #: Independent parts that an image's sentences are drawn in; their differences give the standard error of a word's rate.
@@ -101,7 +100,7 @@ class _Rounds:
     ) -> None:
         self.lm, self.prefix, self.sampling, self.strata = lm, prefix, sampling, strata
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.max_rows = rows_within(lm, memory, first_room(prefix.shape[1], sampling.max_tokens))
+        self.max_rows = rows_within(memory, lm.row_bytes(prefix.shape[1], first_steps(sampling.max_tokens)))
         self.tally = Tally(Lexicon(lm), images=len(prefix), strata=strata)
         self.sentences: list[Counter[str]] = [Counter() for _ in seeds]
         self.done = self.total = 0
@@ -147,9 +146,9 @@ class _Rounds:
         self.on_sentences(self.done, self.total)
 
 
-def rows_within(lm: LanguageModel, memory: int, positions: int) -> int:
+def rows_within(memory: int, row_bytes: int) -> int:
     """How many beginnings to evaluate at a time: their keys and values, and as many that wait, fit into ``memory`` bytes."""
-    return max(1, min(_MAX_ROWS, memory // (2 * positions * bytes_a_position(lm))))
+    return max(1, min(_MAX_ROWS, memory // (2 * row_bytes)))
 
 
 #: More rows at a time than this make no step faster.

@@ -12,10 +12,8 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import DynamicCache
 
-from wordsight.language.model import LanguageModel
-from wordsight.sentences.cache import copied, new_cache, rows_for, undo
+from wordsight.language.model import LanguageModel, State
 from wordsight.sentences.nucleus import Nucleus, draw, find_nuclei
 from wordsight.sentences.sampling import Sampling
 from wordsight.tensors import Prefix
@@ -44,14 +42,14 @@ class Step:
 
 @dataclass
 class _Frontier:
-    """Beginnings of equal length, to be evaluated. ``row``: where each node's parent is in ``cache``; ``last``: its last token.
+    """Beginnings of equal length, to be evaluated. ``row``: where each node's parent is in ``state``; ``last``: its last token.
 
-    With ``whole``, the cache is the frontier's own and its rows are the nodes, in order. ``capacity`` and ``room``: rows that
-    the cache can hold, and positions of each.
+    With ``whole``, the state is the frontier's own and its rows are the nodes, in order. ``capacity`` and ``room``: rows that
+    the state can hold, and positions of each.
     """
 
     number: int
-    cache: DynamicCache | None
+    state: State | None
     capacity: int
     room: int
     whole: bool
@@ -61,9 +59,9 @@ class _Frontier:
     node: Tensor
 
 
-def first_room(prefix: int, steps: int) -> int:
-    """Positions that a row is given at first. Most sentences end within them; those that go on get more when they are few."""
-    return prefix + min(FIRST_STEPS, steps)
+def first_steps(steps: int) -> int:
+    """Tokens that a row has room for at first. Most sentences end within them; those that go on get more when they are few."""
+    return min(FIRST_STEPS, steps)
 
 
 @torch.inference_mode()
@@ -84,7 +82,7 @@ def grow(
     ``image``: the row of ``prefix`` that each draw belongs to. ``uniform``: in [0, 1), one number a draw and step. ``stratum``
     makes the draws of one node and stratum share their node's distribution out evenly among themselves (systematic resampling)
     instead of drawing independently. ``max_nodes``: nodes evaluated at once, and half of those whose keys and values stay
-    (fewer once sentences outgrow ``first_room``); halved when the GPU's memory does not suffice. ``on_step`` sees every step;
+    (fewer once sentences outgrow ``first_steps``); halved when the GPU's memory does not suffice. ``on_step`` sees every step;
     ``on_ended`` how many sentences were finished.
     Raises TranslatorError if the language model gives logits that are not numbers.
     """
@@ -96,10 +94,10 @@ def grow(
     pending = [_Frontier(0, None, 0, 0, False, torch.arange(len(used)), start, order, node)]
     while pending:
         frontier = pending.pop()
-        if frontier.whole and frontier.room < prefix.shape[1] + frontier.number:
-            frontier = replace(frontier, whole=False)  # outgrown: its rows move to a cache with more room
+        if frontier.whole and frontier.room < lm.positions(prefix.shape[1]) + frontier.number:
+            frontier = replace(frontier, whole=False)  # outgrown: its rows move to a state with more room
         waiting = pending if frontier.whole else [*pending, frontier]
-        positions = sum({id(f.cache): f.capacity * f.room for f in waiting if f.cache is not None}.values())
+        positions = sum({id(f.state): f.capacity * f.room for f in waiting if f.state is not None}.values())
         pending += reversed(tree.expand(frontier, tokens, waiting=positions))
     return tokens
 
@@ -118,18 +116,18 @@ class _Tree:
     def expand(self, frontier: _Frontier, tokens: Tensor, *, waiting: int) -> list[_Frontier]:
         """Evaluate a frontier, let its draws draw, and return what is to be evaluated next (or the frontier in pieces).
 
-        ``waiting``: positions of the caches that frontiers wait for.
+        ``waiting``: positions of the states that frontiers wait for.
         """
-        prefix, steps = self.prefix.shape[1], self.uniform.shape[1]
-        first = first_room(prefix, steps)
-        room = first if prefix + frontier.number <= first else prefix + steps
+        before, steps = self.lm.positions(self.prefix.shape[1]), self.uniform.shape[1]
+        first = before + first_steps(steps)
+        room = first if before + frontier.number <= first else before + steps
         limit = max(
             1, (2 * self.max_nodes * first - waiting) // (2 * room)
         )  # half of what is free: pieces may have to be split again
         if len(frontier.row) > (frontier.capacity if frontier.whole else limit):
             return _pieces(frontier, limit)
         capacity = max(len(frontier.row), min(len(frontier.draws), limit))
-        # One that is not whole gets a cache of its own, with rows for what its draws can become.
+        # One that is not whole gets a state of its own, with rows for what its draws can become.
         own = frontier if frontier.whole else replace(frontier, capacity=capacity, room=room)
         tried = self._try(own)
         if tried is None:
@@ -137,7 +135,7 @@ class _Tree:
             torch.cuda.empty_cache()
             logger.warning("the GPU's memory does not suffice; going on with %d beginnings at once", self.max_nodes)
             return _pieces(frontier, self.max_nodes)
-        step, cache = tried
+        step, state = tried
         tokens[step.draws, step.number] = step.tokens
         self.on_step(step)
         goes_on = step.tokens != self.lm.end
@@ -147,20 +145,21 @@ class _Tree:
             self.on_ended(ended)
         if not bool(goes_on.any()):
             return []
-        return [self._children(step, goes_on, cache, own.capacity, own.room)]
+        return [self._children(step, goes_on, state, own.capacity, own.room)]
 
-    def _try(self, frontier: _Frontier) -> tuple[Step, DynamicCache] | None:
-        """One step, with the cache it left; None if the GPU's memory did not suffice."""
+    def _try(self, frontier: _Frontier) -> tuple[Step, State] | None:
+        """One step, with the state it left; None if the GPU's memory did not suffice."""
         try:
-            cache, hidden = self._evaluate(frontier)
-            return self._draw(frontier, hidden), cache
+            state, hidden = self._evaluate(frontier)
+            return self._draw(frontier, hidden), state
         except torch.cuda.OutOfMemoryError:
-            undone = frontier.cache is None or undo(frontier.cache, self.prefix.shape[1] + frontier.number - 1)
+            before = self.lm.positions(self.prefix.shape[1]) + frontier.number - 1
+            undone = frontier.state is None or frontier.state.undo(before)
             if not undone or len(frontier.row) < 2:
                 raise
         return None
 
-    def _children(self, step: Step, goes_on: Tensor, cache: DynamicCache, capacity: int, room: int) -> _Frontier:
+    def _children(self, step: Step, goes_on: Tensor, state: State, capacity: int, room: int) -> _Frontier:
         key = step.node[goes_on] * _SPREAD + step.tokens[goes_on]
         child, node = key.unique(return_inverse=True)
         row, last = child // _SPREAD, child % _SPREAD
@@ -169,23 +168,17 @@ class _Tree:
             place = rows_for(row)
             node = place[node]
             row, last = torch.empty_like(row).index_copy(0, place, row), torch.empty_like(last).index_copy(0, place, last)
-            cache.batch_select_indices(row.to(self.lm.device))
+            state.select(row)
             row = torch.arange(len(child))
         order = node.argsort(stable=True)
-        return _Frontier(step.number + 1, cache, capacity, room, whole, row, last, step.draws[goes_on][order], node[order])
+        return _Frontier(step.number + 1, state, capacity, room, whole, row, last, step.draws[goes_on][order], node[order])
 
-    def _evaluate(self, frontier: _Frontier) -> tuple[DynamicCache, Tensor]:
-        device, size = self.lm.device, {"capacity": frontier.capacity, "room": frontier.room}
-        if frontier.cache is None:
-            cache = new_cache(self.lm, rows=len(frontier.row), **size)
-            inputs = {"inputs_embeds": self.prefix[frontier.row].to(device, self.lm.dtype)}
-        else:
-            cache = frontier.cache
-            if not frontier.whole:
-                cache = copied(cache, frontier.row.to(device), **size)
-            inputs = {"input_ids": frontier.last[:, None].to(device)}
-        out = self.lm.model.base_model(**inputs, past_key_values=cache, use_cache=True)
-        return cache, out.last_hidden_state[:, -1]
+    def _evaluate(self, frontier: _Frontier) -> tuple[State, Tensor]:
+        size = {"capacity": frontier.capacity, "room": frontier.room}
+        if frontier.state is None:
+            return self.lm.start(self.prefix[frontier.row], **size)
+        state = frontier.state if frontier.whole else frontier.state.copied(frontier.row, **size)
+        return state, self.lm.step(state, frontier.last)
 
     def _draw(self, frontier: _Frontier, hidden: Tensor) -> Step:
         uniform = self.uniform[frontier.draws, frontier.number]
@@ -255,3 +248,19 @@ def _pieces(frontier: _Frontier, max_nodes: int) -> list[_Frontier]:
         )
         first, first_draw = last, last_draw
     return pieces
+
+
+def rows_for(parent: Int[Tensor, " children"]) -> Int[Tensor, " children"]:
+    """A row for each child, 0 to children - 1, such that as many as possible are where their parent was and need no copy.
+
+    ``parent`` is ascending.
+    """
+    children = len(parent)
+    first = torch.ones(children, dtype=torch.bool)
+    first[1:] = parent[1:] != parent[:-1]
+    stays = first & (parent < children)
+    free = torch.ones(children, dtype=torch.bool)
+    free[parent[stays]] = False
+    place = parent.clone()
+    place[~stays] = free.nonzero().flatten()
+    return place

@@ -1,6 +1,6 @@
 """Training: minimise -log p(caption | T(z)) with everything frozen but T.
 
-Features are extracted once; see ``packing`` for how the captions of an image share its prefix.
+Features are extracted once; see ``language.packing`` for how the captions of an image share its prefix.
 
 Several processes share the images of each step: all draw the same random numbers for all of them and translate them (a small
 part of the work), each runs the language model on its own, and the gradients are added up. So the numbers are those of one
@@ -26,7 +26,6 @@ from wordsight.language.model import LanguageModel
 from wordsight.storage import replacing
 from wordsight.tensors import Views
 from wordsight.translator.mlp import Translator
-from wordsight.translator.packing import caption_loss, pack
 from wordsight.translator.processes import Processes, launched
 from wordsight.translator.word_head import mix_views
 
@@ -47,6 +46,8 @@ class Settings:
       size.
     - ``class_draws``: how many times features are composed for each class of a 1,000-class ImageNet head, for what the images
       do not show (see ``composed.with_composed``).
+
+    Raises ValueError for a learning rate that is negative or not finite.
     """
 
     epochs: int = 4
@@ -64,6 +65,10 @@ class Settings:
     prefix_tokens: int = 8
     dropout: float = 0.3
     class_draws: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate is {self.learning_rate}, wanted a number that is not negative, such as 0.001.")
 
 
 @dataclass(frozen=True)
@@ -219,10 +224,9 @@ def dev_loss(
     total = count = 0.0
     for start in range(processes.number * batch, len(dev.views), processes.count * batch):
         captions = dev.captions[start : start + batch]
-        packed = pack(captions, prefix=translator.prefix_tokens)
         z = dev.views[start : start + batch].mean(1).to(lm.device)
-        total += caption_loss(lm, translator(z), packed)
-        count += len(packed.target)
+        total += lm.loss(translator(z), captions)
+        count += sum(len(caption) for image in captions for caption in image)
     if processes.count > 1:
         sums = torch.tensor([total, count], dtype=torch.float64, device=lm.device)
         processes.add_up([sums])
@@ -240,8 +244,7 @@ def _step(translator, lm, data, rows, noise, optimiser, processes=Processes()) -
     prefix, own = translator(z), slice(processes.number, None, processes.count)
     loss = 0.0
     if captions[own]:
-        packed = pack(captions[own], prefix=translator.prefix_tokens)
-        loss = caption_loss(lm, prefix[own], packed, backward_scale=1 / tokens)
+        loss = lm.loss(prefix[own], captions[own], backward_scale=1 / tokens)
     if processes.count > 1:
         loss = _add_up(translator, loss, processes)
     torch.nn.utils.clip_grad_norm_(translator.parameters(), 1.0)

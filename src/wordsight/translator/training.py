@@ -309,7 +309,7 @@ def _held_out(names: Sequence[str], dev: Sequence[str] | float, seed: int) -> se
 
 
 def _embedded(lm: LanguageModel, texts: Sequence[str]) -> list[Tensor]:
-    return [lm.embeddings[lm.encode(text)[:-1]].float().cpu() for text in texts]
+    return [lm.embedded(text).float().cpu() for text in texts]
 
 
 def _tokens(lm: LanguageModel, captions: Sequence[Sequence[str]]) -> list[list[list[int]]]:

@@ -14,7 +14,7 @@ from wordsight.models import Models
 from wordsight.sentences.estimates import WordRate, WordRates
 from wordsight.sentences.sampler import ESTIMATOR, sample
 from wordsight.sentences.sampling import Sampling
-from wordsight.storage import cache_folder, read_stored, replacing
+from wordsight.storage import cache_folder, read_stored, replacing, store_if_possible
 from wordsight.words.joined import head_words, join
 
 logger = logging.getLogger(__name__)
@@ -40,17 +40,13 @@ def _sentences_of_mean(models: Models, sampling: Sampling) -> WordRates:
     key = baseline_key(models, sampling)
     shipped = json.loads((files("wordsight") / SHIPPED).read_text(encoding="utf-8"))
     if shipped["key"] == key:
-        return _rates(shipped["rates"])
+        return WordRates({word: WordRate(*rate) for word, rate in shipped["words"].items()}, SENTENCES)
     file = cache_folder() / "baseline" / f"{hashlib.sha256(f'{key} {models.lm.dtype}'.encode()).hexdigest()[:32]}.json"
     stored = read_stored(file, lambda file: _rates(json.loads(file.read_text(encoding="utf-8"))))
     if stored is not None:
         return stored
     found = sample_baseline(models, sampling)
-    try:
-        with replacing(file) as partial:
-            partial.write_text(json.dumps(asdict(found)), encoding="utf-8")
-    except OSError as error:  # a full or read-only cache costs time, not the result
-        logger.warning("the baseline cannot be written to %s (%s): it will be sampled again", file, error)
+    store_if_possible(file, lambda partial, rates: partial.write_text(json.dumps(asdict(rates)), encoding="utf-8"), found)
     return found
 
 
@@ -69,11 +65,11 @@ def sample_baseline(models: Models, sampling: Sampling) -> WordRates:
 def write_shipped(models: Models, path: Path) -> None:
     """Write the file ``SHIPPED`` for these models and the default sampling."""
     sampling = Sampling(sentences=SENTENCES)
-    rates = asdict(sample_baseline(models, sampling))
+    found = sample_baseline(models, sampling).words
+    words = {word: [r.count, *(round(end, 6) for end in (r.rate, r.low, r.high))] for word, r in found.items()}
+    lines = ",\n".join(f"{json.dumps(word)}: {json.dumps(rate)}" for word, rate in words.items())
     with replacing(path) as partial:
-        partial.write_text(
-            json.dumps({"key": baseline_key(models, sampling), "rates": rates}, indent=0) + "\n", encoding="utf-8"
-        )
+        partial.write_text(f'{{"key": "{baseline_key(models, sampling)}", "words": {{\n{lines}\n}}}}\n', encoding="utf-8")
 
 
 def _rates(stored: dict) -> WordRates:

@@ -21,7 +21,6 @@ from wordsight.storage import store_each
 from wordsight.tensors import Features
 from wordsight.translator.checkpoint import translator_fingerprint
 from wordsight.translator.mlp import Translator
-from wordsight.translator.packing import caption_loss, pack
 
 
 def sentence_gradients(
@@ -31,8 +30,8 @@ def sentence_gradients(
     parts = []
     for start in range(0, len(sentences), batch):
         rows = z[start : start + batch].to(lm.device).detach().clone().requires_grad_()
-        packed = pack([[lm.encode(sentence)] for sentence in sentences[start : start + batch]], prefix=translator.prefix_tokens)
-        caption_loss(lm, translator(rows), packed, backward_scale=-1.0)
+        tokens = [[lm.encode(sentence)] for sentence in sentences[start : start + batch]]
+        lm.loss(translator(rows), tokens, backward_scale=-1.0)
         assert rows.grad is not None
         parts.append(rows.grad.float().cpu())
     return torch.cat(parts) if parts else torch.zeros(0, translator.features)

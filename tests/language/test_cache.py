@@ -8,7 +8,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from doubles import tiny_lm
-from wordsight.sentences.cache import _InPlace, new_cache
+from wordsight.language.cache import KeysAndValues, _InPlace
 
 
 def test_the_version_is_one_that_the_project_allows():
@@ -24,14 +24,15 @@ def test_what_is_overridden_is_there_with_the_same_arguments():
 
 def test_a_model_fills_our_layers_as_it_fills_theirs():
     lm = tiny_lm()
-    cache, theirs = new_cache(lm, rows=2, capacity=3, room=6), DynamicCache(config=lm.model.config)
+    state = KeysAndValues.empty(lm.model.config, rows=2, capacity=3, room=6)
+    cache, theirs = state.cache, DynamicCache(config=lm.model.config)
     assert all(isinstance(layer, _InPlace) for layer in cache.layers)
     inputs = torch.tensor([[1, 2, 3], [4, 5, 6]])
     with torch.inference_mode():
         ours = lm.model(input_ids=inputs, past_key_values=cache, use_cache=True).logits
         expected = lm.model(input_ids=inputs, past_key_values=theirs, use_cache=True).logits
         torch.testing.assert_close(ours, expected)
-        cache.batch_select_indices(torch.tensor([1, 1, 0]))
+        state.select(torch.tensor([1, 1, 0]))
         theirs.batch_select_indices(torch.tensor([1, 1, 0]))
         step = torch.tensor([[1], [2], [3]])
         ours = lm.model(input_ids=step, past_key_values=cache, use_cache=True).logits

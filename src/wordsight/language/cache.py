@@ -1,14 +1,14 @@
 """A key-value cache for many short continuations of few prefixes: a row stays where it is, only new branches are copied."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import DynamicCache, EncoderDecoderCache
 from transformers.cache_utils import DynamicLayer
 
-from wordsight.language.model import LanguageModel
+from wordsight.language.model import State
 
 
 class _InPlace(DynamicLayer):
@@ -64,21 +64,55 @@ class _InPlace(DynamicLayer):
         return torch.empty(self.capacity, like.shape[1], self.room, like.shape[3], dtype=like.dtype, device=like.device)
 
 
-def new_cache(lm: LanguageModel, *, rows: int, capacity: int, room: int) -> DynamicCache:
-    """An empty cache for ``rows`` rows now, up to ``capacity`` later, of up to ``room`` positions each.
+class KeysAndValues(State):
+    """The state of a language model from transformers: keys and values of its attention, and of its cross-attention if it has one."""
 
-    Layers that are not plain attention stay as transformers makes them.
-    """
-    cache = DynamicCache(config=lm.model.config)
-    cache.layers = [_InPlace(rows, capacity, room) if type(layer) is DynamicLayer else layer for layer in cache.layers]
-    return cache
+    def __init__(self, attention: DynamicCache, cross: DynamicCache | None = None) -> None:
+        self._attention, self._cross = attention, cross
+        self.cache = attention if cross is None else EncoderDecoderCache(attention, cross)
 
+    @classmethod
+    def empty(cls, config: Any, *, rows: int, capacity: int, room: int, cross: bool = False) -> "KeysAndValues":
+        """For ``rows`` rows now, up to ``capacity`` later, of up to ``room`` positions each.
 
-def copied(cache: DynamicCache, indices: Int[Tensor, " rows"], *, capacity: int, room: int) -> DynamicCache:
-    """A cache of its own with these rows of ``cache``, which stays as it is. A row may be asked for more than once."""
-    twin = DynamicCache()
-    twin.layers = [_copied(layer, indices, capacity, room) for layer in cache.layers]
-    return twin
+        Layers that are not plain attention stay as transformers makes them.
+        """
+        cache = DynamicCache(config=config)
+        cache.layers = [_InPlace(rows, capacity, room) if type(layer) is DynamicLayer else layer for layer in cache.layers]
+        return cls(cache, DynamicCache(config=config) if cross else None)
+
+    @property
+    def attended(self) -> int:
+        """Positions that cross-attention attends to."""
+        assert self._cross is not None
+        return self._cross.get_seq_length()
+
+    def select(self, rows: Int[Tensor, " rows"]) -> None:
+        """Row i becomes what row ``rows[i]`` was; rows that stay themselves are not touched."""
+        self.cache.batch_select_indices(rows.to(self._device))
+
+    def copied(self, rows: Int[Tensor, " rows"], *, capacity: int, room: int) -> "KeysAndValues":
+        """A state of its own with these rows; this one stays as it is. A row may be asked for more than once."""
+        rows, twin = rows.to(self._device), DynamicCache()
+        twin.layers = [_copied(layer, rows, capacity, room) for layer in self._attention.layers]
+        if self._cross is None:
+            return KeysAndValues(twin)
+        cross = DynamicCache()
+        cross.layers = [_copied(layer, rows, capacity, room) for layer in self._cross.layers]
+        return KeysAndValues(twin, cross)
+
+    def undo(self, length: int) -> bool:
+        """Take back a step that failed half-way; False if a layer cannot."""
+        layers = [layer for layer in self._attention.layers if isinstance(layer, _InPlace)]
+        if len(layers) < len(self._attention.layers):
+            return False
+        for layer in layers:
+            layer.length = length
+        return True
+
+    @property
+    def _device(self) -> torch.device:
+        return cast("Any", self._attention.layers[0]).keys.device
 
 
 def _copied(layer: Any, indices: Tensor, capacity: int, room: int) -> Any:
@@ -91,35 +125,9 @@ def _copied(layer: Any, indices: Tensor, capacity: int, room: int) -> Any:
     return twin
 
 
-def undo(cache: DynamicCache, length: int) -> bool:
-    """Take back a step that failed half-way; False if a layer cannot."""
-    layers = [layer for layer in cache.layers if isinstance(layer, _InPlace)]
-    if len(layers) < len(cache.layers):
-        return False
-    for layer in layers:
-        layer.length = length
-    return True
-
-
-def bytes_a_position(lm: LanguageModel) -> int:
-    """Bytes of keys and values that one position of one row takes."""
-    config = lm.model.config.get_text_config()
+def bytes_a_position(config: Any, dtype: torch.dtype) -> int:
+    """Bytes of keys and values that one position of one row takes in a decoder with this configuration."""
+    config = config.get_text_config(decoder=True)
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return 2 * config.num_hidden_layers * heads * size * lm.dtype.itemsize
-
-
-def rows_for(parent: Int[Tensor, " children"]) -> Int[Tensor, " children"]:
-    """A row for each child, 0 to children - 1, such that as many as possible are where their parent was and need no copy.
-
-    ``parent`` is ascending.
-    """
-    children = len(parent)
-    first = torch.ones(children, dtype=torch.bool)
-    first[1:] = parent[1:] != parent[:-1]
-    stays = first & (parent < children)
-    free = torch.ones(children, dtype=torch.bool)
-    free[parent[stays]] = False
-    place = parent.clone()
-    place[~stays] = free.nonzero().flatten()
-    return place
+    return 2 * config.num_hidden_layers * heads * size * dtype.itemsize

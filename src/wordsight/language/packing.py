@@ -10,9 +10,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from wordsight.language.model import LanguageModel
-from wordsight.tensors import Prefix
-
 
 @dataclass(frozen=True)
 class Packed:
@@ -62,32 +59,3 @@ def _counting(lengths: Tensor) -> Tensor:
     """0, 1, ..., length - 1 for each of the lengths, one after the other."""
     ends = lengths.cumsum(0)
     return torch.arange(int(ends[-1])) - (ends - lengths).repeat_interleave(lengths)
-
-
-def caption_loss(lm: LanguageModel, prefix: Prefix, packed: Packed, *, backward_scale: float | None = None) -> float:
-    """Summed -log p of every caption token (end included) given its image's prefix, in nats.
-
-    With ``backward_scale`` the gradient of that many times the loss is added to whatever made ``prefix``. The head runs over
-    a few hundred positions at a time and its gradient is taken at once: logits of a whole batch would take gigabytes.
-    """
-    device, length = lm.device, prefix.shape[1]
-    inputs = torch.cat([prefix.to(lm.dtype), lm.model.get_input_embeddings()(packed.tokens.to(device))], dim=1)
-    allowed = packed.mask.to(device)
-    mask = torch.zeros(allowed.shape, dtype=lm.dtype, device=device).masked_fill_(~allowed, torch.finfo(lm.dtype).min)
-    hidden = lm.hidden_states(inputs_embeds=inputs, attention_mask=mask, position_ids=packed.positions.to(device))
-    picked = hidden[packed.target_row.to(device), packed.target_position.to(device) + length - 1]
-    leaf = picked.detach().requires_grad_(backward_scale is not None)
-    total = 0.0
-    at_once = _HEAD_ROWS if device.type == "cpu" else _HEAD_ROWS_GPU
-    for rows, targets in zip(leaf.split(at_once), packed.target.to(device).split(at_once), strict=True):
-        loss = torch.nn.functional.cross_entropy(lm.logits(rows).float(), targets, reduction="sum")
-        total += loss.item()
-        if backward_scale is not None:
-            (loss * backward_scale).backward()
-    if backward_scale is not None:
-        picked.backward(leaf.grad)
-    return total
-
-
-#: Positions whose logits are held at once: more costs memory on CPUs, and fewer costs time on GPUs.
-_HEAD_ROWS, _HEAD_ROWS_GPU = 256, 8192
