@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wordsight.audits.evidence import Evidence, largest_of_others, presence_level
-from wordsight.audits.findings import Limits, class_words, findings, unclear_classes
+from wordsight.audits.findings import Limits, class_words, findings, naming_of, unclear_classes
 from wordsight.audits.reliances import Use
 from wordsight.audits.statistics import Estimate, mean_estimate
 from wordsight.audits.untested import power, untested
@@ -230,10 +230,10 @@ def test_where_a_class_is_named_in_every_sentence_harm_is_not_judged_but_with_sc
         without = named_in_every_sentence(seed, scores=False)
         assert words_found(without, none) != []  # what the adjustment has to take away
         assert words_found(without, OWN) == []
-        assert unclear_classes(without, OWN) == ["dog", "person"]
+        assert unclear_classes(without, naming_of(without, OWN, frozenset())) == ["dog", "person"]
         with_scores = named_in_every_sentence(seed, scores=True)
         assert words_found(with_scores, OWN) == []
-        assert unclear_classes(with_scores, OWN) == []
+        assert unclear_classes(with_scores, naming_of(with_scores, OWN, frozenset())) == []
     planted = named_in_every_sentence(3, scores=True)
     planted.logits[:, 0] += 3 * planted.rates[:, 20] / planted.rates[:, 20].std()
     assert "word18" in words_found(planted, OWN)

@@ -313,9 +313,9 @@ def findings(evidence: Evidence, words: Sequence[ClassWord]) -> list[Finding]:
     return sorted(found, key=lambda finding: -rank(finding.about))
 
 
-def unclear_classes(evidence: Evidence, own_words: Sequence[Set[str]], apart: Set[str] = frozenset()) -> list[str]:
+def unclear_classes(evidence: Evidence, naming: Bool[np.ndarray, "classes words"]) -> list[str]:
     """Classes whose images have no part in the test of harm, because a name of theirs is in nearly every sentence."""
-    found = saturated(evidence, naming_of(evidence, own_words, apart))
+    found = saturated(evidence, naming)
     return [label for label, holds in zip(evidence.classes, found.tolist(), strict=True) if holds]
 
 

@@ -95,6 +95,7 @@ def audit(
     )
     set_apart = {word for given in apart for word in content_words(given)}
     own = [class_itself(name) for name in classifier.labels]
+    naming = naming_of(evidence, own, set_apart)
     table = class_words(evidence, Reliances(evidence, observed.z.numpy()), own, limits, apart=set_apart)
     if not table:
         raise LabelError(_nothing_to_compare(evidence, limits))
@@ -102,12 +103,12 @@ def audit(
         classes=list(classifier.labels),
         images=_audited(observed, words_of, logits, classifier.labels),
         words=table,
-        findings=with_leaders(evidence, findings(evidence, table), naming_of(evidence, own, set_apart)),
+        findings=with_leaders(evidence, findings(evidence, table), naming),
         failures=observed.failures,
         copies=observed.copies,
         untested=untested(evidence, table, limits),
         power=power(evidence, table),
-        unclear=unclear_classes(evidence, own, set_apart),
+        unclear=unclear_classes(evidence, naming),
         settings=_settings(models, images, sampling, limits, sorted(set_apart)) | {"words": observed.source},
     )
     mapped = _mapped(result)

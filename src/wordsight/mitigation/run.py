@@ -10,9 +10,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wordsight.audits import SENTENCES
-from wordsight.audits.compare import rates_of, usual_words
 from wordsight.audits.findings import Finding
-from wordsight.audits.observations import Observations, observe
+from wordsight.audits.observations import Observations, observe, rate_matrix
 from wordsight.audits.result import Audit
 from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.coarse import fitting
@@ -166,10 +165,9 @@ class _Task:
     def projected(self, head: Head) -> Head:
         train = self.train.nonzero().flatten().tolist()
         words_of = self.observed.words()
-        others = usual_words([words_of[i] for i in train], min_images=_USUAL)
-        vocabulary = [self.target.word, *(word for word in others if word != self.target.word)]
-        rates = rates_of([words_of[i] for i in train], vocabulary)
-        rates[:, 0] = self.rates[train]  # those below the table's limit, too
+        vocabulary, usual = rate_matrix([words_of[i] for i in train], min_images=_USUAL)
+        others = usual[:, [i for i, word in enumerate(vocabulary) if word != self.target.word]]
+        rates = np.column_stack([self.rates[train], others])
         z, label = self.observed.z[self.train], self.observed.label[self.train]
         direction = added_by_thing(z, rates, label, 0)
         new = project(head.weight, head.bias, [direction], z, label, self.models.classifier)
