@@ -8,6 +8,7 @@ from skimage import data
 from sklearn.datasets import load_sample_image
 
 from wordsight.cli import main
+from wordsight.sentences.sampling import Sampling
 
 PHOTOGRAPHS = {
     "cat": data.chelsea,
@@ -31,7 +32,7 @@ def demo() -> None:
         Image.fromarray(photograph()).save(FOLDER / "photographs" / f"{name}.png")
     say(f"wrote {len(PHOTOGRAPHS)} photographs to {FOLDER / 'photographs'}")
     say("loading the starter; at the first start its weights (110 MB) are fetched and converted, which takes about a minute")
-    say("sampling 500 sentences for each of the five photographs together: 15 to 60 seconds on two cores")
+    say(f"sampling {Sampling().sentences} sentences for each of the five photographs together: 10 to 30 seconds on two cores")
     sys.argv = ["wordsight", "explain", str(FOLDER / "photographs"), "--top", "10", "--out", str(FOLDER), *sys.argv[1:]]
     say(" ".join(sys.argv))
     try:
