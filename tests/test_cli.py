@@ -295,7 +295,7 @@ def test_audit_writes_findings_words_images_and_a_report(setting):
         setting, "audit", "labelled", "--out", "audit", "--sentences", "10", "--seed", "8", *models, "--fail-on", "1"
     )
     assert done.returncode == 0, done.stderr
-    assert "24 images, " in done.stdout
+    assert "24 images of 2 classes. The classifier, mine.safetensors, predicts 75% of them right." in done.stdout
     found = json.loads((setting / "audit" / "findings.json").read_text())
     assert found["settings"]["spec"] == "head:mine.safetensors"
     assert found["settings"]["data"] == "labelled"

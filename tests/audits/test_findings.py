@@ -196,6 +196,37 @@ def test_one_image_makes_no_finding():
     assert table["dog", "water"].missed is None
 
 
+def few_without(errors: int) -> Evidence:
+    """Six of 30 images of each of six classes lack a word that moves the first class's margin clearly; some of them are missed."""
+    random = np.random.default_rng(0)
+    label = np.arange(180) % 6
+    water = np.arange(180) // 6 % 5 > 0
+    rates = random.beta(0.5, 4, size=(180, len(WORDS)))
+    rates[:, 0] = np.clip(0.6 * water + random.normal(0.15, 0.03, 180), 0, 1)
+    logits = 4.0 * np.eye(6)[label] + 0.1 * random.normal(size=(180, 6))
+    logits[:, 0] += 2 * (rates[:, 0] - 0.75)
+    logits[np.flatnonzero((label == 0) & ~water)[:errors], 0] -= 5.0
+    return Evidence(WORDS, rates, label, logits, tuple(f"class{i}" for i in range(6)))
+
+
+def test_one_error_among_six_images_is_no_harm_and_three_are():
+    """The margin rises with the word as surely; that errors do is shown by the gap's interval alone."""
+    verdicts = []
+    for errors in (1, 3):
+        shown = few_without(errors)
+        table = class_words(shown, lambda c, words: [use(0.5, 0.1)] * len(words), [frozenset[str]()] * 6, Limits())
+        verdicts.append(next(w for w in table if (w.label, w.word) == ("class0", "water")))
+    one, three = verdicts
+    assert one.missed is not None
+    assert three.missed is not None
+    assert one.missed.value == pytest.approx(1 / 6)
+    assert one.missed.low < 0 < three.missed.low
+    assert one.strength == pytest.approx(three.strength, rel=0.2)
+    assert (one.verdict, three.verdict) == ("untested", "harmful")
+    assert one.unseen is not None
+    assert one.unseen > 0.3  # and the audit says so
+
+
 def test_the_margin_is_the_logit_against_the_largest_other():
     logits = np.array([[1.0, 2.0, 5.0], [3.0, 1.0, 1.0]])
     np.testing.assert_allclose(largest_of_others(logits), [[5, 5, 2], [1, 3, 3]])
@@ -257,7 +288,7 @@ def test_what_is_relied_on_and_cannot_be_tested_is_said_with_the_images_that_wou
     table = class_words(few, relied, OWN, Limits())
     assert findings(few, table) == []
     (one,) = untested(few, table, Limits())
-    assert (one.about.label, one.about.word, one.without) == ("dog", "water", 2)
+    assert (one.about.label, one.about.word, one.images) == ("dog", "water", 2)
     assert one.about.unseen is not None
     assert one.about.unseen > 0.5
     assert one.wanted is not None

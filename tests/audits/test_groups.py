@@ -60,6 +60,23 @@ def test_other_words_go_along_with_the_leader_that_they_are_most_like():
     assert found == {"grass": None, "player": None, "ball": "player"}
 
 
+def two_causes(seed: int) -> Evidence:
+    """The margin moves with "ball" and with "grass", alone; "player" is a blend of both."""
+    random = np.random.default_rng(seed)
+    label, causes = np.arange(400) % 2, random.random((400, 2))
+    both = np.clip(causes.mean(1) + random.normal(0, 0.3, 400), 0, 1)
+    rates = np.stack([both, causes[:, 0], random.random(400), causes[:, 1]], 1)
+    margin = np.where(label == 0, 1.0, -1.0) + 2 * causes.sum(1) + random.normal(0, 0.7, 400)
+    return Evidence(WORDS, rates, label, np.stack([margin, -margin], 1), ("man", "child"))
+
+
+def test_a_word_that_two_others_explain_together_does_not_lead():
+    """It comes first and leads until both others do."""
+    draws = [leaders(two_causes(seed), ("player", "ball", "grass")) for seed in range(40)]
+    assert sum(one["ball"] is None and one["grass"] is None for one in draws) >= 36
+    assert sum(one["player"] is None for one in draws) <= 0.05 * 40 + 4
+
+
 def test_each_class_has_leaders_of_its_own():
     naming = np.zeros((2, len(WORDS)), dtype=bool)
     found = with_leaders(evidence({"player": 3.0}, seed=0), [finding("ball"), finding("player", "child")], naming)

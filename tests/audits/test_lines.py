@@ -11,12 +11,12 @@ def test_what_is_relied_on_and_which_images_would_settle_it():
     about = dataclasses.replace(class_word("dog", "grass", "untested", 0.6, used=0.5), changes=0.12)
     assert untested_line(Untested(about, 3, 40)) == (
         "dog relies on \N{LEFT DOUBLE QUOTATION MARK}grass\N{RIGHT DOUBLE QUOTATION MARK}; adding it turns 12% of the images of other "
-        "classes into dog. Whether errors go with it is untested: these images have 3 images of dog without it. 40 images of dog "
+        "classes into dog. Whether errors go with it is untested: these images have only 3 images of dog without it. 40 images of dog "
         "without it would settle that."
     )
     plain = untested_line(Untested(dataclasses.replace(about, changes=None), 1, None))
     assert (
-        "untested: these images have 1 image of dog without it. More than 1,000 images of dog without it would be wanted."
+        "untested: these images have only 1 image of dog without it. More than 1,000 images of dog without it would be wanted."
         in plain
     )
     assert "adding it" not in plain

@@ -71,7 +71,10 @@ def an_explanation(source, *, word: str = "water", label: str = "duck", name: st
 def test_an_audit_shows_its_findings(audit):
     found = Parsed(audit._repr_html_())
     assert "1 finding in 24 images; accuracy 75.0%" in found.text
-    assert found.rows == [["class", "word", "severity (points)", "rate"], ["duck", "water", "31 (12 to 50)", "60%"]]
+    assert found.rows == [
+        ["class", "word", "goes along", "severity (points)", "rate"],
+        ["duck", "water", "", "31 (12 to 50)", "60%"],
+    ]
     none = Parsed(dataclasses.replace(audit, findings=[])._repr_html_())
     assert "0 findings" in none.text
     assert none.rows == []

@@ -7,7 +7,8 @@ For class c and word w, in this order:
 2. *used*: the class relies on w (``reliances.Use``): its logit rises with the rate of w while all other words stay fixed, against all
    other classes or against its nearest rival, with an interval clear of zero and more than random heads show;
 3. *harmful*: among images of one true class, the margin of c rises with the rate of w more than the classes' own words explain
-   (``statistics.Associations``), and predictions change: images of c are missed without w, or others are mistaken for c with it.
+   (``statistics.Associations``), and predictions change: images of c are missed without w, or others are mistaken for c with it,
+   by a gap whose 95% interval is clear of 0.
 
 The false-discovery rate of findings is held by one Benjamini-Hochberg over every word and class that could be tested in step 3,
 whatever steps 1 and 2 say; these only take findings away. (Testing in step 3 only what step 1 had selected, on the same images,
@@ -23,6 +24,7 @@ dog has a larger margin and higher rates of "brown" and "running" than an unclea
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -32,7 +34,7 @@ from wordsight.audits import FALSE_DISCOVERY, MIN_CHANGES, MIN_RELIED, MIN_SEVER
 from wordsight.audits.evidence import Evidence, saturated
 from wordsight.audits.kinds import is_own
 from wordsight.audits.measures import Measures, judged_classes, measure
-from wordsight.audits.power import smallest_gap
+from wordsight.audits.power import unseen_gap
 from wordsight.audits.reliances import Use
 from wordsight.audits.severity import gaps, shrunk, worse_gap
 from wordsight.audits.statistics import Estimate, mean_estimate
@@ -180,30 +182,11 @@ def class_words(
         used = dict(zip(columns, used_of(of.c, [int(words[i]) for i in columns]), strict=True))
         predicted = evidence.predicted == of.c
         changes = {i: gaps(present[:, words[i]], predicted, evidence.label, of.c, min_images=limits.images) for i in columns}
-        unseen = {i: _unseen(present[:, words[i]], predicted, evidence.label, of, level, limits) for i in columns}
+        power = partial(unseen_gap, level=level, min_images=limits.images, unclear=of.unclear)
+        unseen = {i: max(limits.severity, power(present[:, words[i]], predicted, evidence.label, of.c)) for i in columns}
         steps = _Steps(of, of_class[row], encoded[row], rising[row], used, changes, unseen, level)
         found += _table(evidence, present, words, steps, limits)
     return found
-
-
-def _unseen(
-    present: Bool[np.ndarray, " images"],
-    predicted: Bool[np.ndarray, " images"],
-    label: Int[np.ndarray, " images"],
-    of: Measures,
-    level: float,
-    limits: Limits,
-) -> float:
-    """The smallest gap of either side that would most likely have been found, no smaller than a finding's; 1 if none could."""
-    classes, found = set(label.tolist()) - of.unclear, [1.0]
-    # On the better side images of the class have the word, and others have not.
-    for strata, errors, better in ((classes & {of.c}, ~predicted, present), (classes - {of.c}, predicted, ~present)):
-        counts = [(int((present & (label == k)).sum()), int((~present & (label == k)).sum())) for k in sorted(strata)]
-        with_, without = (sum(side) for side in zip(*counts, strict=True)) if counts else (0, 0)
-        if min(with_, without) >= limits.images:
-            side = errors[np.isin(label, list(strata)) & better]
-            found.append(smallest_gap(counts, (side.sum() + 0.5) / (len(side) + 1), level))
-    return max(min(found), limits.severity)
 
 
 @dataclass(frozen=True)
@@ -240,13 +223,14 @@ class _Steps:
     def severity(self, i: int, limits: Limits) -> Estimate | None:
         """The larger gap, shrunk for having been found; None for a word that the test does not find.
 
-        The predictions have to change on a side on which the margin rises, too.
+        The predictions have to change on a side on which the margin rises, too, by a gap whose interval is clear of 0: one error
+        among six images shows no harm, however surely the margin rises.
         """
         missed_and_mistaken = self.changes.get(i, (None, None))
         changed = [
             gap
             for gap, z in zip(missed_and_mistaken, self.measures.sides, strict=True)
-            if gap is not None and gap.value >= limits.severity and z[i] >= Z95_ONE_SIDED
+            if gap is not None and gap.value >= limits.severity and gap.low > 0 and z[i] >= Z95_ONE_SIDED
         ]
         if not (self.rising[i] and changed):
             return None

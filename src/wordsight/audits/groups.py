@@ -2,9 +2,10 @@
 
 "Player", "ball" and "team" are found together, because a test of one word at a time cannot tell them apart. Here the words of a class
 stand together: the strongest leads; another word leads, too, if its rates are not much like those of a word that leads, and if
-the margin still rises with it once the rates of the words that lead are held fixed; the others go along with the leading word
-that they are most like. Words much alike stay together even if each adds something: estimated rates are inexact, and two names of one
-thing tell more of it than one. This only orders findings: none is taken away, and the false-discovery rate is that of all of them.
+the margin still rises with it once the rates of the words that lead are held fixed. A word that led early and that later ones together
+explain does not stay. The others go along with the leading word that they are most like. Words much alike stay together even if each
+adds something: estimated rates are inexact, and two names of one thing tell more of it than one.
+This only orders findings: none is taken away, and the false-discovery rate is that of all of them.
 """
 
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from wordsight.audits.statistics import Associations
 OWN_EVIDENCE = 0.05
 #: From this rank correlation on, among images of the same true class, two words are names of one thing.
 ALIKE = 0.5
-#: Where a leading word's rate is cut into steps: margins need not rise evenly with rates.
+#: The quantiles at which a leading word's rate is cut into steps.
 _STEPS = (0.2, 0.4, 0.6, 0.8)
 
 
@@ -53,24 +54,47 @@ def _leaders(
     clear: Float[np.ndarray, "images classes"],
     alike: Float[np.ndarray, "words words"],
 ) -> list[int]:
-    """Which of these words (by position; the strongest comes first) have evidence of their own: forward selection."""
-    rates, everyone = evidence.rates[:, columns], set(np.unique(evidence.label).tolist())
-    margin = (evidence.logits - largest_of_others(evidence.logits))[:, c]
-    steps = np.stack([rates >= np.quantile(rates, q, axis=0) for q in _STEPS], 2).astype(float)
-    associations, leaders = Associations(rates, evidence.label), [0]
+    """Which of these words (by position; the strongest comes first) have evidence of their own: forward, then backward selection."""
+    beyond = _Beyond(evidence, c, columns, clear)
+    leaders = [0]
     limit = norm.isf(OWN_EVIDENCE / max(1, len(columns) - 1))
     while len(leaders) < len(columns):
-        fixed = np.concatenate([rates[:, leaders], *(steps[:, leader] for leader in leaders)], 1)
-
-        def given(k: int, fixed: Float[np.ndarray, "images others"] = fixed) -> Float[np.ndarray, "images others"]:
-            return np.concatenate([held_fixed(clear, c, k), fixed], 1)
-
-        strength = together([associations(margin, side, given=given) for side in ({c}, everyone - {c})])
+        strength = beyond(leaders)
         strength[alike[:, leaders].max(1) >= ALIKE] = -np.inf  # the leaders themselves, too
         if strength.max() < limit:
             break
         leaders.append(int(strength.argmax()))
+    while len(leaders) > 2:  # of two, the second was tested beside the first
+        own = {leader: beyond([other for other in leaders if other != leader])[leader] for leader in leaders}
+        weakest = min(leaders, key=lambda leader: own[leader])
+        if own[weakest] >= norm.isf(OWN_EVIDENCE):
+            break
+        leaders.remove(weakest)
     return leaders
+
+
+class _Beyond:
+    """How the margin of class ``c`` rises with each of these words while others of them are held fixed, in standard errors.
+
+    Held fixed are their rates, also cut into steps (margins need not rise evenly with rates), and how clearly an image shows which
+    class. Without evidence of its own a word's number is standard normal, or varies less (``Associations``).
+    """
+
+    def __init__(self, evidence: Evidence, c: int, columns: Sequence[int], clear: Float[np.ndarray, "images classes"]) -> None:
+        rates = evidence.rates[:, columns]
+        steps = [rates >= np.quantile(rates, q, axis=0) for q in _STEPS]
+        self._parts = np.stack([rates, *(step.astype(float) for step in steps)], 2)
+        self._margin = (evidence.logits - largest_of_others(evidence.logits))[:, c]
+        self._associations, self._clear, self._c = Associations(rates, evidence.label), clear, c
+        self._sides = ({c}, set(np.unique(evidence.label).tolist()) - {c})
+
+    def __call__(self, fixed: Sequence[int]) -> Float[np.ndarray, " words"]:
+        held = self._parts[:, fixed].reshape(len(self._parts), -1)
+
+        def given(k: int) -> Float[np.ndarray, "images others"]:
+            return np.concatenate([held_fixed(self._clear, self._c, k), held], 1)
+
+        return together([self._associations(self._margin, side, given=given) for side in self._sides])
 
 
 def alikeness(rates: Float[np.ndarray, "images words"], label: Int[np.ndarray, " images"]) -> Float[np.ndarray, "words words"]:

@@ -5,20 +5,20 @@ from wordsight.audits.untested import Power, Untested
 
 def untested_line(one: Untested) -> str:
     """What a class relies on, how many calls change, why it is not tested and which images would settle it."""
-    about, few = one.about, "image" if one.without == 1 else "images"
+    about, side = one.about, "with" if one.has else "without"
     calls = (
         ""
         if about.changes is None
         else f"; adding it turns {about.changes:.0%} of the images of other classes into {about.label}"
     )
     advice = (
-        f"More than 1,000 images of {about.label} without it would be wanted."
+        f"More than 1,000 images of {about.label} {side} it would be wanted."
         if one.wanted is None
-        else f"{one.wanted} images of {about.label} without it would settle that."
+        else f"{one.wanted} images of {about.label} {side} it would settle that."
     )
     return (
-        f"{about.label} relies on \u201c{about.word}\u201d{calls}. Whether errors go with it is untested: these images have "
-        f"{one.without} {few} of {about.label} without it. {advice}"
+        f"{about.label} relies on \u201c{about.word}\u201d{calls}. Whether errors go with it is untested: these images have only "
+        f"{one.images} {'image' if one.images == 1 else 'images'} of {about.label} {side} it. {advice}"
     )
 
 

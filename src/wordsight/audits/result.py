@@ -118,7 +118,12 @@ class Audit:
                     for f in self.findings
                 ],
                 "untested": [
-                    {**word_columns(one.about), "images_without": one.without, "images_wanted": one.wanted}
+                    {
+                        **word_columns(one.about),
+                        "scarcer": "with" if one.has else "without",
+                        "images_scarcer": one.images,
+                        "images_wanted": one.wanted,
+                    }
                     for one in self.untested
                 ],
                 "power": [asdict(power) for power in self.power],

@@ -13,12 +13,14 @@ from wordsight.audits.power import images_wanted
 class Untested:
     """A word that a class relies on, and too few images to measure its harm.
 
-    ``without``: images of the class without the word. ``wanted``: how many of them would settle it; None for more than 1,000.
+    ``has``: whether images of the class with the word are the scarcer ones, or those without it. ``images``: how many there are of the
+    scarcer. ``wanted``: how many of them would settle it; None for more than 1,000.
     """
 
     about: ClassWord
-    without: int
+    images: int
     wanted: int | None
+    has: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,9 @@ def untested(evidence: Evidence, words: Sequence[ClassWord], limits: Limits) -> 
             with_, without = int(has.sum()), int((~has).sum())
             errors = float(wrong[has].mean()) if with_ else 0.0
             level = limits.false_discovery / max(1, tests) / SIDES
-            found.append(Untested(about, without, images_wanted(without, with_, errors, level, limits.unseen)))
+            few, many = sorted((with_, without))
+            wanted = images_wanted(few, many, errors, level, limits.unseen, better=with_ < without)
+            found.append(Untested(about, few, wanted, has=with_ < without))
     return sorted(found, key=lambda one: (-(one.about.changes or 0.0), -rank(one.about)))
 
 

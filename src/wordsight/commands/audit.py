@@ -30,6 +30,7 @@ from wordsight.commands.shared import (
 from wordsight.sentences import MEMORY_MIB
 
 if TYPE_CHECKING:
+    from wordsight.audits.findings import Finding
     from wordsight.audits.result import Audit
 
 
@@ -120,44 +121,29 @@ def audit(
 
 
 def as_text(result: "Audit") -> str:
-    """The findings, and what no word explains, as lines of text."""
-    from wordsight.audits.explained import little_explained
-    from wordsight.audits.lines import power_line, unclear_line, untested_line
+    """The report's first lines as text, with each finding, each word that is untested, and each class's power."""
+    from wordsight.audits.lines import power_line, untested_line
+    from wordsight.report.summary import summary
 
-    tested = len({word.label for word in result.words})
-    lines = [
-        f"{len(result.images)} images, {result.accuracy:.1%} predicted right; {len(result.findings)} findings in the {tested} "
-        "classes with enough images"
-    ]
-    if result.copies:
-        lines.append(f"{result.copies} images are copies of others, identical or nearly, and were left out")
+    looked_at, found, *others, next_step = summary(result)
+    lines = [looked_at.text, found.text]
     for finding in result.leading:
-        about, gap = finding.about, finding.severity
-        lines.append(f"{about.label}: {about.word}")
-        lines.append(f"  severity {gap.value:.0%} ({gap.low:.0%} to {gap.high:.0%}), rate {about.rate.value:.0%}")
-        groups = [
-            f"{group.label} {'with' if group.present else 'without'} it {group.accuracy:.0%} of {group.images}"
-            for group in finding.groups
-        ]
-        lines.append("  accuracy: " + "; ".join(groups))
-        if along := [other.about.word for other in result.along(finding)]:
-            lines.append(f"  found with it, without evidence of their own: {', '.join(along)}")
+        lines += _finding_lines(finding, [other.about.word for other in result.along(finding)])
     lines += [untested_line(one) for one in result.untested]
+    lines += [f"{line.about}: {line.text}" for line in others if line.about != "Untested"]  # these are named above
     lines += [power_line(power) for power in result.power]
-    lines += [unclear_line(label) for label in result.unclear]
-    for focus in result.focus:
-        if focus.remarkable:
-            lines.append(
-                f"{focus.label}: the heat maps lie at one position (they agree to {focus.agreement.value:.2f}, more than in "
-                "other classes), as they would for a stamp; see the report"
-            )
-    for explained in result.explained:
-        if explained.remarkable:
-            share = explained.share
-            lines.append(
-                f"{explained.label}: the words explain {share.value:.0%} of its logit ({share.low:.0%} to {share.high:.0%}), "
-                "less than of other classes; what decides may have no word in captions"
-            )
-    if little := little_explained(result.explained):
-        lines.append(little)
-    return "\n".join(lines)
+    return "\n".join([*lines, f"{next_step.about}: {next_step.text}", f"  {next_step.command}"])
+
+
+def _finding_lines(finding: "Finding", along: list[str]) -> list[str]:
+    about, gap = finding.about, finding.severity
+    groups = [
+        f"{group.label} {'with' if group.present else 'without'} it {group.accuracy:.0%} of {group.images}"
+        for group in finding.groups
+    ]
+    lines = [
+        f"{about.label}: {about.word}",
+        f"  severity {gap.value:.0%} ({gap.low:.0%} to {gap.high:.0%}), rate {about.rate.value:.0%}",
+        f"  accuracy: {'; '.join(groups)}",
+    ]
+    return lines + ([f"  goes along with it, without evidence of its own: {', '.join(along)}"] if along else [])

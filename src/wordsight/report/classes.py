@@ -24,7 +24,8 @@ class ClassLine:
     """A class in the table of what each class's part of the audit is based on.
 
     ``accuracy`` and ``explained``: shares, at most 1; ``use``: the largest reliance, on the word ``most_used``. ``words``: how
-    many are encoded; ``harmful``: how many of these are harmful. ``unexplained``, ``power`` and ``focus``: a note, or nothing.
+    many are encoded; ``harmful``, ``untested``: how many of these have that verdict. ``unexplained``, ``power`` and ``focus``: a
+    note, or nothing.
     """
 
     label: str
@@ -32,6 +33,7 @@ class ClassLine:
     accuracy: float | None
     words: int
     harmful: int
+    untested: int
     most_used: str
     use: float | None
     explained: float | None
@@ -70,6 +72,7 @@ def class_lines(audit: Audit) -> list[ClassLine]:
                 accuracy=sum(image.right for image in images) / len(images) if images else None,
                 words=sum(word.verdict not in ("none", "class") for word in words),
                 harmful=sum(word.verdict == "harmful" for word in words),
+                untested=sum(word.verdict == "untested" for word in words),
                 most_used=used[1] if used else "",
                 use=used[0] if used else None,
                 explained=explained.share.value if explained else None,

@@ -17,14 +17,16 @@ from markupsafe import Markup
 
 from wordsight.audits.compare import right_against_wrong
 from wordsight.audits.findings import ClassWord
-from wordsight.audits.lines import untested_line
+from wordsight.audits.lines import power_line, untested_line
 from wordsight.audits.result import Audit
 from wordsight.mitigation.result import Mitigation
 from wordsight.report import numbers, page, provenance
 from wordsight.report.classes import FEW_IMAGES, class_lines
 from wordsight.report.cloud import Cloud, cloud
+from wordsight.report.command_lines import classifier_name
 from wordsight.report.data import chosen_images, page_data, script_json, shown_classes, shown_words
 from wordsight.report.mitigations import mitigation_cards
+from wordsight.report.summary import summary
 
 #: The maximum number of images in a report, so that it is about 5 MB at most; its numbers are of all images.
 MAX_IMAGES = 1000
@@ -65,14 +67,15 @@ def render_report(
     libraries = [_text(name) for name in LIBRARIES]
     script = "\n".join(_text(name) for name in SCRIPTS)
     text = _template().render(
-        title=title or f"Audit of {audit.settings.get('classifier', 'a classifier')}",
+        title=title or f"Audit of {classifier_name(audit.settings)}",
         audit=audit,
-        summary=page.summary(audit),
+        summary=summary(audit),
         cards=page.cards(audit),
         untested=[untested_line(one) for one in audit.untested],
         classes=classes,
         with_words=[bool(words_of[label]) for label in classes],
         class_lines=class_lines(audit),
+        powers=[power_line(power) for power in audit.power],
         clouds=_clouds(audit, words_of),
         tested=len({word.label for word in audit.words}),
         shown=len(images),

@@ -78,16 +78,22 @@ def finding_html(finding: Finding) -> str:
 
 
 def audit_html(audit: Audit) -> str:
-    """How many images and findings, and the findings as a table."""
+    """How many images and findings, and the findings as a table: those that go along with another stand in its row."""
     count = f"{len(audit.findings)} finding{'' if len(audit.findings) == 1 else 's'}"
     title = Markup("<p><strong>{}</strong> in {} images; accuracy {}</p>").format(
         count, len(audit.images), f"{audit.accuracy:.1%}"
     )
     rows = [
-        (finding.about.label, finding.about.word, _points(finding.severity), f"{finding.about.rate.value:.0%}")
-        for finding in audit.findings
+        (
+            finding.about.label,
+            finding.about.word,
+            ", ".join(other.about.word for other in audit.along(finding)),
+            _points(finding.severity),
+            f"{finding.about.rate.value:.0%}",
+        )
+        for finding in audit.leading
     ]
-    return str(title + (_table(("class", "word", "severity (points)", "rate"), rows) if rows else Markup("")))
+    return str(title + (_table(("class", "word", "goes along", "severity (points)", "rate"), rows) if rows else Markup("")))
 
 
 def comparison_html(comparison: Comparison) -> str:

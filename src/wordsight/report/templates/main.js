@@ -44,13 +44,16 @@ function setUpFinding(card) {
   const all = make("button", { type: "button", class: "quiet", onclick: () => openWord(finding.word, data.classes.indexOf(finding.label)) }, `All images of ${finding.label} with ${quoted(data.words[finding.word])}`);
   actions.append(all);
   examples.append(actions);
-  const copy = card.querySelector(".copy");
+}
+
+function setUpCopy(command) {
+  const [text, copy] = [command.querySelector("code"), command.querySelector(".copy")];
   copy.addEventListener("click", async () => {
     try {
-      await navigator.clipboard.writeText(card.querySelector("code").textContent);
+      await navigator.clipboard.writeText(text.textContent);
       copy.textContent = "Copied";
     } catch { // not allowed for a file: choose the text, so that one key copies it
-      getSelection().selectAllChildren(card.querySelector("code"));
+      getSelection().selectAllChildren(text);
       copy.textContent = "Selected";
     }
   });
@@ -166,6 +169,7 @@ function setUpSides() {
 
 setUpTheme();
 document.querySelectorAll(".finding").forEach(setUpFinding);
+document.querySelectorAll(".command").forEach(setUpCopy);
 setUpClasses();
 setUpSides();
 document.querySelectorAll("[data-chart=mitigations]").forEach((figure) => mitigationChart(figure, data.mitigations[Number(figure.dataset.number)]));
