@@ -36,11 +36,13 @@ from doubles import tiny_classifier, tiny_lm, tiny_translator  # noqa: E402
 from PIL import Image  # noqa: E402
 from provenance import provenance  # noqa: E402
 from safetensors import safe_open  # noqa: E402
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402, F401
 
 import wordsight.audits.run  # noqa: E402, F401 (children should not spend their time on imports)
 import wordsight.features.extraction as extraction  # noqa: E402
 import wordsight.language.starter as starter  # noqa: E402
 import wordsight.translator.optimisation as optimisation  # noqa: E402
+from wordsight.audits.kinds import class_itself  # noqa: E402
 from wordsight.cli import main as command_line  # noqa: E402
 from wordsight.fetch import Wheel, fetch_member  # noqa: E402
 from wordsight.language.gguf import read_gguf  # noqa: E402, F401
@@ -90,7 +92,7 @@ def train(base: Path, folder: Path) -> None:
 def audit(base: Path, folder: Path) -> None:
     """wordsight audit with sentences of every image."""
     command(
-        "audit", f"{base}/labelled", "--out", f"{folder}/audit", "--words", "sentences", "--sentences", "40", "--seed", "8",
+        "audit", f"{base}/labelled", "--out", f"{folder}/audit", "--words", "sentences", "--sentences", "20", "--seed", "8",
         "--classifier", f"head:{base}/mine.safetensors", "--lm", f"{base}/lm", "--translator", f"{base}/bold.safetensors",
     )  # fmt: skip
 
@@ -108,8 +110,11 @@ def conversion(base: Path, _folder: Path) -> None:
 
 def command(*arguments: str) -> None:
     sys.argv = ["wordsight", *arguments]
-    with contextlib.suppress(SystemExit):
+    try:
         command_line()
+    except SystemExit as ended:
+        if ended.code:
+            raise
 
 
 WORK = {
@@ -202,6 +207,8 @@ def started(run: Callable[[], None], log: Path) -> int:
         os.dup2(target, 2)
         run()
         status = 0
+    except SystemExit:  # a command that said why
+        pass
     except BaseException:  # the child's: whatever it is belongs into its log
         import traceback
 
@@ -320,6 +327,7 @@ def main() -> None:
     figures = provenance()
     known = json.loads(options.out.read_text()) if options.out.exists() else {}
     kinds: dict[str, dict[str, float]] = known.get("kinds", {}) if known.get("commit") == figures["commit"] else {}
+    class_itself("red")  # reads the table of kinds, once for all children
     scratch = Path(tempfile.mkdtemp(prefix="kill-"))
     base = scratch / "base"
     base.mkdir()
