@@ -286,7 +286,8 @@ def trial(work: Work, base: Path, folder: Path, wait: float, wanted: dict[str, s
     found["left_behind"] = sum(len(list(folder.glob(pattern))) for pattern in work.remains)
     found["unfinished_files_left"] = len(list(folder.rglob(".*.partial")))
     if work is WORK["features"]:
-        found["done_twice"] = max(0, len((folder / "extracted").read_text().splitlines()) + stored - IMAGES)
+        again = folder / "extracted"  # not there if all were stored
+        found["done_twice"] = max(0, (len(again.read_text().splitlines()) if again.exists() else 0) + stored - IMAGES)
     if any(found[name] for name in ("resumed_with_an_error", "other_result", "damaged_files", "left_behind", "done_twice")):
         print(f"{folder}: {dict(found)} {before}\n{(folder / 'log').read_text()[-2000:]}", file=sys.stderr)
     return found
