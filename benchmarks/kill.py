@@ -32,9 +32,7 @@ _TESTS = Path(__file__).parent.parent / "tests"
 sys.path.insert(0, str(_TESTS))
 
 import torch  # noqa: E402 (after the variables that it reads)
-from doubles import tiny_classifier, tiny_lm, tiny_translator  # noqa: E402
 from PIL import Image  # noqa: E402
-from provenance import provenance  # noqa: E402
 from safetensors import safe_open  # noqa: E402
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402, F401
 
@@ -42,6 +40,8 @@ import wordsight.audits.run  # noqa: E402, F401 (children should not spend their
 import wordsight.features.extraction as extraction  # noqa: E402
 import wordsight.language.starter as starter  # noqa: E402
 import wordsight.translator.optimisation as optimisation  # noqa: E402
+from doubles import tiny_classifier, tiny_lm, tiny_translator  # noqa: E402
+from provenance import provenance  # noqa: E402
 from wordsight.audits.kinds import class_itself  # noqa: E402
 from wordsight.cli import main as command_line  # noqa: E402
 from wordsight.fetch import Wheel, fetch_member  # noqa: E402
@@ -81,7 +81,7 @@ def features(base: Path, folder: Path) -> None:
 
 
 def train(base: Path, folder: Path) -> None:
-    """wordsight train, with a checkpoint after every step."""
+    """Wordsight train, with a checkpoint after every step."""
     optimisation.SAVE_EVERY = 0.0
     command(
         "train", "--captions", f"{base}/captions.csv", "--images", f"{base}/photographs", "--out", f"{folder}/t.safetensors",
@@ -90,7 +90,7 @@ def train(base: Path, folder: Path) -> None:
 
 
 def audit(base: Path, folder: Path) -> None:
-    """wordsight audit with sentences of every image."""
+    """Wordsight audit with sentences of every image."""
     command(
         "audit", f"{base}/labelled", "--out", f"{folder}/audit", "--words", "sentences", "--sentences", "20", "--seed", "8",
         "--classifier", f"head:{base}/mine.safetensors", "--lm", f"{base}/lm", "--translator", f"{base}/bold.safetensors",

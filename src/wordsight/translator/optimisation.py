@@ -296,7 +296,9 @@ def _save(path: Path, translator, mean, optimiser, identity: dict, step: int, hi
         with replacing(path) as partial:
             partial.write_bytes(content.getbuffer())
     except OSError as error:  # costs what an interruption would, not the training
-        logger.warning("the checkpoint %s cannot be written (%s): an interrupted training would lose what it did since", path, error)
+        logger.warning(
+            "the checkpoint %s cannot be written (%s): an interrupted training would lose what it did since", path, error
+        )
 
 
 def _read(path: Path | None, identity: dict) -> dict | None:

@@ -183,8 +183,16 @@ def _samples(address: str) -> Iterator[tuple[str, Image.Image | ImageError, list
 def _texts(sample: dict[str, Any]) -> list[str]:
     if "txt" in sample:
         return sample["txt"].decode(errors="replace").splitlines()
-    about = json.loads(sample["json"]) if "json" in sample else {}
-    return [about["caption"]] if isinstance(about.get("caption"), str) else list(about.get("captions") or [])
+    try:
+        about = json.loads(sample.get("json", b"{}"))
+    except (ValueError, RecursionError):  # counted with the samples that have no caption
+        return []
+    found = [about.get("caption"), *_listed(about.get("captions"))] if isinstance(about, dict) else []
+    return [caption for caption in found if isinstance(caption, str)]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _opened(content: bytes) -> Image.Image | ImageError:
