@@ -49,7 +49,8 @@ def read_labelled(source: object, *, split: str | None = None) -> LabelledImages
         found = _read(source, split)
     except OSError as error:  # a name that is too long, a folder that may not be read, a disk that fails
         raise LabelError(
-            f"{_shown(source)} cannot be read ({error}). Wanted files that this user may read; look at the address and the permissions."
+            f"{_shown(source)} cannot be read ({error}). Wanted files that this user may read: look at the name and the "
+            "permissions."
         ) from error
     if not found.paths:
         raise LabelError(
