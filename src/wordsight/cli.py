@@ -31,9 +31,9 @@ def main() -> None:
     if is_set("WORDSIGHT_OFFLINE"):
         os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers and timm look at it
     log_to_stderr()
-    tune_threads()
-    tune_memory()
     try:
+        tune_threads()
+        tune_memory()
         app()
     except KeyboardInterrupt:  # before or after the command itself
         sys.exit(interrupted())

@@ -157,9 +157,7 @@ def test_any_json(tmp_path, first, second):
     images = [{"id": 1, "file_name": "a.png"}, first]
     texts = {
         "any.jsonl": f"{json.dumps({'image': first, 'label': second})}\n{json.dumps(second)}",
-        "any.json": json.dumps(
-            {"images": [{"id": 1, "file_name": "a.png"}, first], "annotations": [{"image_id": 1, "caption": second}]}
-        ),
+        "any.json": json.dumps({"images": images, "annotations": [{"image_id": 1, "caption": second}]}),
     }
     for name, text in texts.items():
         (tmp_path / name).write_text(text)

@@ -122,7 +122,7 @@ def _files(source: str, classifier: Classifier, folder: Path) -> list[tuple[str,
     key = extraction_key(classifier, mirrored=True)
     about = [f"{key} {address} {size}".encode(errors="surrogateescape") for address, size in addresses]
     return [
-        (address, folder / f"{hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:32]}.safetensors")
+        (address, folder / f"{hashlib.sha256(text).hexdigest()[:32]}.safetensors")
         for (address, _), text in zip(addresses, about, strict=True)
     ]
 
