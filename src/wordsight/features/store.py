@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 _CREATE = "CREATE TABLE IF NOT EXISTS features (digest TEXT PRIMARY KEY, views INTEGER NOT NULL, data BLOB NOT NULL)"
 #: Rows that one query asks for.
 _ROWS = 500
+#: Seconds that a read or write waits for another process.
+_PATIENCE = 60
 #: How long and how often to wait for another process that makes the same store.
 _LOCKED_SECONDS, _LOCKED_TIMES = 0.05, 200
 
@@ -43,7 +45,7 @@ class FeatureStore:
             self._make_anew()
 
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._file, timeout=60)
+        connection = sqlite3.connect(self._file, timeout=_PATIENCE)
         try:
             _use_wal(connection)
             connection.execute(_CREATE)
