@@ -40,7 +40,7 @@ import wordsight.audits.run  # noqa: E402, F401 (children should not spend their
 import wordsight.features.extraction as extraction  # noqa: E402
 import wordsight.language.starter as starter  # noqa: E402
 import wordsight.translator.optimisation as optimisation  # noqa: E402
-from doubles import tiny_classifier, tiny_lm, tiny_translator  # noqa: E402
+from doubles import tiny_classifier, tiny_lm, tiny_translator  # noqa: E402 # pyright: ignore[reportMissingImports]
 from provenance import provenance  # noqa: E402
 from wordsight.audits.kinds import class_itself  # noqa: E402
 from wordsight.cli import main as command_line  # noqa: E402
@@ -327,7 +327,7 @@ def main() -> None:
     options = parser.parse_args()
     figures = provenance()
     known = json.loads(options.out.read_text()) if options.out.exists() else {}
-    kinds: dict[str, dict[str, float]] = known.get("kinds", {}) if known.get("commit") == figures["commit"] else {}
+    kinds: dict[str, dict[str, int]] = known.get("kinds", {}) if known.get("commit") == figures["commit"] else {}
     class_itself("red")  # reads the table of kinds, once for all children
     scratch = Path(tempfile.mkdtemp(prefix="kill-"))
     base = scratch / "base"
@@ -339,7 +339,7 @@ def main() -> None:
     os.environ["WORDSIGHT_INDEX_URL"] = address
     try:
         for name in options.only or WORK:
-            found = Counter({key: int(value) for key, value in kinds.get(name, {}).items() if key != "seconds"})
+            found = Counter({key: int(value) for key, value in kinds.get(name, {}).items()})
 
             def save(name: str = name, found: Counter[str] = found) -> None:
                 kinds[name] = {**found}
