@@ -34,7 +34,6 @@ sys.path.insert(0, str(_TESTS))
 import torch  # noqa: E402 (after the variables that it reads)
 from PIL import Image  # noqa: E402
 from safetensors import safe_open  # noqa: E402
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402, F401
 
 import wordsight.audits.run  # noqa: E402, F401 (children should not spend their time on imports)
 import wordsight.features.extraction as extraction  # noqa: E402
@@ -328,7 +327,8 @@ def main() -> None:
     figures = provenance()
     known = json.loads(options.out.read_text()) if options.out.exists() else {}
     kinds: dict[str, dict[str, int]] = known.get("kinds", {}) if known.get("commit") == figures["commit"] else {}
-    class_itself("red")  # reads the table of kinds, once for all children
+    class_itself("red")  # reads the table of kinds, once for all children, who are to spend their time on work
+    tiny_lm()
     scratch = Path(tempfile.mkdtemp(prefix="kill-"))
     base = scratch / "base"
     base.mkdir()
