@@ -3,8 +3,8 @@
 Five kinds of work on tiny models, each killed at ``--points`` moments drawn uniformly over the time it takes: extracting features,
 training a translator, an audit that samples sentences, fetching from a package index, and converting a GGUF file for the cache.
 After a kill every file that has its final name must be readable; then the same work runs to its end, and its files are compared byte
-by byte (numbers of stored sentences to four digits) with those of a run that nobody killed. Writes benchmarks/results/kill.json; what is in there of the same commit is not done
-again. Linux only (os.fork): python benchmarks/kill.py [--points 100]
+by byte (numbers of stored sentences to four digits) with those of a run that nobody killed. Writes benchmarks/results/kill.json; what
+is in there of the same commit is not done again. Linux only (os.fork): python benchmarks/kill.py [--points 100]
 """
 
 import argparse
