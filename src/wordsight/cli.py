@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from wordsight.commands import audit, classes, compare, explain, head, mitigate, train, transfer  # noqa: F401 (each adds its command)
+from wordsight.commands.endings import interrupted
 from wordsight.commands.shared import app, log_to_stderr
 from wordsight.errors import WordsightError
 from wordsight.fetch import is_set
@@ -22,16 +23,20 @@ def main() -> None:
     debug = "--debug" in sys.argv[1:]
     sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]  # it may stand anywhere
     sys.path.insert(0, str(Path.cwd()))  # so that --classifier my_module:function finds a module here, as python -m would
+    # What the caller closed (>&-) is None, to which nothing can be written.
+    sys.stdout, sys.stderr = (stream or Path(os.devnull).open("w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # what a terminal cannot show is escaped
     if is_set("WORDSIGHT_OFFLINE"):
         os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers and timm look at it
     log_to_stderr()
-    tune_threads()
-    tune_memory()
     try:
+        tune_threads()
+        tune_memory()
         app()
+    except KeyboardInterrupt:  # before or after the command itself
+        sys.exit(interrupted())
     except WordsightError as error:
         if debug:
             traceback.print_exc()

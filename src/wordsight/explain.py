@@ -17,6 +17,7 @@ from wordsight.features.maps import HeatMap, class_map
 from wordsight.features.store import content_digests
 from wordsight.images.files import read_image, to_rgb
 from wordsight.images.sources import ImageLike, Images, image_list, stored_image
+from wordsight.images.tidy import printable
 from wordsight.language.model import LanguageModel
 from wordsight.models import MEMORY, Models, Pair, load_models
 from wordsight.runtime import OnProgress, no_progress
@@ -142,7 +143,7 @@ class Explanations(list[Explanation]):
         """One row an image and word: the columns of ``Explanation.to_dataframe`` after the image's name."""
         import pandas
 
-        rows = [{"image": explanation.image, **asdict(score)} for explanation in self for score in explanation.table]
+        rows = [{"image": printable(explanation.image), **asdict(score)} for explanation in self for score in explanation.table]
         return pandas.DataFrame(rows, columns=["image", *_COLUMNS])
 
     def _repr_html_(self) -> str:

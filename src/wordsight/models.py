@@ -17,7 +17,7 @@ from wordsight.language.loading import load_language_model
 from wordsight.language.model import LanguageModel
 from wordsight.language.starter import LANGUAGE_MODEL, starter_language_model
 from wordsight.runtime import OnProgress, check_device, native_dtype, no_progress
-from wordsight.storage import cache_folder, read_stored
+from wordsight.storage import CannotWrite, cache_folder, read_stored
 from wordsight.tensors import Features, Prefix
 from wordsight.translator.checkpoint import (
     TranslatorCard,
@@ -170,7 +170,7 @@ def own_translator(
     made.card.data["images_digest"] = digest
     try:
         save_translator(file, made.translator, made.card)
-    except OSError as error:  # a full or read-only cache costs time, not the result
+    except CannotWrite as error:  # a full or read-only cache costs time, not the result
         logger.warning("the translator cannot be written to %s (%s): it will be made again", file, error)
     for name, reason in made.failures.items():
         logger.warning("%s: %s", name, reason)

@@ -1,10 +1,13 @@
 """Files that a reader never meets half of, and the cache folder."""
 
+import functools
 import logging
 import os
+import re
 import secrets
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, TypeVar, cast
@@ -18,6 +21,11 @@ from wordsight.errors import WordsightError
 logger = logging.getLogger(__name__)
 
 Kept = TypeVar("Kept")
+
+#: The names that ``replacing`` gives to what is not finished, and the seconds after which nobody goes on with it.
+_UNFINISHED, _ABANDONED = re.compile(r"\..*\.[0-9a-f]{8}\.partial"), 3600
+#: What writing to a full or read-only disk raises: safetensors has an error of its own.
+CannotWrite = (OSError, SafetensorError)
 
 
 def read_stored(file: Path, read: Callable[[Path], Kept]) -> Kept | None:
@@ -64,7 +72,7 @@ def store_if_possible(file: Path, write: Callable[[Path, Kept], object], value: 
     try:
         with replacing(file) as partial:
             write(partial, value)
-    except (OSError, SafetensorError) as error:
+    except CannotWrite as error:
         logger.warning(
             "%s cannot be written (%s): what belongs there is made anew the next time. Make room, or name another folder for the "
             "cache in WORDSIGHT_CACHE",
@@ -80,7 +88,7 @@ def cache_needed() -> Iterator[None]:
     """What cannot go on without the cache: an OSError inside becomes a WordsightError that says how to change it."""
     try:
         yield
-    except OSError as error:
+    except CannotWrite as error:
         raise WordsightError(
             f"The cache cannot be written ({error}). Make room there, or name another folder in the environment variable "
             "WORDSIGHT_CACHE."
@@ -91,10 +99,12 @@ def cache_needed() -> Iterator[None]:
 def replacing(path: str | Path) -> Iterator[Path]:
     """A new file beside ``path`` to write to; it takes the place of ``path`` when the context ends without an error.
 
-    Missing folders are made. The name is new each time, so that several processes may write the same file.
+    Missing folders are made. The name is new each time, so that several processes may write the same file. What processes that
+    were killed left unfinished in the folder is removed, once it is an hour old.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_unfinished(path.parent.absolute())
     partial = path.with_name(f".{shortened(path.name)}.{secrets.token_hex(4)}.partial")
     try:
         yield partial
@@ -102,6 +112,15 @@ def replacing(path: str | Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@functools.cache
+def _remove_unfinished(folder: Path) -> None:
+    """Once a process: remove what ``replacing`` began in a folder and nobody has written to for an hour."""
+    with suppress(OSError):  # not ours to remove, or another process was faster
+        for partial in folder.glob(".*.partial"):
+            if _UNFINISHED.fullmatch(partial.name) and time.time() - partial.stat().st_mtime > _ABANDONED:
+                partial.unlink(missing_ok=True)
 
 
 def shortened(name: str, *, limit: int = 200) -> str:

@@ -1,5 +1,7 @@
 """Stored sentences are those that would be sampled, are not sampled again, and are renewed when anything changes."""
 
+import json
+
 import pytest
 import torch
 
@@ -68,6 +70,19 @@ def test_other_images_do_not_matter(lm, tmp_path, monkeypatch):
     assert found[1:] == [stored[4], stored[2]]
     assert found[0] == sample(lm, prefixes(1) + 1, Sampling(sentences=10), seeds=[9])[0]
     assert asked == [[9]]
+
+
+def test_stored_words_have_one_order_whatever_was_sampled_together(lm, tmp_path):
+    """Also after a kill: then the images that were left are sampled together."""
+    seeds = [1, 2, 3, 4, 5]
+    for folder, part in (("together", 5), ("alone", 1)):
+        sample_stored(lm, prefixes(), tmp_path / folder, Sampling(sentences=30), seeds=seeds, part=part)
+    for file in (tmp_path / "together").iterdir():
+        together, alone = (json.loads((tmp_path / folder / file.name).read_text()) for folder in ("together", "alone"))
+        assert together["counts"] == alone["counts"]
+        assert list(together["words"]) == list(alone["words"]) == sorted(alone["words"])
+        for word, rate in together["words"].items():
+            assert rate == pytest.approx(alone["words"][word], abs=1e-5)
 
 
 @pytest.mark.parametrize(

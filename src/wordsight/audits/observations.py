@@ -13,11 +13,12 @@ from torch import Tensor
 
 from wordsight.audits.compare import rates_of, usual_words
 from wordsight.audits.duplicates import fold
-from wordsight.classifiers.imagenet import label_numbers
+from wordsight.classifiers.imagenet import label_numbers, unknown_labels
 from wordsight.engines import LOCAL, Engine
 from wordsight.errors import LabelError
 from wordsight.features.extraction import extract_stored
 from wordsight.images.labelled import LabelledImages
+from wordsight.images.readable import without_unreadable
 from wordsight.models import Models
 from wordsight.runtime import OnProgress, no_progress
 from wordsight.sentences.sampler import NO_SENTENCES, Sampled, image_seed
@@ -84,7 +85,8 @@ def observe(
     """Features of labelled images and their words; what is in the ``store`` (default: the cache) is read from there.
 
     ``words``: where word rates come from, one of ``words.SOURCES``; None for the word head if the translator has one, else
-    sentences. With "head" no sentences are sampled (see ``with_sentences``). ``engine``: where features and sentences are made.
+    sentences. With "head" no sentences are sampled (see ``with_sentences``). A class that the classifier lacks and of which no image
+    can be read is left out and named, as ``train_head`` does. ``engine``: where features and sentences are made.
     ``fold_copies``: identical and near-identical images count once (see ``duplicates.fold``). ``on_progress`` gets the stages
     "features" and "sentences". Raises LabelError if two classes have the same name, a label is none of the classifier's classes,
     or no image can be read; TranslatorError for "head" if the translator has no word head.
@@ -97,6 +99,7 @@ def observe(
             f"The classifier '{classifier.name}' has several classes named '{repeated[0]}', wanted a different name for each. "
             "Give it other labels."
         )
+    images = without_unreadable(images, unknown_labels(images.labels, classifier.labels))
     label = label_numbers(images.labels, classifier.labels)
     store = store or cache_folder()
     extracted = extract_stored(

@@ -21,7 +21,7 @@ def draw_images(rows: Sequence[int], observed: Observations, *, seed: int, limit
 
     Every image has its own random number, so overlapping sets of images give overlapping draws: stored gradients are used again.
     """
-    return sorted(sorted(rows, key=lambda row: random.Random(f"image {seed} {observed.names[row]}").random())[:limit])
+    return sorted(sorted(rows, key=lambda row: _drawn(f"image {seed} {observed.names[row]}").random())[:limit])
 
 
 def gradients_at(
@@ -32,8 +32,7 @@ def gradients_at(
     An image's sentences are the same in every audit, so stored gradients are used again.
     """
     chosen = [
-        _choose(observed.sampled[row].sentences, GRADIENT_SENTENCES, random.Random(f"{seed} {observed.names[row]}"))
-        for row in rows
+        _choose(observed.sampled[row].sentences, GRADIENT_SENTENCES, _drawn(f"{seed} {observed.names[row]}")) for row in rows
     ]
     gradients = sentence_gradients_stored(
         models.lm, models.translator, observed.z[list(rows)], chosen, observed.store / "gradients"
@@ -48,3 +47,8 @@ def _choose(sentences: Counter[str], limit: int, draw: random.Random) -> list[st
     """Some of the sampled sentences, each with its own chance."""
     drawn = sorted(sentence for sentence in sentences.elements() if sentence)
     return draw.sample(drawn, min(limit, len(drawn)))
+
+
+def _drawn(text: str) -> random.Random:
+    """Chance that follows from a text, also from the name of a file that is not UTF-8."""
+    return random.Random(text.encode(errors="surrogateescape"))

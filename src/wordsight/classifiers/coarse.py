@@ -45,7 +45,7 @@ def read_class_map(path: Path) -> dict[int, str]:
     try:
         found = {int(i): int(nine) for i, nine in json.loads(path.read_text(encoding="utf-8")).items()}
         return {i: NINE[nine] for i, nine in found.items() if nine >= 0}
-    except (OSError, ValueError, AttributeError, TypeError, IndexError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, IndexError, RecursionError) as error:
         raise LabelError(
             f"{path} cannot be read as a class map ({type(error).__name__}: {error}). Wanted a JSON object from class numbers "
             "to 0 to 8, or -1."

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -43,20 +43,29 @@ def imagenet_labels() -> list[str]:
     return [f"{name} ({info.index_to_label_name(i)})" if name in twice else name for i, name in enumerate(names)]
 
 
+def unknown_labels(labels: Iterable[str], known: Sequence[str]) -> list[str]:
+    """The labels that are none of the classifier's classes, sorted, each once."""
+    return sorted(set(labels) - _numbers(known).keys())
+
+
 def label_numbers(labels: Sequence[str], known: Sequence[str]) -> torch.Tensor:
     """The classifier's class number of each label, by its name or, for ImageNet's 1,000 classes, its synset.
 
     Raises LabelError for labels that the classifier does not have.
     """
-    number = {name: i for i, name in enumerate(known)}
-    if len(known) == len(imagenet_classes()):
-        number |= {entry.synset: i for i, entry in enumerate(imagenet_classes())}
-        number |= {entry.name: i for i, entry in enumerate(imagenet_classes()) if entry.name not in number}
-    missing = sorted(set(labels) - number.keys())
-    if missing:
+    number = _numbers(known)
+    if missing := unknown_labels(labels, known):
         shown = ", ".join(repr(name) for name in missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise LabelError(
             f"{len(missing)} of {len(set(labels))} labels are none of the classifier's {len(known)} classes: {shown}. Name the "
             "classes as the classifier does, or train a head for them with 'wordsight head'."
         )
     return torch.tensor([number[name] for name in labels], dtype=torch.long)
+
+
+def _numbers(known: Sequence[str]) -> dict[str, int]:
+    number = {name: i for i, name in enumerate(known)}
+    if len(known) == len(imagenet_classes()):
+        number |= {entry.synset: i for i, entry in enumerate(imagenet_classes())}
+        number |= {entry.name: i for i, entry in enumerate(imagenet_classes()) if entry.name not in number}
+    return number

@@ -11,13 +11,14 @@ import typer
 from safetensors import SafetensorError
 from tqdm import tqdm
 
+from wordsight.commands.endings import Commands
 from wordsight.errors import ImageError, WordsightError
 
 if TYPE_CHECKING:
     from wordsight.explain import Explainer
     from wordsight.sentences.sampling import Sampling
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(cls=Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 Made = TypeVar("Made")
 

@@ -117,7 +117,12 @@ def _held_out(dev: str) -> list[str] | float:
         file = Path(dev)
         if not file.is_file():
             raise typer.BadParameter(f"--dev is '{dev}', wanted a share like 0.05 or a text file of image names.") from None
-        return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        try:
+            return [line.strip() for line in file.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
+        except (OSError, ValueError) as error:
+            raise typer.BadParameter(
+                f"--dev {dev} cannot be read ({error}), wanted UTF-8 text with an image name a line."
+            ) from None
     if not 0 < share < 1:
         raise typer.BadParameter(f"--dev is {dev}, wanted a share between 0 and 1, or a text file of image names.")
     return share

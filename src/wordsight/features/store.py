@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import sqlite3
+import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,10 @@ logger = logging.getLogger(__name__)
 _CREATE = "CREATE TABLE IF NOT EXISTS features (digest TEXT PRIMARY KEY, views INTEGER NOT NULL, data BLOB NOT NULL)"
 #: Rows that one query asks for.
 _ROWS = 500
+#: Seconds that a read or write waits for another process.
+_PATIENCE = 60
+#: How long and how often to wait for another process that makes the same store.
+_LOCKED_SECONDS, _LOCKED_TIMES = 0.05, 200
 
 
 class FeatureStore:
@@ -40,9 +45,9 @@ class FeatureStore:
             self._make_anew()
 
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._file, timeout=60)
+        connection = sqlite3.connect(self._file, timeout=_PATIENCE)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _use_wal(connection)
             connection.execute(_CREATE)
             connection.commit()
         except sqlite3.DatabaseError:
@@ -53,7 +58,8 @@ class FeatureStore:
     def _make_anew(self) -> None:
         self._connection = None
         try:
-            self._file.unlink(missing_ok=True)
+            for ending in ("", "-wal", "-shm"):  # what is left of the log would be applied to the new file
+                self._file.with_name(self._file.name + ending).unlink(missing_ok=True)
             self._connection = self._open()
         except (OSError, sqlite3.DatabaseError) as error:  # a folder that may not be written to
             self._give_up(error)
@@ -84,6 +90,8 @@ class FeatureStore:
                 query = f"SELECT digest, views, data FROM features WHERE digest IN ({marks})"
                 for digest, views, data in self._connection.execute(query, batch):
                     found[digest] = torch.from_numpy(np.frombuffer(data, dtype=np.float32).reshape(views, -1).copy())
+        except sqlite3.OperationalError as error:  # locked, or no access any more: what others stored stays
+            self._give_up(error)
         except (sqlite3.DatabaseError, ValueError) as error:
             logger.warning("%s is damaged (%s): what it holds is extracted again", self._file, error)
             self._connection.close()
@@ -100,6 +108,18 @@ class FeatureStore:
                 self._connection.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?)", entries)
         except sqlite3.DatabaseError as error:  # a full disk, a lock that nobody gives back
             self._give_up(error)
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Turn on the write-ahead log; while another process does the same, SQLite refuses at once instead of waiting."""
+    for wait in (*[_LOCKED_SECONDS] * _LOCKED_TIMES, None):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if wait is None or "locked" not in str(error):
+                raise
+            time.sleep(wait)
 
 
 def content_digests(paths: Sequence[Path]) -> list[str | None]:

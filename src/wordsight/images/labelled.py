@@ -45,7 +45,13 @@ def read_labelled(source: object, *, split: str | None = None) -> LabelledImages
     """
     if not isinstance(source, LabelledImages) and split is not None:
         split = split_name(split) or split
-    found = _read(source, split)
+    try:
+        found = _read(source, split)
+    except OSError as error:  # a name that is too long, a folder that may not be read, a disk that fails
+        raise LabelError(
+            f"{_shown(source)} cannot be read ({error}). Wanted files that this user may read: look at the name and the "
+            "permissions."
+        ) from error
     if not found.paths:
         raise LabelError(
             f"{_shown(source)} has no images. Give a folder with a folder of images for each class, or a table or dataset with rows."

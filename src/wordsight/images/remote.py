@@ -130,9 +130,18 @@ def _in_shard(file: str) -> Iterator[Row]:
                 sample["image"] = StoredImage(f"{file}/{member.name}", file=file, first=member.offset_data, size=member.size)
             elif kind in ("cls", "json"):
                 content = shard.extractfile(member)
-                text = content.read().decode() if content is not None else ""
-                sample |= {"label": text.strip()} if kind == "cls" else json.loads(text)
+                sample |= _about(kind, b"" if content is None else content.read())
     for key, sample in samples.items():
         if "image" not in sample:
             continue
         yield Row(f"The sample '{key}' of {file}", sample["image"], text_of(sample.get("label")), text_of(sample.get("group")))
+
+
+def _about(kind: str, content: bytes) -> dict[str, Any]:
+    """What a sample's ``.cls`` or ``.json`` says; nothing if it cannot be read, so that the sample is named for what it lacks."""
+    try:
+        text = content.decode()
+        found = {"label": text.strip()} if kind == "cls" else json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return {name: found[name] for name in ("label", "group") if name in found} if isinstance(found, dict) else {}

@@ -3,6 +3,7 @@
 import glob
 import hashlib
 import io
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from wordsight.errors import ImageError, LabelError
 from wordsight.images.files import decode_image, find_images, to_rgb
 from wordsight.images.sets import LabelledImages
 from wordsight.storage import cache_folder, cache_needed, replacing
+
+# os.path answers where pathlib raises: names that are too long.
+# ruff: noqa: PTH112
 
 ImageLike = str | Path | Image.Image
 """An image: a path, or one in memory."""
@@ -54,7 +58,7 @@ def image_list(images: Images) -> Sequence[ImageLike]:
     Raises ImageError for anything else, and if there is no image.
     """
     if isinstance(images, str | Path):
-        return find_images([images]) if Path(images).is_dir() or glob.has_magic(str(images)) else [images]
+        return find_images([images]) if os.path.isdir(images) or glob.has_magic(str(images)) else [images]
     if isinstance(images, Image.Image):
         return [images]
     if isinstance(images, pd.DataFrame):

@@ -5,6 +5,7 @@ import json
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -13,6 +14,9 @@ from wordsight.images.columns import columns_of
 from wordsight.images.sets import LabelledImages, Row, from_rows, is_missing, text_of
 from wordsight.images.sources import stored_image
 from wordsight.images.stored import StoredImage
+
+# os.path answers where pathlib raises: names that are too long.
+# ruff: noqa: PTH110
 
 #: Endings of files that are read as tables.
 TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".parquet")
@@ -26,7 +30,7 @@ def read_table(path: Path) -> pd.DataFrame:
             return pd.read_parquet(path)
         text = _decoded(path)
         if path.suffix.lower() == ".jsonl":
-            return pd.DataFrame([json.loads(line) for line in text.splitlines() if line.strip()], dtype=object)
+            return pd.DataFrame(_json_lines(text), dtype=object)
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
             return pd.read_csv(
@@ -38,10 +42,21 @@ def read_table(path: Path) -> pd.DataFrame:
                 index_col=False,
             )
     except (ValueError, TypeError, OSError, ImportError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise LabelError(
-            f"{path} cannot be read as a table ({str(error).splitlines()[0]}). Wanted UTF-8 with a header row that has the "
-            "columns image and label."
+            f"{path} cannot be read as a table ({reason}). Wanted UTF-8 with a header row that has the columns image and label."
         ) from error
+
+
+def _json_lines(text: str) -> list[Any]:
+    """What each line holds. Raises ValueError, which names the line."""
+    rows = []
+    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: labels may contain U+2028 and the like
+        try:
+            rows += [json.loads(line)] if line.strip() else []
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"line {number} is no JSON: {error}") from error
+    return rows
 
 
 def _decoded(path: Path) -> str:
@@ -107,10 +122,10 @@ def image_path(text: str, folder: Path) -> Path:
     if "://" in text:
         return StoredImage(text, file=text)
     path = folder / text
-    if "\\" in text and os.sep == "/" and not path.exists():
+    if "\\" in text and os.sep == "/" and not os.path.exists(path):
         text = text.replace("\\", "/")
         path = folder / text
-    if text.startswith("~") and not path.exists():
+    if text.startswith("~") and not os.path.exists(path):
         try:
             return Path(text).expanduser()
         except RuntimeError:  # a user that is not there: the path is named as missing later

@@ -25,11 +25,21 @@ def tidied(images: LabelledImages, source: str) -> LabelledImages:
 
 
 def _stripped(values: Sequence[str], shown: str) -> list[str]:
-    plain = {value: unicodedata.normalize("NFC", value).strip() for value in set(values)}
+    plain = {value: unicodedata.normalize("NFC", printable(value)).strip() for value in set(values)}
     if changed := sorted(value for value, kept in plain.items() if value.strip() != value):
         examples = ", ".join(f"{value!r} is read as {plain[value]!r}" for value in changed[:_NAMED])
         logger.warning("%d %s have blanks around them: %s", len(changed), shown, examples)
     return [plain[value] for value in values]
+
+
+def printable(text: str) -> str:
+    """Text that any file can hold. File names that are not UTF-8, or that Python read in a locale without it, come with what is
+    none: it is decoded, or else escaped.
+    """
+    try:
+        return text.encode(errors="surrogateescape").decode()
+    except UnicodeError:
+        return text.encode(errors="backslashreplace").decode()
 
 
 def _split_names(splits: Sequence[str]) -> list[str]:

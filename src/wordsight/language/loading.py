@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
 
 from wordsight.errors import ModelError
 from wordsight.language.causal import CausalLM
@@ -96,7 +95,7 @@ def _from_transformers(name: str, device: str, options: dict[str, Any]) -> tuple
         model, found = cast("Any", kind.from_pretrained(name, **options))
         if missing := sorted(found["missing_keys"]):
             raise ValueError(f"its file lacks {len(missing)} of its weights (first: {missing[0]}).")
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+    except Exception as error:  # transformers raises nearly everything on damaged files, AttributeError and TypeError included
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"Cannot load the language model '{name}': {reason} Give --lm a folder with config.json, tokenizer and "

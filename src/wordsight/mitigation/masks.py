@@ -42,7 +42,7 @@ def masked_folder(observed: Observations, target: Target, models: Models) -> Pat
     """The folder in the store for the masked images of these models, images and this target."""
     about = f"{models.fingerprint} {models.classifier.fingerprint} {target.label} {target.word} "
     about += f"{sorted(map(str, observed.images.paths))}"
-    return observed.store / "masked" / hashlib.sha256(about.encode()).hexdigest()[:16]
+    return observed.store / "masked" / hashlib.sha256(about.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def masked_features(

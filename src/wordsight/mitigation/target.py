@@ -73,7 +73,7 @@ def read_target(finding: str, label: str | None = None) -> Target:
     try:
         audit = json.loads(path.read_text(encoding="utf-8"))
         targets = [Target(entry["label"], entry["word"]) for entry in audit["findings"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise WordsightError(
             f"{finding} cannot be read as findings ({type(error).__name__}: {error}). Give the findings.json that 'wordsight "
             "audit' wrote, or a word with --label CLASS."

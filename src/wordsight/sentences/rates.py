@@ -149,8 +149,10 @@ class Tally:
             return WordRate(int(counted[image, :, word].sum()), *estimate)
 
         words = self._lexicon.words
+        # By name, not as they were met, which depends on the other images that are sampled together.
+        by_name = torch.tensor(sorted(range(len(words)), key=words.__getitem__))
         return [
-            WordRates({words[w]: found(image, w, drawn) for w in reported[image].nonzero().flatten().tolist()}, drawn)
+            WordRates({words[w]: found(image, w, drawn) for w in by_name[reported[image][by_name]].tolist()}, drawn)
             for image, drawn in enumerate(sentences.flatten().int().tolist())
         ]
 

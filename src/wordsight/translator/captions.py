@@ -248,7 +248,7 @@ def read_text(path: str | Path) -> list[list[str]]:
     path = Path(path)
     try:
         paragraphs = re.split(r"\n\s*\n", path.read_text(encoding="utf-8-sig").strip())
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a path with a NUL in it
         raise CaptionError(
             f"Cannot read the captions {path}: {error}. Give --text a UTF-8 text file, one caption a line."
         ) from error

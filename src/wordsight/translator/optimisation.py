@@ -8,6 +8,7 @@ process up to rounding, and a checkpoint goes on with any number of processes.
 """
 
 import hashlib
+import io
 import json
 import logging
 import math
@@ -289,8 +290,15 @@ def _should_stop(history: list[float], patience: int) -> bool:
 def _save(path: Path, translator, mean, optimiser, identity: dict, step: int, history: list[float], best: dict) -> None:
     state = {"identity": identity, "step": step, "history": history, "best": best}
     state |= {"translator": translator.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict()}
-    with replacing(path) as partial:
-        torch.save(state, partial)
+    content = io.BytesIO()  # on a full disk torch.save itself raises what does not say so
+    torch.save(state, content)
+    try:
+        with replacing(path) as partial:
+            partial.write_bytes(content.getbuffer())
+    except OSError as error:  # costs what an interruption would, not the training
+        logger.warning(
+            "the checkpoint %s cannot be written (%s): an interrupted training would lose what it did since", path, error
+        )
 
 
 def _read(path: Path | None, identity: dict) -> dict | None:

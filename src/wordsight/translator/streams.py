@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import logging
+import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from wordsight.errors import CaptionError, ImageError
 from wordsight.features.extraction import OnImages, extract, extraction_key
 from wordsight.images.files import EXTENSIONS
 from wordsight.images.remote import shard_addresses
-from wordsight.storage import read_stored, replacing
+from wordsight.storage import cache_needed, read_stored, replacing
 from wordsight.translator.captions import tidy_caption
 
 logger = logging.getLogger(__name__)
@@ -86,7 +87,8 @@ def views_on_disk(shards: Sequence[Shard], order: Sequence[int], file: Path) -> 
     if not file.is_file() or file.stat().st_size != 4 * size:
         place = torch.empty(len(order), dtype=torch.long)
         place[torch.tensor(order)] = torch.arange(len(order))
-        with replacing(file) as partial:
+        with cache_needed(), replacing(file) as partial:
+            _reserve(partial, 4 * size)
             views, start = _mapped(partial, size).view(-1, *shape), 0
             for shard in shards:
                 if shard.names:
@@ -95,6 +97,13 @@ def views_on_disk(shards: Sequence[Shard], order: Sequence[int], file: Path) -> 
                 start += len(shard.names)
             del views
     return _mapped(file, size).view(-1, *shape)
+
+
+def _reserve(file: Path, size: int) -> None:
+    """Raise OSError now if the disk has no room for so many bytes: writing to a map of them would end the process."""
+    if size and hasattr(os, "posix_fallocate"):  # not on macOS
+        with file.open("wb") as made:
+            os.posix_fallocate(made.fileno(), 0, size)
 
 
 def _mapped(file: Path, size: int) -> Tensor:
@@ -111,9 +120,9 @@ def _files(source: str, classifier: Classifier, folder: Path) -> list[tuple[str,
             "braces or a pattern; look at the address."
         ) from error
     key = extraction_key(classifier, mirrored=True)
-    about = [f"{key} {address} {size}" for address, size in addresses]
+    about = [f"{key} {address} {size}".encode(errors="surrogateescape") for address, size in addresses]
     return [
-        (address, folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.safetensors")
+        (address, folder / f"{hashlib.sha256(text).hexdigest()[:32]}.safetensors")
         for (address, _), text in zip(addresses, about, strict=True)
     ]
 
@@ -134,7 +143,7 @@ def _store(address: str, file: Path, classifier: Classifier, done: int, on_image
         on_images(done, done)
     views = torch.cat([part for part in parts if len(part)]) if names else torch.empty(0, 1, classifier.features)
     about = json.dumps({"names": names, "captions": captions, "failures": failures})
-    with replacing(file) as partial:
+    with cache_needed(), replacing(file) as partial:
         save_file({"views": views.contiguous()}, partial, metadata={"wordsight": about})
     return done
 
@@ -174,8 +183,16 @@ def _samples(address: str) -> Iterator[tuple[str, Image.Image | ImageError, list
 def _texts(sample: dict[str, Any]) -> list[str]:
     if "txt" in sample:
         return sample["txt"].decode(errors="replace").splitlines()
-    about = json.loads(sample["json"]) if "json" in sample else {}
-    return [about["caption"]] if isinstance(about.get("caption"), str) else list(about.get("captions") or [])
+    try:
+        about = json.loads(sample.get("json", b"{}"))
+    except (ValueError, RecursionError):  # counted with the samples that have no caption
+        return []
+    found = [about.get("caption"), *_listed(about.get("captions"))] if isinstance(about, dict) else []
+    return [caption for caption in found if isinstance(caption, str)]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _opened(content: bytes) -> Image.Image | ImageError:
