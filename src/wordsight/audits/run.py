@@ -39,8 +39,8 @@ logger = logging.getLogger(__name__)
 
 #: The first findings get heat maps, on this many images of each kind.
 _MAPPED_FINDINGS, _MAPPED_IMAGES = 6, 6
-#: Images at most that get sentences, if the words come from the word head: half a second each.
-_QUOTED = 24
+#: Images at most that get sentences to quote, if the words come from the word head, and sentences at most for each: a second or less.
+_QUOTED, _TO_QUOTE_FROM = 24, 8
 
 
 def audit(
@@ -114,7 +114,8 @@ def audit(
     mapped = _mapped(result)
     if observed.source == "head" and mapped:
         quoted = sorted({row for row, _ in mapped})[:_QUOTED]
-        observed = with_sentences(observed, quoted, models, sampling, on_progress=on_progress)
+        few = replace(sampling, sentences=min(sampling.sentences, _TO_QUOTE_FROM), precision=None)
+        observed = with_sentences(observed, quoted, models, few, on_progress=on_progress)
         quotes = {row: _quote(observed.sampled[row]) for row in quoted}
         with_quotes = [replace(image, sentence=quotes.get(row, "")) for row, image in enumerate(result.images)]
         result = replace(result, images=with_quotes)
