@@ -29,6 +29,14 @@ def test_ranks_are_those_of_an_ordinary_array():
     np.testing.assert_array_equal((lambda r: r.above.toarray() + r.none)(Ranks.of(sparse_of(below))), rankdata(below, axis=0))
 
 
+def test_ranks_of_so_many_images_that_32_bits_do_not_hold_their_square():
+    drawn = np.zeros((120_000, 4), np.float32)
+    drawn[:5000, 0], drawn[:, 1], drawn[::2, 2] = np.arange(5000) % 7 + 1, 0.5, 1.0
+    ranks, wanted = Ranks.of(sparse_of(drawn)), rankdata(drawn, axis=0)
+    np.testing.assert_allclose(ranks.squares, ((wanted - wanted.mean(0)) ** 2).sum(0), rtol=1e-12)
+    assert (ranks.squares[[1, 3]] == 0).all()
+
+
 def test_separation_and_its_p_value_are_those_of_an_ordinary_array():
     drawn, here = rates(), np.arange(300) % 3 == 0
     ranks = Ranks.of(sparse_of(drawn))

@@ -66,7 +66,7 @@ def _ranked(rates: sparse.csc_array) -> tuple[sparse.csc_array, Float[np.ndarray
     value, column = rates.data[order], word[order]
     first = np.flatnonzero(np.concatenate([[True], (np.diff(value) != 0) | (np.diff(column) != 0)])[: len(value)])
     size = np.diff(np.append(first, len(value)))  # of each set of images with one rate
-    lacking = images - held
+    lacking = float(images) - held  # not in 32 bits, which products of it would leave
     place = first - rates.indptr[column[first]] + (value[first] > 0) * lacking[column[first]]
     # Rates below 0, which only tests have, come before those of images without the word.
     below = np.bincount(column, value < 0, minlength=words)
