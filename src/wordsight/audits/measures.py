@@ -10,10 +10,12 @@ from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.stats import mannwhitneyu, norm
+from scipy.stats import norm
 
+from wordsight.audits.columns import sparse_of
 from wordsight.audits.evidence import Evidence, clarity, held_fixed, largest_of_others, saturated
-from wordsight.audits.statistics import Associations, area_interval, separation
+from wordsight.audits.ranks import Ranks
+from wordsight.audits.statistics import Associations, area_interval
 
 
 @dataclass(frozen=True)
@@ -63,17 +65,17 @@ def measure(
     rates, predicted = evidence.rates[:, words], evidence.predicted
     margins = evidence.logits - largest_of_others(evidence.logits)
     clear = clarity(evidence, naming)
-    associations = Associations(rates, evidence.label)
+    ranks, associations = Ranks.of(sparse_of(rates)), Associations(rates, evidence.label)
     everyone = set(np.unique(evidence.label).tolist())
     unclear = frozenset(np.flatnonzero(saturated(evidence, naming)).tolist())
     found = []
     for c in classes:
         margin, strata = margins[:, c], ({c}, everyone - {c})
-        area = separation(rates, predicted == c)
+        area = ranks.separation(predicted == c)
         low, high = area_interval(area, int((predicted == c).sum()), int((predicted != c).sum()))
         within = together([associations(margin, members) for members in strata])
         beyond = [associations(margin, members - unclear, given=partial(held_fixed, clear, c)) for members in strata]
-        p_encoded = _encoded(rates, predicted == c, within)
+        p_encoded = _encoded(ranks.p_higher(predicted == c, area), within)
         found.append(
             Measures(
                 c, area, low, high, p_encoded, (beyond[0][0], beyond[1][0]), _either_or_both(beyond), together(beyond), unclear
@@ -82,14 +84,11 @@ def measure(
     return found
 
 
-def _encoded(
-    rates: Float[np.ndarray, "images words"], here: Bool[np.ndarray, " images"], within: Float[np.ndarray, " words"]
-) -> Float[np.ndarray, " words"]:
-    """The smaller p of two tests, doubled: enriched in the images ``here``, or rising with the margin within true classes.
+def _encoded(enriched: Float[np.ndarray, " words"], within: Float[np.ndarray, " words"]) -> Float[np.ndarray, " words"]:
+    """The smaller p of two tests, doubled: enriched in the images of a class, or rising with the margin within true classes.
 
     Where another class has the word by nature, only the second can show that this one uses it.
     """
-    enriched = mannwhitneyu(rates[here], rates[~here], axis=0, alternative="greater", method="asymptotic").pvalue
     return np.minimum(1, 2 * np.minimum(enriched, norm.sf(within)))
 
 

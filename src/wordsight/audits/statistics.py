@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float, Int
 from scipy.special import stdtrit
 from scipy.stats import norm, rankdata
 
+from wordsight.audits.columns import Columns, sparse_of
+from wordsight.audits.ranks import Ranks
 from wordsight.sentences.estimates import wilson
 
 #: Standard errors to either side of a 95% interval.
@@ -47,17 +49,15 @@ def mean_estimate(
     return Estimate.around(mean, float(stdtrit(size - 1, 0.975)) * error, low=low, high=high)
 
 
-def separation(rates: Float[np.ndarray, "images words"], here: Bool[np.ndarray, " images"]) -> Float[np.ndarray, " words"]:
+def separation(
+    rates: Float[np.ndarray, "images words"] | Columns, here: Bool[np.ndarray, " images"]
+) -> Float[np.ndarray, " words"]:
     """How well each word's rate separates the images ``here`` from the rest: the area under the ROC curve, in [0, 1].
 
     It is the chance that an image here has a higher rate than an image elsewhere; ties count half (Mann & Whitney 1947); 0.5 is
     no separation. Raises ValueError if one of the two sets is empty.
     """
-    m, n = int(here.sum()), int((~here).sum())
-    if m == 0 or n == 0:
-        raise ValueError(f"{m} images here and {n} elsewhere came, wanted at least one of each.")
-    ranks = rankdata(rates, axis=0)[here].sum(0)
-    return (ranks - m * (m + 1) / 2) / (m * n)
+    return Ranks.of(sparse_of(rates)).separation(here)
 
 
 def area_interval(
@@ -117,15 +117,14 @@ class Associations:
     or two images are left out.
     """
 
-    def __init__(self, rates: Float[np.ndarray, "images words"], stratum: Int[np.ndarray, " images"]) -> None:
+    def __init__(self, rates: Float[np.ndarray, "images words"] | Columns, stratum: Int[np.ndarray, " images"]) -> None:
+        by_image = sparse_of(rates).tocsr()
         self._words = rates.shape[1]
         self._strata = {}
         for number in np.unique(stratum):
             rows = np.flatnonzero(stratum == number)
             if len(rows) > 2:
-                ranks = _centred_ranks(rates[rows])
-                length = np.sqrt((ranks**2).sum(0))
-                self._strata[int(number)] = rows, np.divide(ranks, length, out=np.zeros_like(ranks), where=length > 0)
+                self._strata[int(number)] = rows, Ranks.of(by_image[rows].tocsc())
 
     def __call__(
         self,
@@ -159,8 +158,8 @@ class Associations:
                 own, degrees = np.where(np.abs(rest) > 1e-9 * len(rows), rest, 0.0), degrees - int(rank)
             length = np.sqrt((own**2).sum())
             if length > 0 and degrees > 0:
-                total += (own / length) @ ranks * degrees
-                freedom += ranks.any(0) * degrees
+                total += ranks.correlations(own / length) * degrees
+                freedom += (ranks.squares > 0) * degrees
         return np.divide(total, np.sqrt(freedom), out=np.zeros_like(total), where=freedom > 0), freedom
 
 
