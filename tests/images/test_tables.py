@@ -110,7 +110,7 @@ def test_what_is_unambiguous_is_read(tmp_path, name, text, encoding):
         ("t.csv", b"a;b\n1;2\n", "lacks the columns image and label; it has: a;b"),
         ("t.csv", b"image,label\na.png,cat,3\n", "cannot be read as a table"),
         ("t.jsonl", b"[1,", "cannot be read as a table"),
-        ("t.jsonl", b"7\n", "lacks the columns image and label"),
+        ("t.jsonl", b"7\n", r"line 1 is no object, as \{"),
     ],
 )  # fmt: skip
 def test_what_is_not_names_what_to_change(tmp_path, name, content, message):

@@ -48,14 +48,17 @@ def read_table(path: Path) -> pd.DataFrame:
         ) from error
 
 
-def _json_lines(text: str) -> list[Any]:
-    """What each line holds. Raises ValueError, which names the line."""
+def _json_lines(text: str) -> list[dict[str, Any]]:
+    """The object of each line. Raises ValueError, which names the line."""
     rows = []
     for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: labels may contain U+2028 and the like
         try:
-            rows += [json.loads(line)] if line.strip() else []
+            row = json.loads(line) if line.strip() else {}
         except (ValueError, RecursionError) as error:
             raise ValueError(f"line {number} is no JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise ValueError(f'line {number} is no object, as {{"image": "a.jpg", "label": "dog"}} is')
+        rows += [row] if row else []
     return rows
 
 
