@@ -15,8 +15,9 @@ def provenance() -> dict[str, str]:
 
 def machine() -> str:
     """Cores and what the processor multiplies natively, for instance "2 cores, AVX512 with bfloat16"."""
-    bf16 = bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
-    return f"{os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}{' with bfloat16' if bf16 else ''}"
+    capability = torch.backends.cpu.get_cpu_capability()  # of a processor held to AVX2, AVX2
+    bf16 = capability == "AVX512" and bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+    return f"{os.cpu_count()} cores, {capability}{' with bfloat16' if bf16 else ''}"
 
 
 def _commit() -> str:
