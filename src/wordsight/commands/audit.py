@@ -8,6 +8,7 @@ import typer
 from tqdm import tqdm
 
 from wordsight.audits import FALSE_DISCOVERY, MIN_SEVERITY, MIN_USED, SENTENCES
+from wordsight.commands.progress import progress
 from wordsight.commands.shared import (
     Classifier,
     Data,
@@ -23,7 +24,6 @@ from wordsight.commands.shared import (
     load_explainer,
     make_folder,
     name_failures,
-    progress,
     sampling_of,
     writing,
 )

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wordsight.commands.progress import progress
 from wordsight.commands.shared import (
     Classifier,
     Device,
@@ -14,7 +15,6 @@ from wordsight.commands.shared import (
     find,
     load_explainer,
     name_failures,
-    progress,
 )
 from wordsight.sentences import MEMORY_MIB
 

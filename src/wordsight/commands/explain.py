@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from tqdm import tqdm
 
+from wordsight.commands.progress import progress
 from wordsight.commands.shared import (
     Classifier,
     Device,
@@ -19,7 +20,6 @@ from wordsight.commands.shared import (
     find,
     load_explainer,
     make_folder,
-    progress,
     sampling_of,
     writing,
 )

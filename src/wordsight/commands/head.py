@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from wordsight.commands.shared import Classifier, Data, Device, Seed, app, name_failures, progress, writing
+from wordsight.commands.progress import progress
+from wordsight.commands.shared import Classifier, Data, Device, Seed, app, name_failures, writing
 
 
 @app.command()

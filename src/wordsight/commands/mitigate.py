@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wordsight.audits import SENTENCES
+from wordsight.commands.progress import progress
 from wordsight.commands.shared import (
     Classifier,
     Data,
@@ -19,7 +20,6 @@ from wordsight.commands.shared import (
     app,
     load_explainer,
     name_failures,
-    progress,
     sampling_of,
     writing,
 )

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from wordsight.commands.shared import Classifier, Device, Lm, Seed, app, checked, name_failures, progress, writing
+from wordsight.commands.progress import progress
+from wordsight.commands.shared import Classifier, Device, Lm, Seed, app, checked, name_failures, writing
 
 
 @app.command()

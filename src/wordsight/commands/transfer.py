@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wordsight.commands.shared import Device, Lm, Seed, app, find, name_failures, progress, writing
+from wordsight.commands.progress import progress
+from wordsight.commands.shared import Device, Lm, Seed, app, find, name_failures, writing
 from wordsight.errors import CaptionError
 
 if TYPE_CHECKING:
