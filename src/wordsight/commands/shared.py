@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from safetensors import SafetensorError
-from tqdm import tqdm
 
+from wordsight.commands.progress import progress
 from wordsight.errors import ImageError, WordsightError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def load_explainer(
     """The explainer that these options name, with progress bars for what has to be fetched or made first."""
     from wordsight.explain import Explainer
 
-    with progress(always=True) as on_progress:
+    with progress() as on_progress:
         return Explainer(
             classifier,
             images=images,
@@ -142,35 +142,6 @@ def checked(make: Callable[[], Made]) -> Made:
         return make()
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-
-
-@contextmanager
-def progress(*, always: bool = False, hidden: bool = False) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress callback (stage, done, total) with a bar for each stage on stderr.
-
-    Silent where stderr is no terminal, unless ``always``: the first start takes long. ``hidden``: silent everywhere, for one of
-    several processes. What stands in brackets in a stage's name is shown beside its bar.
-    """
-    bars: dict[str, tqdm] = {}
-
-    def report(stage: str, done: int, total: int) -> None:
-        name, _, detail = stage.partition(" (")
-        if name not in bars:
-            size = {"unit": "B", "unit_scale": True} if name.startswith("fetching ") else {}
-            bars[name] = tqdm(
-                desc=name, total=total, disable=hidden or (False if always else None), mininterval=2 if always else 0.1, **size
-            )
-        bar = bars[name]
-        bar.total = total
-        if detail:
-            bar.set_postfix_str(detail.rstrip(")"), refresh=False)
-        bar.update(done - bar.n)
-
-    try:
-        yield report
-    finally:
-        for bar in bars.values():
-            bar.close()
 
 
 def log_to_stderr() -> None:

@@ -3,12 +3,12 @@
 import glob
 import hashlib
 import io
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from wordsight.errors import ImageError, LabelError
@@ -41,6 +41,12 @@ class LazyImages(Sequence[ImageLike]):
         return self._read(index % self._length)
 
 
+def is_table(data: Any) -> bool:
+    """Whether something is a pandas table. pandas is not imported to find out."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(data, pandas.DataFrame)
+
+
 def image_list(images: Images) -> Sequence[ImageLike]:
     """The images in what users have.
 
@@ -57,7 +63,7 @@ def image_list(images: Images) -> Sequence[ImageLike]:
         return find_images([images]) if Path(images).is_dir() or glob.has_magic(str(images)) else [images]
     if isinstance(images, Image.Image):
         return [images]
-    if isinstance(images, pd.DataFrame):
+    if is_table(images):
         if "image" not in images.columns:
             raise ImageError(f"The table has the columns {', '.join(map(str, images.columns))}. Wanted a column image.")
         return image_list(list(images["image"]))
