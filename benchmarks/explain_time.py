@@ -1,21 +1,25 @@
 """Seconds and peak memory of `wordsight explain` on one photograph, as a user meets them.
 
-    python benchmarks/explain_time.py [--runs 5] [--out benchmarks/results/explain_time.json]
+    python benchmarks/explain_time.py [--runs 5] [--base ../before/src] [--out benchmarks/results/explain_time.json]
 
-first: an empty cache, so with fetching and converting the weights. cold: a new process, everything in the cache.
+first: an empty cache, so with fetching and converting the weights. cold: a new process, everything in the cache; first words: until
+the word head's words stand in the terminal. With --base SRC the commands of another checkout are timed, too, in turns.
 warm: the second and later calls of a process that has its models loaded (median over five photographs). Half-widths are those of the
 95% intervals of each photograph's ten first words, medians. For a processor without AVX-512 on one that has it, set
 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2.
 """
 
 import argparse
+import contextlib
 import json
 import os
+import pty
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -30,19 +34,49 @@ from wordsight.sentences.sampling import Sampling
 TOP = 10
 
 
-def process(photograph: Path, environment: dict[str, str]) -> tuple[float, float]:
-    """Seconds and peak MiB of one command."""
-    started = time.perf_counter()
+@dataclass(frozen=True)
+class Process:
+    """One command: seconds until its first words, until its end, of processor time; peak MiB."""
+
+    first_words: float
+    seconds: float
+    processor: float
+    peak: float
+
+
+def process(photograph: Path, environment: dict[str, str]) -> Process:
+    """Explain a photograph of a cat in a new process, with a terminal for its progress."""
+    started, first_words = time.perf_counter(), 0.0
+    terminal, its_side = pty.openpty()
     child = subprocess.Popen(
         [sys.executable, "-m", "wordsight", "explain", str(photograph), "--json"],
         env=os.environ | environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=its_side,
+        stderr=its_side,
     )
+    os.close(its_side)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux's way to say that the other side was closed
+        while read := os.read(terminal, 1 << 16):
+            shown += read.replace(photograph.name.encode(), b"")
+            if b"cat" in shown and not first_words:
+                first_words = time.perf_counter() - started
+    os.close(terminal)
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     assert child.returncode == 0
-    return time.perf_counter() - started, usage.ru_maxrss / 1024
+    seconds = time.perf_counter() - started
+    return Process(first_words, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def figures_of(runs: list[Process]) -> dict[str, float]:
+    """Medians over the runs."""
+    return {
+        "first_words_seconds": round(statistics.median(run.first_words for run in runs), 1),
+        "cold_seconds": round(statistics.median(run.seconds for run in runs), 1),
+        "cold_processor_seconds": round(statistics.median(run.processor for run in runs), 1),
+        "peak_mib": round(statistics.median(run.peak for run in runs)),
+    }
 
 
 def main() -> None:
@@ -50,13 +84,20 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/explain_time.json"))
+    parser.add_argument("--base", type=Path, help="The src folder of another checkout.")
+    parser.add_argument("--base-commit", default="", help="Its commit, for the figures.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        photograph = Path(folder) / "cat.png"
+        photograph = Path(folder) / "photograph.png"
         Image.fromarray(data.chelsea()).save(photograph)
         first = process(photograph, {"WORDSIGHT_CACHE": f"{folder}/cache"})
-        process(photograph, {})
-        cold = [process(photograph, {}) for _ in range(options.runs)]
+        checkouts = {"now": Path(__file__).parents[1] / "src"} | ({"base": options.base} if options.base else {})
+        cold: dict[str, list[Process]] = {name: [] for name in checkouts}
+        for run in range(1 + options.runs):  # the first warms the disk's cache
+            for name, source in checkouts.items():
+                found = process(photograph, {"PYTHONPATH": str(source)})
+                if run:
+                    cold[name].append(found)
     explainer = Explainer()
     loaders = (data.chelsea, data.coffee, data.rocket, data.astronaut, lambda: load_sample_image("china.jpg"))
     images = [Image.fromarray(load()) for load in loaders]
@@ -73,14 +114,15 @@ def main() -> None:
         **provenance(),
         "language_model_dtype": str(explainer.models.lm.dtype),
         "sentences": Sampling().sentences,
-        "first_seconds": round(first[0], 1),
-        "cold_seconds": round(statistics.median(s for s, _ in cold), 1),
+        "first_seconds": round(first.seconds, 1),
+        **figures_of(cold["now"]),
         "warm_seconds": round(statistics.median(warm), 1),
         "half_width_joined": round(statistics.median(joined), 4),
         "half_width_of_sentences": round(statistics.median(sampled), 4),
-        "peak_mib_first": round(first[1]),
-        "peak_mib": round(statistics.median(m for _, m in cold)),
+        "peak_mib_first": round(first.peak),
     }
+    if options.base:
+        figures["base"] = {"commit": options.base_commit, **figures_of(cold["base"])}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(figures, indent=2) + "\n")
     print(json.dumps(figures, indent=2))

@@ -69,7 +69,8 @@ def tiny_lm(*, seed: int = 0, words: tuple[str, ...] = WORDS, sharpness: float =
     )
     model = LlamaForCausalLM(config).eval().requires_grad_(False)
     model.lm_head.weight.mul_(sharpness * 4)
-    return CausalLM("tiny-lm", model, tiny_tokenizer(words), weights_fingerprint(model.state_dict()))
+    tokenizer = tiny_tokenizer(words)
+    return CausalLM("tiny-lm", lambda: (model, tokenizer), weights_fingerprint(model.state_dict()))
 
 
 def tiny_tokenizer(words: tuple[str, ...] = WORDS):
@@ -127,7 +128,8 @@ def tiny_family(family: str, *, seed: int = 0, words: tuple[str, ...] = WORDS) -
             weight.normal_(0, 0.1)
     model.get_output_embeddings().weight.mul_({"t5": 0.5, "qwen2": 1.5}.get(family, 3.0))
     kind = CrossAttentionLM if crossed else CausalLM
-    return kind(f"tiny-{family}", model, tiny_tokenizer(words), weights_fingerprint(model.state_dict()))
+    tokenizer = tiny_tokenizer(words)
+    return kind(f"tiny-{family}", lambda: (model, tokenizer), weights_fingerprint(model.state_dict()))
 
 
 def tiny_translator(classifier: Classifier, lm: LanguageModel, *, seed: int = 0) -> tuple[Translator, TranslatorCard]:

@@ -1,6 +1,8 @@
 """The starter's real weights on real photographs. Fetched at first use; skipped without network."""
 
 import json
+import subprocess
+import sys
 from importlib.resources import files
 
 import pytest
@@ -87,12 +89,13 @@ def test_the_copy_in_bfloat16_is_the_rounded_model_and_counts_as_the_same_one(ex
         starter, "load_language_model", lambda folder, **options: asked.append(folder) or load(folder, **options)
     )
     rounded = starter_language_model(dtype=torch.bfloat16)
+    assert not asked  # it is loaded when it is needed
+    found = rounded.model.state_dict()
     (folder,) = asked
     with safe_open(folder / "model.safetensors", "pt") as file:
         assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.bfloat16}  # noqa: SIM118 (not a dict)
     assert rounded.fingerprint == whole.fingerprint == (folder / "fingerprint.txt").read_text()
     expected = {name: value.to(torch.bfloat16) for name, value in whole.model.state_dict().items()}
-    found = rounded.model.state_dict()
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], value) for name, value in expected.items())
     assert rounded.encode("A dog runs.") == whole.encode("A dog runs.")
@@ -127,3 +130,13 @@ def test_the_shipped_baseline_is_this_translators_own(explainer, cache):
     apart = [abs(fresh[word].rate - usual.words[word].rate) for word in frequent if word in fresh]
     assert len(apart) > 0.9 * len(frequent)
     assert sum(apart) / len(apart) < 0.02
+
+
+def test_words_from_the_word_head_need_neither_transformers_nor_timm(explainer, photographs, tmp_path):
+    photographs["cat"].save(tmp_path / "cat.png")
+    code = (
+        "import sys, wordsight; (found,) = wordsight.Explainer().explain(sys.argv[1], words='head'); "
+        "print(found.top(1), *sorted({'pandas', 'timm', 'torchvision', 'transformers', 'scipy.stats'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, tmp_path / "cat.png"], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "['cat']"

@@ -59,7 +59,7 @@ def test_what_others_made_must_be_readable_and_what_is_made_is(tmp_path, monkeyp
             (folder / "model.safetensors").chmod(0o600)
 
     folder = tmp_path / "lm"
-    lm = replace(tiny_lm(), model=Saved(), tokenizer=Saved())
+    lm = replace(tiny_lm(), load=lambda: (Saved(), Saved()))
     _make_once(folder, lambda: _copy(lm, folder, torch.float32))
     assert (folder / "model.safetensors").stat().st_mode & 0o777 == 0o644
     monkeypatch.setattr(os, "access", lambda *_: False)

@@ -25,6 +25,7 @@ from wordsight.sentences.consensus import consensus
 from wordsight.sentences.sampler import NO_SENTENCES, Sampled, image_seed, sample
 from wordsight.sentences.sampling import Sampling
 from wordsight.tensors import Features
+from wordsight.translator.word_head import HeadRates
 from wordsight.words.baseline import SENTENCES, baseline
 from wordsight.words.class_words import ClassWords, class_words
 from wordsight.words.joined import check_words, head_words, join
@@ -221,15 +222,12 @@ class Explainer:
     ) -> Iterator[Explanation | Failure]:
         """Like ``explain``, one result after the other as they are ready, in order."""
         check_words(self.models, words)
-        usual = baseline(self.models, sampling, words)
+        usual = baseline(self.models, sampling, words, on_progress=on_progress)
         together = max(1, min(_IMAGES_TOGETHER, _SENTENCES_TOGETHER // sampling.sentences))
         drawn = 0
         for start in range(0, len(images), together):
             batch = [_read(images, i) for i in range(start, min(start + together, len(images)))]
             to_come = (len(images) - start - len(batch)) * sampling.sentences
-
-            def on_batch(done: int, total: int, *, drawn: int = drawn, to_come: int = to_come) -> None:
-                on_progress("sentences", drawn + done, drawn + total + to_come)
 
             names = [_name(image, start + i) for i, image in enumerate(batch)]
             features = extract(self.classifier, batch)
@@ -237,6 +235,13 @@ class Explainer:
             sampled = [NO_SENTENCES] * len(features.readable)
             head = self.models.word_rates(z) if features.readable and words != "sentences" else None
             if features.readable and words != "head":
+                # The word head's words are there before the language model is loaded.
+                stage = "sentences" if head is None else f"sentences ({', '.join(_first_words(head))}, ...)"
+
+                def on_batch(done: int, total: int, *, stage: str = stage, drawn: int = drawn, to_come: int = to_come) -> None:
+                    on_progress(stage, drawn + done, drawn + total + to_come)
+
+                on_batch(0, len(features.readable) * sampling.sentences)
                 sampled = sample(
                     self.models.lm,
                     self.models.prefix(z),
@@ -296,6 +301,12 @@ def _predict(classifier: Classifier, z: Features, *, classes: int = 5) -> list[P
         Prediction(classifier.labels[int(i)], round(p, 6))
         for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
     ]
+
+
+def _first_words(head: HeadRates, *, words: int = 5) -> list[str]:
+    """The most frequent words of the first image."""
+    found = head_words(head, 0)
+    return sorted(found, key=lambda word: -found[word].rate)[:words]
 
 
 def _read(images: Sequence[ImageLike], index: int) -> ImageLike | ImageError:

@@ -57,7 +57,7 @@ class Models:
     lm_name: str | None = None
 
     def __post_init__(self) -> None:
-        self.translator.to(self.lm.device).eval().requires_grad_(False)
+        self.translator.to(self.classifier.device).eval().requires_grad_(False)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -67,7 +67,7 @@ class Models:
     @torch.inference_mode()
     def prefix(self, z: Features) -> Prefix:
         """What the translator makes of features."""
-        return self.translator(z.to(self.lm.device))
+        return self.translator(z.to(self.classifier.device))
 
     def word_rates(self, z: Features) -> HeadRates | None:
         """What the translator's word head says of features; None without one."""

@@ -35,12 +35,8 @@ def imagenet_classes() -> tuple[ClassName, ...]:
 
 def imagenet_labels() -> list[str]:
     """The 1,000 ImageNet class names, first lemma each; with the synset where two classes have the same (crane, maillot)."""
-    from timm.data import ImageNetInfo
-
-    info = ImageNetInfo()
-    names = [info.index_to_description(i).split(",")[0] for i in range(1000)]
-    twice = {name for name, times in Counter(names).items() if times > 1}
-    return [f"{name} ({info.index_to_label_name(i)})" if name in twice else name for i, name in enumerate(names)]
+    times = Counter(entry.name for entry in imagenet_classes())
+    return [f"{entry.name} ({entry.synset})" if times[entry.name] > 1 else entry.name for entry in imagenet_classes()]
 
 
 def unknown_labels(labels: Iterable[str], known: Sequence[str]) -> list[str]:

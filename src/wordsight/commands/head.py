@@ -34,7 +34,7 @@ def head(
 
     images = read_labelled(data, split=split)
     check_writable(out)
-    with progress(always=True) as on_progress:
+    with progress() as on_progress:
         model = load_classifier(classifier, device=device, on_progress=on_progress)
     with progress() as on_progress:
         trained = train_head(images, model, held_out=held_out, penalty=penalty, seed=seed, on_progress=on_progress)

@@ -1,76 +1,82 @@
-"""Progress on stderr: bars in a terminal, elsewhere a line now and then."""
+"""How far a command has come, on stderr: bars in a terminal, a line now and then elsewhere."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from time import monotonic
 
 import typer
 from tqdm import tqdm
 
-from wordsight.runtime import OnProgress
-
-#: Seconds between two lines of a stage, where there is no terminal.
-EVERY = 15.0
+#: Seconds between two lines.
+_SECONDS = 15
 
 
 @contextmanager
-def progress(*, always: bool = False, hidden: bool = False) -> Iterator[OnProgress]:
-    """A progress callback (stage, done, total): a bar for each stage in a terminal, ``Lines`` where stderr is none.
+def progress(*, hidden: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress callback (stage, done, total): in a terminal a bar for each stage, elsewhere a line every 15 seconds.
 
-    ``always``: of the first start, which takes long: lines from its beginning on. ``hidden``: silent, for one of several processes.
-    What stands in brackets in a stage's name is shown beside its bar.
+    Both say how much time is left. ``hidden``: silent, for one of several processes.
     """
-    if hidden or not sys.stderr.isatty():
-        yield _silent if hidden else Lines(at_once=always)
-        return
-    bars: dict[str, tqdm] = {}
-
-    def report(stage: str, done: int, total: int) -> None:
-        name, _, detail = stage.partition(" (")
-        if name not in bars:
-            size = {"unit": "B", "unit_scale": True} if name.startswith("fetching ") else {}
-            bars[name] = tqdm(desc=name, total=total, mininterval=2 if always else 0.1, **size)
-        bar = bars[name]
-        bar.total = total
-        if detail:
-            bar.set_postfix_str(detail.rstrip(")"), refresh=False)
-        bar.update(done - bar.n)
-
+    shown = _Bars() if sys.stderr.isatty() else _Lines()
     try:
-        yield report
+        yield _silent if hidden else shown
     finally:
-        for bar in bars.values():
-            bar.close()
-
-
-class Lines:
-    """Writes a line of a stage every 15 seconds: how much is done, and the seconds left, as it went so far.
-
-    ``at_once``: a stage's first line comes with its first report; otherwise a stage of under 15 seconds says nothing.
-    ``clock``: seconds.
-    """
-
-    def __init__(self, *, at_once: bool = False, clock: Callable[[], float] = monotonic) -> None:
-        self._at_once, self._clock = at_once, clock
-        self._began: dict[str, tuple[float, int]] = {}
-        self._said: dict[str, float] = {}
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        name, _, detail = stage.partition(" (")
-        now = self._clock()
-        if name not in self._began:
-            self._began[name] = (now, done)
-            self._said[name] = now - EVERY if self._at_once else now
-        if now - self._said[name] < EVERY:
-            return
-        self._said[name] = now
-        began, before = self._began[name]
-        share = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB" if name.startswith("fetching ") else f"{done} of {total}"
-        more = f" ({detail}" if detail else ""
-        left = f", {(now - began) / (done - before) * (total - done):.0f} s left" if done > before else ""
-        typer.echo(f"wordsight: {name} {share}{more}{left}", err=True)
+        shown.close()
 
 
 def _silent(stage: str, done: int, total: int) -> None:
-    """Says nothing."""
+    pass
+
+
+class _Bars:
+    """A bar for each stage. What stands in brackets in a stage's name is shown beside its bar."""
+
+    def __init__(self) -> None:
+        self._bars: dict[str, tqdm] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        name, _, detail = stage.partition(" (")
+        if name not in self._bars:
+            self._bars[name] = tqdm(desc=name, **_unit(name))
+        bar = self._bars[name]
+        bar.total = total or None  # a server need not say
+        bar.update(done - bar.n)
+        if detail.rstrip(")") != (bar.postfix or ""):
+            bar.set_postfix_str(detail.rstrip(")"))
+
+    def close(self) -> None:
+        for bar in self._bars.values():
+            bar.close()
+
+
+class _Lines:
+    """A line now and then about the stage that is under way."""
+
+    def __init__(self) -> None:
+        self._began: dict[str, tuple[float, int]] = {}
+        self._last = time.monotonic()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        name, now = stage.partition(" (")[0], time.monotonic()
+        began, first = self._began.setdefault(name, (now, done))
+        if now - self._last < _SECONDS:
+            return
+        self._last = now
+        meter = tqdm.format_meter(
+            done,
+            total or None,  # pyright: ignore[reportArgumentType]  (None: not known)
+            now - began,
+            initial=first,
+            prefix=name,
+            bar_format="{desc}: {n_fmt} of {total_fmt}, {remaining} left",
+            **_unit(name),
+        )
+        typer.echo(f"wordsight: {meter}", err=True)
+
+    def close(self) -> None:
+        pass
+
+
+def _unit(name: str) -> dict:
+    return {"unit": "B", "unit_scale": True} if name.startswith("fetching ") else {}

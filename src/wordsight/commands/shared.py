@@ -68,7 +68,7 @@ def load_explainer(
     """The explainer that these options name, with progress bars for what has to be fetched or made first."""
     from wordsight.explain import Explainer
 
-    with progress(always=True) as on_progress:
+    with progress() as on_progress:
         return Explainer(
             classifier,
             images=images,

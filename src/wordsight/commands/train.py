@@ -80,7 +80,7 @@ def train(
     check_device(device)
     processes = launched(device)
     checkpoint = out.with_name(out.name + ".checkpoint")
-    with progress(always=processes.first) as on_progress:
+    with progress(hidden=not processes.first) as on_progress:
         model = load_classifier(classifier, device=device, on_progress=on_progress)
         language_model = named_language_model(lm, device=device, on_progress=on_progress)
     with progress(hidden=not processes.first) as on_progress:

@@ -54,7 +54,7 @@ def transfer(
             f"None of the {len(paths)} images has a caption in {captions}. Name images by their file names there."
         )
     paths = [path for path in paths if path not in captioned]
-    with progress(always=True) as on_progress:
+    with progress() as on_progress:
         old = load_classifier(from_classifier, device=device, on_progress=on_progress)
         new = load_classifier(classifier, device=device, on_progress=on_progress)
         before = Explainer(old, translator=pair, lm=lm, device=device, on_progress=on_progress)

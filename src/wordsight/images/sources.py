@@ -4,18 +4,21 @@ import glob
 import hashlib
 import io
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from wordsight.errors import ImageError, LabelError
 from wordsight.images.files import decode_image, find_images, to_rgb
 from wordsight.images.sets import LabelledImages
 from wordsight.storage import cache_folder, cache_needed, replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # os.path answers where pathlib raises: names that are too long.
 # ruff: noqa: PTH112
@@ -45,6 +48,12 @@ class LazyImages(Sequence[ImageLike]):
         return self._read(index % self._length)
 
 
+def is_table(data: Any) -> "TypeGuard[pd.DataFrame]":
+    """Whether something is a pandas table. pandas is not imported to find out."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(data, pandas.DataFrame)
+
+
 def image_list(images: Images) -> Sequence[ImageLike]:
     """The images in what users have.
 
@@ -61,7 +70,7 @@ def image_list(images: Images) -> Sequence[ImageLike]:
         return find_images([images]) if os.path.isdir(images) or glob.has_magic(str(images)) else [images]
     if isinstance(images, Image.Image):
         return [images]
-    if isinstance(images, pd.DataFrame):
+    if is_table(images):
         if "image" not in images.columns:
             raise ImageError(f"The table has the columns {', '.join(map(str, images.columns))}. Wanted a column image.")
         return image_list(list(images["image"]))

@@ -2,20 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from wordsight.language.cache import KeysAndValues, bytes_a_position
-from wordsight.language.model import LanguageModel
+from wordsight.language.model import LanguageModel, State
 from wordsight.language.packing import pack
 from wordsight.tensors import Prefix
 
 
 @dataclass(frozen=True)
 class CausalLM(LanguageModel):
-    """A causal language model from transformers."""
+    """A causal language model from transformers, which is imported when the model is loaded."""
 
     @property
     def hidden(self) -> int:
@@ -29,16 +29,20 @@ class CausalLM(LanguageModel):
         return prefix
 
     def row_bytes(self, prefix: int, steps: int) -> int:
+        from wordsight.language.cache import bytes_a_position
+
         return (prefix + steps) * bytes_a_position(self.model.config, self.dtype)
 
-    def start(self, prefix: Prefix, *, capacity: int, room: int) -> tuple[KeysAndValues, Float[Tensor, "images hidden"]]:
+    def start(self, prefix: Prefix, *, capacity: int, room: int) -> tuple[State, Float[Tensor, "images hidden"]]:
+        from wordsight.language.cache import KeysAndValues
+
         state = KeysAndValues.empty(self.model.config, rows=len(prefix), capacity=capacity, room=room)
         return state, self._advance(state, inputs_embeds=prefix.to(self.device, self.dtype))
 
-    def step(self, state: KeysAndValues, tokens: Int[Tensor, " rows"]) -> Float[Tensor, "rows hidden"]:
+    def step(self, state: Any, tokens: Int[Tensor, " rows"]) -> Float[Tensor, "rows hidden"]:
         return self._advance(state, input_ids=tokens[:, None].to(self.device))
 
-    def _advance(self, state: KeysAndValues, **inputs: Tensor) -> Tensor:
+    def _advance(self, state: Any, **inputs: Tensor) -> Tensor:
         return self.model.base_model(**inputs, past_key_values=state.cache, use_cache=True).last_hidden_state[:, -1]
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -55,7 +59,7 @@ class CausalLM(LanguageModel):
     ) -> tuple[Float[Tensor, "tokens hidden"], Int[Tensor, " tokens"]]:
         device, length = self.device, prefix.shape[1]
         packed = pack(captions, prefix=length)
-        inputs = torch.cat([prefix.to(self.dtype), self.model.get_input_embeddings()(packed.tokens.to(device))], dim=1)
+        inputs = torch.cat([prefix.to(device, self.dtype), self.model.get_input_embeddings()(packed.tokens.to(device))], dim=1)
         allowed = packed.mask.to(device)
         mask = torch.zeros(allowed.shape, dtype=self.dtype, device=device)
         mask.masked_fill_(~allowed, torch.finfo(self.dtype).min)

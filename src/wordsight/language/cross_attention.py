@@ -85,7 +85,7 @@ class CrossAttentionLM(LanguageModel):
         hidden = self._decoder(
             input_ids=inputs.to(self.device),
             attention_mask=(place < len(begin) + lengths[:, None] - 1).long().to(self.device),
-            encoder_hidden_states=prefix.to(self.dtype)[owner],
+            encoder_hidden_states=prefix.to(self.device, self.dtype)[owner],
             use_cache=False,
         ).last_hidden_state
         first = len(begin) - 1

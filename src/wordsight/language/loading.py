@@ -6,8 +6,6 @@ from typing import Any, cast
 import torch
 
 from wordsight.errors import ModelError
-from wordsight.language.causal import CausalLM
-from wordsight.language.cross_attention import CrossAttentionLM
 from wordsight.language.gguf import read_gguf
 from wordsight.language.model import LanguageModel, end_of_text
 from wordsight.runtime import OnProgress, declare_torchvision_operators, no_progress
@@ -48,10 +46,13 @@ def load_language_model(
         )
     fingerprint = fingerprint or weights_fingerprint(model.state_dict())
     model = (model if four_bit else model.to(device=device, dtype=dtype)).eval().requires_grad_(False)
-    return _kind(model)(shown_name or str(name), model, tokenizer, fingerprint)
+    return _kind(model)(shown_name or str(name), lambda: (model, tokenizer), fingerprint)
 
 
 def _kind(model: Any) -> type[LanguageModel]:
+    from wordsight.language.causal import CausalLM
+    from wordsight.language.cross_attention import CrossAttentionLM
+
     crossed = model.config.is_encoder_decoder or getattr(model.config, "add_cross_attention", False)
     return CrossAttentionLM if crossed else CausalLM
 

@@ -1,8 +1,9 @@
 """What a language model is: what sampling, training and gradients need of it, and nothing else."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
@@ -35,14 +36,28 @@ class LanguageModel(ABC):
     """A frozen language model with its tokenizer. Of two kinds: ``CausalLM`` and ``CrossAttentionLM``.
 
     Sampling starts from prefixes (``start``), goes on token by token (``step``) and asks for ``logits``; training and gradients
-    ask for the ``loss`` of captions; words are read from ``pieces`` of text. ``fingerprint`` identifies the weights, whatever
-    precision they are loaded in.
+    ask for the ``loss`` of captions; words are read from ``pieces`` of text. ``load`` gives transformers' PreTrainedModel and its
+    tokenizer; it is called when they are first needed. ``fingerprint`` identifies the weights, whatever precision they are
+    loaded in.
     """
 
     name: str
-    model: Any  # transformers' PreTrainedModel and tokenizer; imported only when one is loaded
-    tokenizer: Any
+    load: Callable[[], tuple[Any, Any]]
     fingerprint: str
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any]:
+        return self.load()
+
+    @property
+    def model(self) -> Any:
+        """The PreTrainedModel."""
+        return self._loaded[0]
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer."""
+        return self._loaded[1]
 
     @property
     @abstractmethod
@@ -145,7 +160,8 @@ class LanguageModel(ABC):
 
     def to(self: Own, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Own:
         """The same model in another precision or on another device (moved, not copied)."""
-        return replace(self, model=self.model.to(device=device, dtype=dtype))
+        loaded = (self.model.to(device=device, dtype=dtype), self.tokenizer)
+        return replace(self, load=lambda: loaded)
 
 
 #: Positions whose logits are held at once: more costs memory on CPUs, and fewer costs time on GPUs.

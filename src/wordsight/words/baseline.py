@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 
 from wordsight.language.content import rules_fingerprint
 from wordsight.models import Models
+from wordsight.runtime import OnProgress, no_progress
 from wordsight.sentences.estimates import WordRate, WordRates
 from wordsight.sentences.sampler import ESTIMATOR, sample
 from wordsight.sentences.sampling import Sampling
@@ -25,16 +27,16 @@ SENTENCES = 1000
 SHIPPED = "starter_baseline.json"
 
 
-def baseline(models: Models, sampling: Sampling, words: str) -> WordRates:
+def baseline(models: Models, sampling: Sampling, words: str, *, on_progress: OnProgress = no_progress) -> WordRates:
     """Word rates of the mean feature, from the same source ``words`` as the images'."""
     mean: torch.Tensor = models.translator.mean[None]
     head = None if words == "sentences" else models.word_rates(mean)
-    sentences = WordRates({}, 0) if words == "head" else _sentences_of_mean(models, sampling)
+    sentences = WordRates({}, 0) if words == "head" else _sentences_of_mean(models, sampling, on_progress)
     joined = join(sentences, None if head is None else head_words(head, 0), words)
     return WordRates({word: found.rate for word, found in joined.items()}, SENTENCES)
 
 
-def _sentences_of_mean(models: Models, sampling: Sampling) -> WordRates:
+def _sentences_of_mean(models: Models, sampling: Sampling, on_progress: OnProgress) -> WordRates:
     """The word rates of many sentences of the mean feature. The starter's are shipped, others cached: they take a minute."""
     sampling = replace(sampling, sentences=SENTENCES, precision=None, seed=0)
     key = baseline_key(models, sampling)
@@ -45,7 +47,7 @@ def _sentences_of_mean(models: Models, sampling: Sampling) -> WordRates:
     stored = read_stored(file, lambda file: _rates(json.loads(file.read_text(encoding="utf-8"))))
     if stored is not None:
         return stored
-    found = sample_baseline(models, sampling)
+    found = sample_baseline(models, sampling, on_progress=on_progress)
     store_if_possible(file, lambda partial, rates: partial.write_text(json.dumps(asdict(rates)), encoding="utf-8"), found)
     return found
 
@@ -56,10 +58,18 @@ def baseline_key(models: Models, sampling: Sampling) -> str:
     return hashlib.sha256(about.encode()).hexdigest()
 
 
-def sample_baseline(models: Models, sampling: Sampling) -> WordRates:
+def sample_baseline(models: Models, sampling: Sampling, *, on_progress: OnProgress = no_progress) -> WordRates:
     """Word rates of the mean feature, sampled."""
     mean: torch.Tensor = models.translator.mean[None]
-    return sample(models.lm, models.prefix(mean), sampling, seeds=[sampling.seed], memory=models.memory)[0].rates
+    (found,) = sample(
+        models.lm,
+        models.prefix(mean),
+        sampling,
+        seeds=[sampling.seed],
+        memory=models.memory,
+        on_sentences=partial(on_progress, "sentences of the mean feature"),
+    )
+    return found.rates
 
 
 def write_shipped(models: Models, path: Path) -> None:

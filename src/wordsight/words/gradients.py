@@ -29,7 +29,7 @@ def sentence_gradients(
     """grad_z log p(sentence | T(z)) (rows, features): one sentence for each row of ``z``, each with its own copy of it."""
     parts = []
     for start in range(0, len(sentences), batch):
-        rows = z[start : start + batch].to(lm.device).detach().clone().requires_grad_()
+        rows = z[start : start + batch].to(translator.mean.device).detach().clone().requires_grad_()
         tokens = [[lm.encode(sentence)] for sentence in sentences[start : start + batch]]
         lm.loss(translator(rows), tokens, backward_scale=-1.0)
         assert rows.grad is not None

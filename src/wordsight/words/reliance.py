@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import t
+from scipy.special import stdtrit
 
 #: Ridge penalty, in images, and blocks of the jackknife.
 PENALTY, BLOCKS = 20.0, 10
@@ -72,7 +72,7 @@ def effects(
     error = np.sqrt((blocks - 1) / blocks * ((np.array(left_out) - np.mean(left_out, 0)) ** 2).sum(0))
     total = ((target - target.mean(0)) ** 2).sum(0)
     explained = 1 - np.divide(missed, total, out=np.ones_like(total), where=total > 0)
-    return Reliance(value.T, float(t.ppf(0.975, blocks - 1)) * error.T, explained, spread)
+    return Reliance(value.T, float(stdtrit(blocks - 1, 0.975)) * error.T, explained, spread)
 
 
 def random_heads(
