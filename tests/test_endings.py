@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tqdm import tqdm
 
 from command_line import wordsight
 from doubles import tiny_classifier, tiny_lm, tiny_translator
@@ -55,12 +54,11 @@ COMMANDS = {
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_ctrl_c_during_a_long_step_is_one_line_and_130(setting, monkeypatch, command):
-    class Interrupted(tqdm):
-        def update(self, n: float | None = 1) -> None:
-            raise KeyboardInterrupt
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
 
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr("wordsight.commands.shared.tqdm", Interrupted)
+    monkeypatch.setattr("wordsight.commands.progress._Lines.__call__", interrupted)
     ran = wordsight(setting, *COMMANDS[command])
     signal.signal(signal.SIGINT, before)
     assert (ran.returncode, ran.stderr) == (130, INTERRUPTED)
