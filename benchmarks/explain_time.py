@@ -11,13 +11,16 @@ ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2.
 
 import argparse
 import contextlib
+import fcntl
 import json
 import os
 import pty
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +51,7 @@ def process(photograph: Path, environment: dict[str, str]) -> Process:
     """Explain a photograph of a cat in a new process, with a terminal for its progress."""
     started, first_words = time.perf_counter(), 0.0
     terminal, its_side = pty.openpty()
+    fcntl.ioctl(its_side, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))  # bars are as wide as the terminal
     child = subprocess.Popen(
         [sys.executable, "-m", "wordsight", "explain", str(photograph), "--json"],
         env=os.environ | environment,

@@ -1,5 +1,6 @@
 """The command line's entry point."""
 
+import gc
 import io
 import os
 import sys
@@ -30,6 +31,7 @@ def main() -> None:
     log_to_stderr()
     tune_threads()
     tune_memory()
+    gc.set_threshold(20_000)  # by default Python looks for garbage every few hundred objects; imports make a million
     try:
         app()
     except WordsightError as error:
@@ -37,6 +39,8 @@ def main() -> None:
             traceback.print_exc()
         typer.echo(f"wordsight: {error}", err=True)
         sys.exit(2)
+    finally:
+        gc.freeze()  # the process ends: to look through all objects of PyTorch and transformers once more would take a second
 
 
 def _version(wanted: bool | None) -> None:
