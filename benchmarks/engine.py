@@ -218,7 +218,7 @@ def main() -> None:
         return
     lm = starter_language_model(dtype=native_dtype("cpu"))
     # In bfloat16 generate's head is slow on CPUs (PyTorch multiplies its 3-d input as a batch): the faster one counts.
-    models = {"float32": starter_language_model(), str(lm.dtype).removeprefix("torch."): lm}
+    models = {"float32": starter_language_model(), str(native_dtype("cpu")).removeprefix("torch."): lm}
     by_batch: dict[str, dict[int, float]] = {}
     for name, model in models.items():
         generate(model, prefix[:1], 16)
@@ -264,7 +264,7 @@ def main() -> None:
     median = {key: statistics.median(row[key] for row in rows) for key in ("generate", "exact_many", "exact_few")}
     figures = {
         "machine": f"{os.cpu_count()} cores",
-        "language_model_dtype": str(lm.dtype),
+        "language_model_dtype": str(native_dtype("cpu")),
         "quick": options.quick,
         "generate_dtype": best,
         "generate_batch": batch,

@@ -31,7 +31,7 @@ from sklearn.datasets import load_sample_image
 
 from provenance import provenance
 from wordsight.explain import Explainer
-from wordsight.runtime import tune_memory
+from wordsight.runtime import native_dtype, tune_memory
 from wordsight.sentences.sampling import Sampling
 
 TOP = 10
@@ -116,7 +116,7 @@ def main() -> None:
         sampled += [(rate.high - rate.low) / 2 for rate in frequent]
     figures = {
         **provenance(),
-        "language_model_dtype": str(explainer.models.lm.dtype),
+        "language_model_dtype": str(native_dtype("cpu")),
         "sentences": Sampling().sentences,
         "first_seconds": round(first.seconds, 1),
         **figures_of(cold["now"]),

@@ -132,15 +132,25 @@ def check_device(device: str) -> None:
 
 
 def native_dtype(device: "str | torch.device") -> "torch.dtype":
-    """bfloat16 where the device multiplies it natively, else float32."""
+    """bfloat16 where the device multiplies it natively; else float32, on CPUs with FBGEMM with weights in float16 (see ``half``)."""
     import torch
 
     if torch.device(device).type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return torch.bfloat16 if torch.backends.cpu.get_cpu_capability() == "AVX512" and _has_bf16() else torch.float32
+    processor = torch.backends.cpu.get_cpu_capability()
+    if processor == "AVX512" and _has_bf16():
+        return torch.bfloat16
+    fbgemm = processor in ("AVX2", "AVX512") and _quantized_engine() in ("x86", "fbgemm")
+    return torch.float16 if fbgemm else torch.float32
 
 
 def _has_bf16() -> bool:
     import torch
 
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+
+
+def _quantized_engine() -> str:
+    import torch
+
+    return torch.backends.quantized.engine

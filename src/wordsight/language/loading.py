@@ -7,7 +7,9 @@ import torch
 from safetensors import SafetensorError
 
 from wordsight.errors import ModelError
+from wordsight.language.causal import CausalLM
 from wordsight.language.gguf import read_gguf
+from wordsight.language.half import halve
 from wordsight.language.model import LanguageModel, end_of_text
 from wordsight.runtime import OnProgress, declare_torchvision_operators, no_progress
 from wordsight.tensors import weights_fingerprint
@@ -28,6 +30,7 @@ def load_language_model(
     """Load a language model from a folder, a GGUF file or by its Hugging Face name; folders hold safetensors.
 
     ``NAME@4bit`` holds the weights in 4 bits, and is another model than ``NAME``: it needs a translator of its own.
+    ``dtype`` float16 on a CPU: a causal model's weights in float16, everything else in float32 (see ``half``).
     ``fingerprint`` is that of the original weights where ``name`` holds a copy in another precision.
 
     Raises ModelError if there is no such model, if it cannot continue a prefix or if its texts cannot end.
@@ -46,12 +49,15 @@ def load_language_model(
             "defines eos_token."
         )
     fingerprint = fingerprint or weights_fingerprint(model.state_dict())
-    model = (model if four_bit else model.to(device=device, dtype=dtype)).eval().requires_grad_(False)
+    halved = dtype == torch.float16 and torch.device(device).type == "cpu"
+    model = model if four_bit else model.to(device=device, dtype=torch.float32 if halved else dtype)
+    model = model.eval().requires_grad_(False)
+    if halved and _kind(model) is CausalLM:
+        halve(model)
     return _kind(model)(shown_name or str(name), lambda: (model, tokenizer), fingerprint)
 
 
 def _kind(model: Any) -> type[LanguageModel]:
-    from wordsight.language.causal import CausalLM
     from wordsight.language.cross_attention import CrossAttentionLM
 
     crossed = model.config.is_encoder_decoder or getattr(model.config, "add_cross_attention", False)

