@@ -1,11 +1,9 @@
 """Ranks of sparse rates against SciPy's of the same rates as an ordinary array."""
 
 import numpy as np
-import pytest
-from scipy import sparse
+from scipy.sparse import csc_array
 from scipy.stats import mannwhitneyu, rankdata
 
-from wordsight.audits.columns import Columns, sparse_of
 from wordsight.audits.ranks import Ranks
 from wordsight.audits.statistics import Associations, separation
 
@@ -21,26 +19,26 @@ def rates(images: int = 300, words: int = 600) -> np.ndarray:
 
 def test_ranks_are_those_of_an_ordinary_array():
     drawn = rates()
-    ranks, wanted = Ranks.of(sparse_of(drawn)), rankdata(drawn, axis=0)
+    ranks, wanted = Ranks.of(csc_array(drawn)), rankdata(drawn, axis=0)
     np.testing.assert_array_equal(ranks.above.toarray() + ranks.none, wanted)
     np.testing.assert_allclose(ranks.squares, ((wanted - wanted.mean(0)) ** 2).sum(0), rtol=1e-12)
     assert (ranks.squares[[0, -1]] == 0).all()
     below = np.array([[-1.0], [0.0], [2.0], [-1.0]])
-    np.testing.assert_array_equal((lambda r: r.above.toarray() + r.none)(Ranks.of(sparse_of(below))), rankdata(below, axis=0))
+    np.testing.assert_array_equal((lambda r: r.above.toarray() + r.none)(Ranks.of(csc_array(below))), rankdata(below, axis=0))
 
 
 def test_ranks_of_so_many_images_that_32_bits_do_not_hold_their_square():
     drawn = np.zeros((120_000, 4), np.float32)
     drawn[:5000, 0], drawn[:, 1], drawn[::2, 2] = np.arange(5000) % 7 + 1, 0.5, 1.0
-    ranks, wanted = Ranks.of(sparse_of(drawn)), rankdata(drawn, axis=0)
+    ranks, wanted = Ranks.of(csc_array(drawn)), rankdata(drawn, axis=0)
     np.testing.assert_allclose(ranks.squares, ((wanted - wanted.mean(0)) ** 2).sum(0), rtol=1e-12)
     assert (ranks.squares[[1, 3]] == 0).all()
 
 
 def test_separation_and_its_p_value_are_those_of_an_ordinary_array():
     drawn, here = rates(), np.arange(300) % 3 == 0
-    ranks = Ranks.of(sparse_of(drawn))
-    area = separation(Columns(sparse_of(drawn)), here)
+    ranks = Ranks.of(csc_array(drawn))
+    area = separation(csc_array(drawn), here)
     np.testing.assert_array_equal(area, separation(drawn, here))
     varies = ranks.squares > 0
     exact = drawn[:, varies].astype(np.float64)  # of 32 bits SciPy's p-value has errors of 1e-6
@@ -53,7 +51,7 @@ def test_separation_and_its_p_value_are_those_of_an_ordinary_array():
 def test_associations_are_those_of_centred_ranks():
     drawn, random = rates(), np.random.default_rng(1)
     label, values = np.arange(300) % 4, random.random(300)
-    found, freedom = Associations(Columns(sparse_of(drawn)), label)(values)
+    found, freedom = Associations(csc_array(drawn), label)(values)
     total, degrees = np.zeros(600), np.zeros(600)
     for number in range(4):
         own, word = (rankdata(x[label == number], axis=0) for x in (values, drawn))
@@ -64,20 +62,3 @@ def test_associations_are_those_of_centred_ranks():
         degrees += varies * 74
     np.testing.assert_array_equal(freedom, degrees)
     np.testing.assert_allclose(found[degrees > 0], (total / np.sqrt(np.maximum(degrees, 1)))[degrees > 0], atol=1e-12)
-
-
-def test_columns_are_read_as_of_an_array():
-    drawn = rates(20, 8)
-    columns = Columns(sparse_of(drawn))
-    assert (len(columns), columns.shape, columns.dtype) == (20, (20, 8), np.float32)
-    for words in (3, np.int64(3), [1, 5], np.array([5, 1]), slice(None), np.arange(8) > 4, []):
-        np.testing.assert_array_equal(columns[:, words], drawn[:, words])
-    with pytest.raises(IndexError, match="Columns give all images of some words"):
-        columns[slice(0, 3), 1]
-
-
-def test_columns_of_images_with_words():
-    made = Columns.of_images([{"water": 0.5, "grass": 0.25}, {}, {"sky": 1.0, "grass": 0.75}], ["grass", "water"])
-    assert isinstance(made.sparse, sparse.csc_array)
-    np.testing.assert_array_equal(made[:, :], [[0.25, 0.5], [0, 0], [0.75, 0]])
-    assert Columns.of_images([], ["grass"]).shape == (0, 1)

@@ -7,8 +7,6 @@ from jaxtyping import Bool, Float
 from scipy import sparse
 from scipy.stats import norm
 
-from wordsight.audits.columns import Columns
-
 #: Words that are ranked at a time.
 _WORDS = 256
 
@@ -28,7 +26,7 @@ class Ranks:
     @classmethod
     def of(cls, rates: sparse.csc_array) -> "Ranks":
         """Rank each word's images."""
-        parts = [_ranked(rates[:, start : start + _WORDS]) for start in range(0, max(1, Columns(rates).shape[1]), _WORDS)]
+        parts = [_ranked(rates[:, start : start + _WORDS]) for start in range(0, max(1, shape_of(rates)[1]), _WORDS)]
         above, none, squares = zip(*parts, strict=True)
         return cls(sparse.csc_array(sparse.hstack(above)), np.concatenate(none), np.concatenate(squares))
 
@@ -59,7 +57,7 @@ class Ranks:
 
 def _ranked(rates: sparse.csc_array) -> tuple[sparse.csc_array, Float[np.ndarray, " words"], Float[np.ndarray, " words"]]:
     """``above``, ``none`` and ``squares`` of some words."""
-    images, words = Columns(rates).shape
+    images, words = shape_of(rates)
     held = np.diff(rates.indptr)
     word = np.repeat(np.arange(words), held)
     order = np.lexsort((rates.data, word))  # by word, then by rate
@@ -77,3 +75,8 @@ def _ranked(rates: sparse.csc_array) -> tuple[sparse.csc_array, Float[np.ndarray
     with_word = held * (float(images) * images + images * lacking + lacking * lacking) - held
     squares = (with_word - np.bincount(column[first], size * (float(1) * size * size) - size, minlength=words)) / 12
     return sparse.csc_array((rank, rates.indices, rates.indptr), shape=rates.shape), none, squares
+
+
+def shape_of(rates: sparse.csc_array) -> tuple[int, int]:
+    """Images and words."""
+    return rates.shape  # pyright: ignore[reportReturnType] (SciPy's types say None)

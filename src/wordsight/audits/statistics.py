@@ -7,11 +7,11 @@ from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.sparse import csc_array
 from scipy.special import stdtrit
 from scipy.stats import norm, rankdata
 
-from wordsight.audits.columns import Columns, sparse_of
-from wordsight.audits.ranks import Ranks
+from wordsight.audits.ranks import Ranks, shape_of
 from wordsight.sentences.estimates import wilson
 
 #: Standard errors to either side of a 95% interval.
@@ -50,14 +50,14 @@ def mean_estimate(
 
 
 def separation(
-    rates: Float[np.ndarray, "images words"] | Columns, here: Bool[np.ndarray, " images"]
+    rates: Float[np.ndarray, "images words"] | csc_array, here: Bool[np.ndarray, " images"]
 ) -> Float[np.ndarray, " words"]:
     """How well each word's rate separates the images ``here`` from the rest: the area under the ROC curve, in [0, 1].
 
     It is the chance that an image here has a higher rate than an image elsewhere; ties count half (Mann & Whitney 1947); 0.5 is
     no separation. Raises ValueError if one of the two sets is empty.
     """
-    return Ranks.of(sparse_of(rates)).separation(here)
+    return Ranks.of(csc_array(rates)).separation(here)
 
 
 def area_interval(
@@ -117,9 +117,9 @@ class Associations:
     or two images are left out.
     """
 
-    def __init__(self, rates: Float[np.ndarray, "images words"] | Columns, stratum: Int[np.ndarray, " images"]) -> None:
-        by_image = sparse_of(rates).tocsr()
-        self._words = rates.shape[1]
+    def __init__(self, rates: Float[np.ndarray, "images words"] | csc_array, stratum: Int[np.ndarray, " images"]) -> None:
+        by_word = csc_array(rates)
+        by_image, self._words = by_word.tocsr(), shape_of(by_word)[1]
         self._strata = {}
         for number in np.unique(stratum):
             rows = np.flatnonzero(stratum == number)
