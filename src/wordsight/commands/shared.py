@@ -8,11 +8,11 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from safetensors import SafetensorError
 
 from wordsight.commands.endings import Commands
 from wordsight.commands.progress import progress
 from wordsight.errors import ImageError, WordsightError
+from wordsight.storage import CannotWrite
 
 if TYPE_CHECKING:
     from wordsight.explain import Explainer
@@ -122,7 +122,7 @@ def writing(out: Path, shown: Callable[[], str] = str) -> Iterator[None]:
     """A disk that is full by now ends the command in one line; ``shown``: what was computed, as text for stdout."""
     try:
         yield
-    except (OSError, SafetensorError) as error:
+    except CannotWrite as error:
         if text := shown():
             typer.echo(text)
         raise WordsightError(
