@@ -65,6 +65,16 @@ def where() -> dict[str, str]:
     return {"processor": processor, "torch": torch.__version__, "transformers": version("transformers")}
 
 
+@pytest.fixture
+def one_thread():
+    """The file is of one thread, wherever the test runs."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_words_and_rates_are_what_they_were(tmp_path):
     if os.environ.get("WORDSIGHT_WRITE_GOLDEN"):
         FILE.write_text(json.dumps({"where": where(), **found(tmp_path)}, indent=1) + "\n")
