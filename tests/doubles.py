@@ -1,6 +1,7 @@
 """A small fake classifier and a tiny random language model: everything but their size is real."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from wordsight.language.cross_attention import CrossAttentionLM
 from wordsight.language.model import LanguageModel
 from wordsight.runtime import declare_torchvision_operators
 from wordsight.tensors import weights_fingerprint
-from wordsight.translator.checkpoint import TranslatorCard
+from wordsight.translator.checkpoint import TranslatorCard, save_translator
 from wordsight.translator.mlp import Translator
 
 declare_torchvision_operators()
@@ -148,3 +149,21 @@ def tiny_translator(classifier: Classifier, lm: LanguageModel, *, seed: int = 0)
         data={"about": "made in a test"},
     )
     return translator, card
+
+
+#: The options that name the models of ``save_tiny_models``, for a command that runs in their folder.
+MODELS = ("--classifier", "doubles:tiny_classifier", "--lm", "lm", "--translator", "t.safetensors")
+
+
+def save_tiny_lm(folder: Path) -> LanguageModel:
+    """A tiny language model, written into a folder as transformers does."""
+    lm = tiny_lm()
+    lm.model.save_pretrained(folder)
+    lm.tokenizer.save_pretrained(folder)
+    return lm
+
+
+def save_tiny_models(folder: Path) -> None:
+    """A tiny language model on disk, and a translator for it and for ``tiny_classifier``."""
+    lm = save_tiny_lm(folder / "lm")
+    save_translator(folder / "t.safetensors", *tiny_translator(tiny_classifier(), lm))

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 from command_line import wordsight
-from doubles import prepare, tiny_classifier, tiny_lm, tiny_translator
+from doubles import MODELS, prepare, save_tiny_models, tiny_classifier, tiny_lm, tiny_translator
 from wordsight.classifiers.modules import classifier as make_classifier
 from wordsight.cli import main
 from wordsight.translator.checkpoint import save_translator
@@ -23,17 +23,11 @@ from wordsight.translator.checkpoint import save_translator
 @pytest.fixture
 def setting(tmp_path):
     """Photographs, a tiny language model on disk, a translator for it and for doubles:tiny_classifier."""
-    classifier, lm = tiny_classifier(), tiny_lm()
-    lm.model.save_pretrained(tmp_path / "lm")
-    lm.tokenizer.save_pretrained(tmp_path / "lm")
-    save_translator(tmp_path / "t.safetensors", *tiny_translator(classifier, lm))
+    save_tiny_models(tmp_path)
     (tmp_path / "photographs").mkdir()
     for name, colour in (("a", "red"), ("b", "green")):
         Image.new("RGB", (20, 20), colour).save(tmp_path / "photographs" / f"{name}.png")
     return tmp_path
-
-
-MODELS = ("--classifier", "doubles:tiny_classifier", "--lm", "lm", "--translator", "t.safetensors")
 
 
 def test_json_on_stdout_and_nothing_else(setting):

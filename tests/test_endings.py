@@ -12,25 +12,20 @@ import pytest
 from PIL import Image
 
 from command_line import wordsight
-from doubles import tiny_classifier, tiny_lm, tiny_translator
+from doubles import MODELS, save_tiny_models, tiny_classifier, tiny_lm, tiny_translator
 from wordsight.audits.use import _drawn
 from wordsight.explain import Explainer
 from wordsight.images.labelled import read_labelled
 from wordsight.sentences.sampling import Sampling
-from wordsight.translator.checkpoint import save_translator
 
 CLASSIFIER = ("--classifier", "doubles:tiny_classifier")
-MODELS = (*CLASSIFIER, "--lm", "lm", "--translator", "t.safetensors")
 INTERRUPTED = "wordsight: interrupted; what was stored by now stays, and the same command goes on from there\n"
 
 
 @pytest.fixture
 def setting(tmp_path):
     """Labelled photographs in two colours, captions of them, tiny models, and what an audit left."""
-    classifier, lm = tiny_classifier(), tiny_lm()
-    lm.model.save_pretrained(tmp_path / "lm")
-    lm.tokenizer.save_pretrained(tmp_path / "lm")
-    save_translator(tmp_path / "t.safetensors", *tiny_translator(classifier, lm))
+    save_tiny_models(tmp_path)
     for i in range(24):
         place = tmp_path / "labelled" / ("red", "green")[i % 2]
         place.mkdir(parents=True, exist_ok=True)

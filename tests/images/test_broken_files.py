@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import broken
 from command_line import wordsight
-from doubles import tiny_classifier, tiny_lm, tiny_translator
+from doubles import MODELS, save_tiny_lm, save_tiny_models, tiny_classifier, tiny_lm, tiny_translator
 from wordsight.errors import CaptionError, ImageError, LabelError, ModelError, WordsightError
 from wordsight.features.extraction import extract
 from wordsight.features.heads import train_head
@@ -24,7 +24,6 @@ from wordsight.images.sets import LabelledImages
 from wordsight.images.sources import image_list
 from wordsight.language.loading import load_language_model
 from wordsight.translator.captions import read_captions, read_text
-from wordsight.translator.checkpoint import save_translator
 from wordsight.translator.streams import read_shards, store_shards
 
 #: Always the same examples; a slow machine is no failure; temporary folders are shared by examples on purpose.
@@ -64,14 +63,8 @@ def test_every_broken_image_is_named_and_every_other_one_explained(tmp_path):
 
 def test_a_folder_of_broken_images_on_the_command_line(tmp_path):
     files = broken.images(tmp_path / "images")
-    classifier, lm = tiny_classifier(), tiny_lm()
-    lm.model.save_pretrained(tmp_path / "lm")
-    lm.tokenizer.save_pretrained(tmp_path / "lm")
-    save_translator(tmp_path / "t.safetensors", *tiny_translator(classifier, lm))
-    ran = wordsight(
-        tmp_path, "explain", "images", "--json", "--sentences", "2",
-        "--classifier", "doubles:tiny_classifier", "--lm", "lm", "--translator", "t.safetensors",
-    )  # fmt: skip
+    save_tiny_models(tmp_path)
+    ran = wordsight(tmp_path, "explain", "images", "--json", "--sentences", "2", *MODELS)
     assert ran.returncode == 1
     explained = [json.loads(line)["image"] for line in ran.stdout.splitlines()]
     listed = [file for file in files if file.name not in ("folder.png", "phone.heic") or file.is_file()]
@@ -232,9 +225,7 @@ def test_parquet_with_damaged_pages_is_named(tmp_path):
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "tokenizer_config.json"])
 @pytest.mark.parametrize("content", ["[]", "3", "{", ""])
 def test_a_language_model_with_a_broken_file_is_one_error(tmp_path, file, content):
-    lm = tiny_lm()
-    lm.model.save_pretrained(tmp_path)
-    lm.tokenizer.save_pretrained(tmp_path)
+    save_tiny_lm(tmp_path)
     (tmp_path / file).write_text(content)
     with pytest.raises(ModelError, match=r"Cannot load the language model '.*Give --lm a folder with config\.json"):
         load_language_model(tmp_path)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from doubles import tiny_lm
+from doubles import save_tiny_lm
 from wordsight.translator.checkpoint import load_translator
 from wordsight.translator.processes import Processes, launched
 
@@ -109,9 +109,7 @@ def test_a_checkpoint_goes_on_with_another_number_of_processes(tmp_path, before,
 
 
 def test_the_command_under_accelerate(tmp_path):
-    lm = tiny_lm()
-    lm.model.save_pretrained(tmp_path / "lm")
-    lm.tokenizer.save_pretrained(tmp_path / "lm")
+    save_tiny_lm(tmp_path / "lm")
     (tmp_path / "photographs").mkdir()
     rows = ["image,caption"]
     for i in range(20):
