@@ -19,7 +19,7 @@ from wordsight.images.files import read_image, to_rgb
 from wordsight.images.sources import ImageLike, Images, image_list, stored_image
 from wordsight.images.tidy import printable
 from wordsight.language.model import LanguageModel
-from wordsight.models import MEMORY, Models, Pair, load_models
+from wordsight.models import Models, Pair, load_models
 from wordsight.runtime import OnProgress, no_progress
 from wordsight.sentences.consensus import consensus
 from wordsight.sentences.sampler import NO_SENTENCES, Sampled, image_seed, sample
@@ -160,7 +160,7 @@ class Explainer:
     ``load_classifier``). A classifier other than the starter needs a translator of its own: give ``images`` (a folder, paths, a
     glob pattern; no labels needed) and it is made from these and cached, or give ``translator``, a file that
     'wordsight train' or 'wordsight transfer' wrote. ``lm``: a folder, GGUF file or Hugging Face name; default the starter's.
-    ``memory``: bytes for the language model's keys and values at a time.
+    ``memory``: bytes for the language model's keys and values at a time; by default 320 MiB, on a GPU a quarter of what is free there.
 
     Raises ModelError for models that cannot be loaded and TranslatorError if there is no translator for them.
     """
@@ -173,7 +173,7 @@ class Explainer:
         translator: str | Path | Pair | None = None,
         lm: str | LanguageModel | None = None,
         device: str = "cpu",
-        memory: int = MEMORY,
+        memory: int | None = None,
         on_progress: OnProgress = no_progress,
     ) -> None:
         self.models: Models = load_models(

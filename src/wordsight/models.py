@@ -35,15 +35,13 @@ logger = logging.getLogger(__name__)
 Pair = tuple[Translator, TranslatorCard]
 """A translator and its card, as ``load_translator`` gives them."""
 
-#: Memory for the language model's keys and values by default, in bytes.
-MEMORY = 320 << 20
-
 
 @dataclass(frozen=True)
 class Models:
     """A classifier, a language model and the translator between them; everything that is made of images starts here.
 
-    ``memory``: bytes for the language model's keys and values at a time. ``translator_file`` and ``lm_name``: what the user
+    ``memory``: bytes for the language model's keys and values at a time; None for what ``sample`` takes by default.
+    ``translator_file`` and ``lm_name``: what the user
     named, to print in commands; None for the starter's or for what was made in memory. Raises TranslatorError if the
     translator was made for another classifier or language model.
     """
@@ -52,7 +50,7 @@ class Models:
     lm: LanguageModel
     translator: Translator
     card: TranslatorCard
-    memory: int = MEMORY
+    memory: int | None = None
     translator_file: str | None = None
     lm_name: str | None = None
 
@@ -81,7 +79,7 @@ def load_models(
     translator: str | Path | Pair | None = None,
     lm: str | LanguageModel | None = None,
     device: str = "cpu",
-    memory: int = MEMORY,
+    memory: int | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Models:
     """Any combination by name; what is left out is the starter's.

@@ -82,9 +82,22 @@ def test_progress_reaches_every_sentence(lm, prefix):
 def test_memory_bounds_the_rows(lm):
     # Two layers of two key-value heads of four numbers of four bytes, keys and values.
     assert lm.row_bytes(prefix=4, steps=6) == 10 * 2 * 2 * 2 * 4 * 4
-    assert rows_within(2 * 10 * 128 * 30, 10 * 128) == 30
-    assert rows_within(0, 10 * 128) == 1
+    assert rows_within(2 * 10 * 128 * 30, 10 * 128, torch.device("cpu")) == 30
+    assert rows_within(0, 10 * 128, torch.device("cpu")) == 1
+    assert rows_within(1 << 40, 10 * 128, torch.device("cpu")) == 1024
+
+
+def test_memory_by_default_is_that_of_the_device(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (8000, 10_000))
+    assert rows_within(None, 1 << 20, torch.device("cpu")) == 160
+    assert rows_within(None, 10, torch.device("cuda:1")) == 8000 // 4 // 20
 
 
 def test_a_sentence_is_cut_at_its_first_end(lm):
     assert cut_at_end(torch.tensor([[3, 4, 0, 0], [5, 6, 7, 8]]), 0) == [[3, 4], [5, 6, 7, 8]]
+
+
+def test_sums_are_the_same_however_often_they_are_drawn_together(lm, prefix, monkeypatch):
+    whole = sample(lm, prefix, Sampling(sentences=40), seeds=[0, 1])
+    monkeypatch.setattr("wordsight.sentences.rates._LOOSE", 3)
+    assert sample(lm, prefix, Sampling(sentences=40), seeds=[0, 1]) == whole

@@ -27,7 +27,6 @@ from wordsight.commands.shared import (
     sampling_of,
     writing,
 )
-from wordsight.sentences import MEMORY_MIB
 
 if TYPE_CHECKING:
     from wordsight.audits.findings import Finding
@@ -76,7 +75,7 @@ def audit(
     translator: Translator = None,
     lm: Lm = None,
     device: Device = "cpu",
-    memory: Memory = MEMORY_MIB,
+    memory: Memory = None,
 ) -> None:
     """Audit a classifier: words that its decisions use to their harm. An interrupted audit goes on where it was."""
     from wordsight.audits.findings import Limits

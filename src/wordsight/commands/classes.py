@@ -16,7 +16,6 @@ from wordsight.commands.shared import (
     load_explainer,
     name_failures,
 )
-from wordsight.sentences import MEMORY_MIB
 
 if TYPE_CHECKING:
     from wordsight.words.class_words import ClassReliance
@@ -39,7 +38,7 @@ def classes(
     translator: Translator = None,
     lm: Lm = None,
     device: Device = "cpu",
-    memory: Memory = MEMORY_MIB,
+    memory: Memory = None,
 ) -> None:
     """Show the words that each class relies on: how far its logit moves with a word while the other words stay fixed."""
     paths, failed = find(images)

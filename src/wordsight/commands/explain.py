@@ -24,7 +24,6 @@ from wordsight.commands.shared import (
     writing,
 )
 from wordsight.errors import WordsightError
-from wordsight.sentences import MEMORY_MIB
 from wordsight.storage import shortened
 from wordsight.words import SOURCES
 
@@ -60,7 +59,7 @@ def explain(
     translator: Translator = None,
     lm: Lm = None,
     device: Device = "cpu",
-    memory: Memory = MEMORY_MIB,
+    memory: Memory = None,
 ) -> None:
     """Explain images: what the classifier's features hold, as words with rates."""
     sampling = sampling_of(

@@ -25,7 +25,6 @@ from wordsight.commands.shared import (
 )
 from wordsight.errors import WordsightError
 from wordsight.mitigation import LEAST, METHODS, VERDICTS
-from wordsight.sentences import MEMORY_MIB
 from wordsight.words import SOURCES
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def mitigate(
     translator: Translator = None,
     lm: Lm = None,
     device: Device = "cpu",
-    memory: Memory = MEMORY_MIB,
+    memory: Memory = None,
 ) -> None:
     """Make a head whose decisions use a word less; exit with 0 if the worst group is better, 1 without evidence, 3 if worse."""
     from wordsight.images.labelled import read_labelled

@@ -51,7 +51,14 @@ Data = Annotated[
         "Face dataset (a folder that save_to_disk wrote, or hf:OWNER/NAME)."
     ),
 ]
-Memory = Annotated[int, typer.Option(min=1, help="MiB for the language model's keys and values at a time.")]
+Memory = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        show_default="320, on a GPU a quarter of what is free",
+        help="MiB for the language model's keys and values at a time.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same output.")]
 SentencesOption = Annotated[int, typer.Option(min=1, help="Sentences sampled for each image.")]
@@ -63,7 +70,7 @@ def load_explainer(
     translator: Path | None,
     lm: str | None,
     device: str,
-    memory: int,
+    memory: int | None,
 ) -> "Explainer":
     """The explainer that these options name, with progress bars for what has to be fetched or made first."""
     from wordsight.explain import Explainer
@@ -75,7 +82,7 @@ def load_explainer(
             translator=translator,
             lm=lm,
             device=device,
-            memory=memory << 20,
+            memory=None if memory is None else memory << 20,
             on_progress=on_progress,
         )
 

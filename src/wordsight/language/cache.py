@@ -37,16 +37,15 @@ class _InPlace(DynamicLayer):
     def get_seq_length(self) -> int:
         return self.length
 
-    def batch_select_indices(self, indices: Tensor) -> None:
-        """Row i becomes what row ``indices[i]`` was; rows that stay themselves are not touched."""
+    def select(self, rows: int, changed: Tensor, source: Tensor) -> None:
+        """Of ``rows`` rows, those of ``changed`` become what the rows of ``source`` were; the others are not touched."""
         assert self.keys is not None
         assert self.values is not None
-        if len(indices) > self.capacity:
-            raise ValueError(f"{len(indices)} rows in a cache for {self.capacity}")
-        changed = (indices != torch.arange(len(indices), device=indices.device)).nonzero().squeeze(-1)
+        if rows > self.capacity:
+            raise ValueError(f"{rows} rows in a cache for {self.capacity}")
         for states in (self.keys, self.values):
-            states[changed, :, : self.length] = states[indices[changed], :, : self.length]
-        self.rows = len(indices)
+            states[changed, :, : self.length] = states[source, :, : self.length]
+        self.rows = rows
 
     def copy(self, indices: Tensor, capacity: int, room: int) -> "_InPlace":
         twin = _InPlace(len(indices), capacity, room)
@@ -89,7 +88,15 @@ class KeysAndValues(State):
 
     def select(self, rows: Int[Tensor, " rows"]) -> None:
         """Row i becomes what row ``rows[i]`` was; rows that stay themselves are not touched."""
-        self.cache.batch_select_indices(rows.to(self._device))
+        changed = (rows != torch.arange(len(rows))).nonzero().squeeze(-1)  # found here once: a GPU would be waited for
+        moved = changed.to(self._device), rows[changed].to(self._device)
+        for layer in self._attention.layers:
+            if isinstance(layer, _InPlace):
+                layer.select(len(rows), *moved)
+            else:
+                cast("Any", layer).batch_select_indices(rows.to(self._device))
+        if self._cross is not None:
+            self._cross.batch_select_indices(rows.to(self._device))
 
     def copied(self, rows: Int[Tensor, " rows"], *, capacity: int, room: int) -> "KeysAndValues":
         """A state of its own with these rows; this one stays as it is. A row may be asked for more than once."""

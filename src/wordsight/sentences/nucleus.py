@@ -41,14 +41,15 @@ def find_nuclei(logits: Float[Tensor, "rows vocabulary"], sampling: Sampling) ->
         best, ids = most_probable(weight if len(rows) == len(weight) else weight[rows], width)
         share = best / total[rows]
         whole = share.sum(-1) >= sampling.top_p if width < vocabulary else torch.ones_like(rows, dtype=torch.bool)
-        if bool(whole.any()):
-            kept = nucleus(share[whole], sampling.top_p)
+        found = whole.nonzero().squeeze(-1)  # once: each look at what a GPU found waits for it
+        if len(found) > 0:
+            kept = nucleus(share[found], sampling.top_p)
             needed = int((kept > 0).sum(-1).max())  # padding costs as much as tokens do
             kept = kept[:, :needed]
-            yield Nucleus(rows[whole], ids[whole, :needed], kept / kept.sum(-1, keepdim=True))
-        rows = rows[~whole]
-        if len(rows) == 0:
+            yield Nucleus(rows[found], ids[found, :needed], kept / kept.sum(-1, keepdim=True))
+        if len(found) == len(rows):
             break
+        rows = rows[~whole]
 
 
 _WIDTHS = (64, 512, 4096)

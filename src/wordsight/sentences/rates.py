@@ -19,11 +19,11 @@ cover the truth in 93 to 97% of runs for words that ten or more of the sentences
 Rates of rare words that come out below zero are moved to zero.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import sqrt
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from wordsight.language.content import is_english
@@ -39,6 +39,35 @@ MIN_UNSEEN = 0.005
 _SUMS = ("counted", "surplus", "picked", "lost")
 
 
+class _Sums:
+    """Sums by cell and word. Most pairs of the two never occur, so they are kept as a list."""
+
+    def __init__(self) -> None:
+        self._keys: list[Tensor] = []
+        self._amounts: list[Tensor] = []
+        self._loose = 0
+
+    def add(self, cell: Int[Tensor, " n"], word: Int[Tensor, " n"], amount: Float[Tensor, " n"]) -> None:
+        self._keys.append(_pair(cell, word))
+        self._amounts.append(amount)
+        self._loose += len(cell)
+        if self._loose > _LOOSE:
+            self.entries()
+
+    def entries(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Cell, word and sum of every pair that occurred, by cell."""
+        if not self._keys:
+            return torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.float64)
+        keys, which = torch.cat(self._keys).unique(return_inverse=True)
+        sums = torch.zeros(len(keys), dtype=torch.float64).index_add_(0, which, torch.cat(self._amounts))
+        self._keys, self._amounts, self._loose = [keys], [sums], 0
+        return keys >> 32, keys & 0xFFFFFFFF, sums
+
+
+#: Numbers that wait to be summed up at most: 32 MiB.
+_LOOSE = 1 << 21
+
+
 class Tally:
     """Counts, and what to add to them, by image, stratum and word; over one or more rounds of draws."""
 
@@ -47,7 +76,7 @@ class Tally:
         self._strata = strata
         self._cells = images * strata
         self._size = torch.zeros(self._cells, dtype=torch.long)
-        self._sums = {name: torch.zeros(self._cells, 0, dtype=torch.float64) for name in _SUMS}
+        self._sums = {name: _Sums() for name in _SUMS}
 
     def begin(self, image: Int[Tensor, " draws"], stratum: Int[Tensor, " draws"], steps: int) -> None:
         """Begin a round: the image and stratum of each draw, and the most tokens that a sentence can have."""
@@ -75,10 +104,10 @@ class Tally:
         # Only what was expected is taken off; what becomes of a word's tokens is learned from all of them.
         taken = new & torch.isin(_pair(step.node, step.tokens), expected)
         ones = torch.ones(len(draws), dtype=torch.float64)
-        self._add("surplus", cell[taken], word[taken], -ones[taken])
-        self._add("picked", cell[new], word[new], ones[new])
-        self._add("lost", cell[lost], before[lost], ones[lost])
-        self._add("lost", cell[gone], taken_in[gone], ones[gone])
+        self._sums["surplus"].add(cell[taken], word[taken], -ones[taken])
+        self._sums["picked"].add(cell[new], word[new], ones[new])
+        self._sums["lost"].add(cell[lost], before[lost], ones[lost])
+        self._sums["lost"].add(cell[gone], taken_in[gone], ones[gone])
         self._words[draws[gone], first[gone]] = -1
         self._words[draws, began] = word.int()
         self._began[draws], self._first[draws], self._run[draws] = began, first, run.int()
@@ -108,7 +137,7 @@ class Tally:
             pair = torch.arange(len(node)).repeat_interleave(repeat)
             within = torch.arange(len(pair)) - (repeat.cumsum(0) - repeat)[pair]
             cell = first_cell[node[pair]] + within
-            self._add("surplus", passing[cell] % self._cells, word[pair], count[cell] * share[pair])
+            self._sums["surplus"].add(passing[cell] % self._cells, word[pair], count[cell] * share[pair])
         return torch.cat(pairs)
 
     def count(self, words: Sequence[Collection[str]], sentence: Int[Tensor, " draws"]) -> None:
@@ -117,61 +146,65 @@ class Tally:
         length = torch.tensor([len(found) for found in ids])[sentence]
         draw = torch.arange(len(sentence)).repeat_interleave(length)
         word = torch.tensor([i for s in sentence.tolist() for i in ids[s]], dtype=torch.long)
-        self._add("counted", self._cell[draw], word, torch.ones(len(word), dtype=torch.float64))
-
-    def _add(self, name: str, cell: Tensor, word: Tensor, amount: Tensor) -> None:
-        sums = self._sums[name]
-        if sums.shape[1] < len(self._lexicon.words):
-            grown = torch.zeros(self._cells, 2 * len(self._lexicon.words), dtype=torch.float64)
-            grown[:, : sums.shape[1]] = sums
-            self._sums[name] = sums = grown
-        sums.view(-1).index_add_(0, cell * sums.shape[1] + word, amount)
+        self._sums["counted"].add(self._cell[draw], word, torch.ones(len(word), dtype=torch.float64))
 
     def rates(self, *, conditional: bool = True) -> list[WordRates]:
         """Each image's words that a sentence has, or could well have had; plain shares of sentences unless ``conditional``."""
-        if not self._lexicon.words:  # sentences of a token or two may have none
-            return [WordRates({}, int(drawn)) for drawn in self._size.view(-1, self._strata).sum(1).tolist()]
-        sums = {name: self._padded(name).view(-1, self._strata, len(self._lexicon.words)) for name in _SUMS}
-        counted = sums["counted"]
-        estimate = counted + _kept(sums["picked"], sums["lost"]) * sums["surplus"] if conditional else counted
-        size = self._size.view(-1, self._strata, 1).double()
-        sentences = size.sum(1)
-        share = estimate.sum(1) / sentences
-        # Strata are independent and, to within one draw, of equal size.
-        error = (estimate / size.clamp(min=1)).std(1, correction=min(1, self._strata - 1)) / sqrt(self._strata)
+        entries = {name: sums.entries() for name, sums in self._sums.items()}
         # Few sentences leave out many words by chance, whose rates are known all the same. What is no English word is the
         # beginning of one ("fris") that would have gone on, had it been drawn.
         english = torch.tensor([is_english(word) for word in self._lexicon.words], dtype=torch.bool)
-        reported = (counted.sum(1) > 0) | ((share >= MIN_UNSEEN) & english)
+        return [self._of_image(i, entries, english, conditional) for i in range(self._cells // self._strata)]
 
-        def found(image: int, word: int, drawn: int) -> WordRate:
-            estimate = rate_estimate(float(share[image, word]), float(error[image, word]), drawn, parts=self._strata)
-            return WordRate(int(counted[image, :, word].sum()), *estimate)
-
-        words = self._lexicon.words
+    def _of_image(
+        self, image: int, entries: Mapping[str, tuple[Tensor, Tensor, Tensor]], english: Tensor, conditional: bool
+    ) -> WordRates:
+        known, sums = self._image_sums(image, entries)
+        counted = sums["counted"]
+        estimate = counted + _kept(sums["picked"], sums["lost"]) * sums["surplus"] if conditional else counted
+        size = self._size[image * self._strata : (image + 1) * self._strata, None].double()
+        drawn = int(size.sum())
+        share = estimate.sum(0) / drawn
+        # Strata are independent and, to within one draw, of equal size.
+        error = (estimate / size.clamp(min=1)).std(0, correction=min(1, self._strata - 1)) / sqrt(self._strata)
+        count = counted.sum(0)
+        reported = (count > 0) | ((share >= MIN_UNSEEN) & english[known])
+        words = {
+            self._lexicon.words[word]: WordRate(int(of), *rate_estimate(rate, deviation, drawn, parts=self._strata))
+            for word, of, rate, deviation in zip(
+                *(values[reported].tolist() for values in (known, count, share, error)), strict=True
+            )
+        }
         # By name, not as they were met, which depends on the other images that are sampled together.
-        by_name = torch.tensor(sorted(range(len(words)), key=words.__getitem__))
-        return [
-            WordRates({words[w]: found(image, w, drawn) for w in by_name[reported[image][by_name]].tolist()}, drawn)
-            for image, drawn in enumerate(sentences.flatten().int().tolist())
-        ]
+        return WordRates(dict(sorted(words.items())), drawn)
 
-    def _padded(self, name: str) -> Tensor:
-        sums = self._sums[name]
-        missing = len(self._lexicon.words) - sums.shape[1]
-        return torch.nn.functional.pad(sums, (0, missing))
+    def _image_sums(
+        self, image: int, entries: Mapping[str, tuple[Tensor, Tensor, Tensor]]
+    ) -> tuple[Int[Tensor, " words"], dict[str, Float[Tensor, "strata words"]]]:
+        """The numbers of the image's words, and every sum by stratum and word."""
+        ends = torch.tensor([image * self._strata, (image + 1) * self._strata])
+        own = {}
+        for name, (cell, word, amount) in entries.items():
+            first, last = torch.searchsorted(cell, ends).tolist()
+            own[name] = cell[first:last] - ends[0], word[first:last], amount[first:last]
+        known = torch.cat([word for _, word, _ in own.values()]).unique()
+        sums = {}
+        for name, (stratum, word, amount) in own.items():
+            sums[name] = torch.zeros(self._strata, len(known), dtype=torch.float64)
+            sums[name][stratum, torch.searchsorted(known, word)] = amount
+        return known, sums
 
 
 def _pair(node: Int[Tensor, " n"], token: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
-    """One number for a node and a token; tokens are below 2^32."""
+    """One number for two, a node and a token or a cell and a word; the second is below 2^32."""
     return (node << 32) | token
 
 
 def _kept(picked: Tensor, lost: Tensor) -> Tensor:
-    """The share of a word's picks that stay that word, by stratum (images, strata, words), from the other half's strata."""
-    half = torch.arange(picked.shape[1]) % 2
+    """The share of a word's picks that stay that word, by stratum (strata, words), from the other half's strata."""
+    half = torch.arange(len(picked)) % 2
     kept = torch.ones_like(picked)
     for own in (0, 1):
-        picks, losses = picked[:, half != own].sum(1, keepdim=True), lost[:, half != own].sum(1, keepdim=True)
-        kept[:, half == own] = torch.where(picks > 0, 1 - losses / picks.clamp(min=1), 1.0)
+        picks, losses = picked[half != own].sum(0), lost[half != own].sum(0)
+        kept[half == own] = torch.where(picks > 0, 1 - losses / picks.clamp(min=1), 1.0)
     return kept

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from wordsight.language.content import content_words
 from wordsight.language.model import LanguageModel
-from wordsight.sentences import MEMORY_MIB
 from wordsight.sentences.estimates import WordRates
 from wordsight.sentences.lexicon import Lexicon
 from wordsight.sentences.rates import Tally
@@ -24,8 +23,9 @@ from wordsight.tensors import Prefix
 STRATA = 20
 #: Changes when rates are estimated in another way: stored rates are keyed by it.
 ESTIMATOR = 3
-#: Memory for keys and values by default, in bytes.
-MEMORY = MEMORY_MIB << 20
+#: Memory for keys and values by default, in bytes. With it 5,000 sentences of the starter's language model take no more memory
+#: than ``generate`` in its best batches (benchmarks/engine.py).
+MEMORY = 320 << 20
 #: Sentences an image at most, however precise the rates should be.
 MAX_SENTENCES = 100_000
 
@@ -49,7 +49,7 @@ def sample(
     *,
     seeds: Sequence[int],
     conditional: bool = True,
-    memory: int = MEMORY,
+    memory: int | None = None,
     on_sentences: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Sampled]:
     """Sentences for each image's prefix, and how frequent each content word is in them.
@@ -58,7 +58,7 @@ def sample(
     its neighbours in the batch. With ``sampling.precision`` drawing goes on after ``sampling.sentences`` (at least ``STRATA``)
     until the 95% interval of no word in a sentence reaches further than this above and below its value, or ``MAX_SENTENCES``
     are drawn. ``conditional``: rates by conditional expectation (see ``rates``) rather than shares of sentences. ``memory``
-    bounds the keys and values that are kept at a time, in bytes.
+    bounds the keys and values that are kept at a time, in bytes: by default ``MEMORY``, on a GPU a quarter of what is free there.
     """
     precision = sampling.precision
     sentences = sampling.sentences if precision is None else max(sampling.sentences, STRATA)
@@ -95,12 +95,12 @@ class _Rounds:
         sampling: Sampling,
         strata: int,
         seeds: Sequence[int],
-        memory: int,
+        memory: int | None,
         on_sentences: Callable[[int, int], None],
     ) -> None:
         self.lm, self.prefix, self.sampling, self.strata = lm, prefix, sampling, strata
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.max_rows = rows_within(memory, lm.row_bytes(prefix.shape[1], first_steps(sampling.max_tokens)))
+        self.max_rows = rows_within(memory, lm.row_bytes(prefix.shape[1], first_steps(sampling.max_tokens)), lm.device)
         self.tally = Tally(Lexicon(lm), images=len(prefix), strata=strata)
         self.sentences: list[Counter[str]] = [Counter() for _ in seeds]
         self.done = self.total = 0
@@ -146,13 +146,15 @@ class _Rounds:
         self.on_sentences(self.done, self.total)
 
 
-def rows_within(memory: int, row_bytes: int) -> int:
+def rows_within(memory: int | None, row_bytes: int, device: torch.device) -> int:
     """How many beginnings to evaluate at a time: their keys and values, and as many that wait, fit into ``memory`` bytes."""
-    return max(1, min(_MAX_ROWS, memory // (2 * row_bytes)))
+    if memory is None:
+        memory = torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else MEMORY
+    return max(1, min(_MAX_ROWS if device.type == "cpu" else _MAX_ROWS_GPU, memory // (2 * row_bytes)))
 
 
 #: More rows at a time than this make no step faster.
-_MAX_ROWS = 1024
+_MAX_ROWS, _MAX_ROWS_GPU = 1024, 8192
 
 
 def cut_at_end(tokens: Int[Tensor, "rows tokens"], end: int) -> list[list[int]]:

@@ -13,7 +13,7 @@ from wordsight.engines import LOCAL, Engine
 from wordsight.language.content import rules_fingerprint
 from wordsight.language.model import LanguageModel
 from wordsight.sentences.estimates import WordRate, WordRates
-from wordsight.sentences.sampler import ESTIMATOR, MEMORY, Sampled, sample
+from wordsight.sentences.sampler import ESTIMATOR, Sampled, sample
 from wordsight.sentences.sampling import Sampling
 from wordsight.storage import store_each
 from wordsight.tensors import Prefix
@@ -26,12 +26,13 @@ def sample_stored(
     sampling: Sampling,
     *,
     seeds: Sequence[int],
-    memory: int = MEMORY,
-    part: int = 16,
+    memory: int | None = None,
+    part: int | None = None,
     engine: Engine = LOCAL,
     on_images: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Sampled]:
-    """Like ``sample``, with a store: a file for every image, ``part`` images sampled at a time and written as they come.
+    """Like ``sample``, with a store: a file for every image, ``part`` images sampled at a time (16, on a GPU 128) and written as
+    they come.
 
     Keyed by everything that decides which sentences are drawn: prefix, seed, settings, language model and the rules for words;
     not by the other images, so that a folder that grew by one image costs the sentences of one. ``engine``: where the sentences
@@ -47,14 +48,18 @@ def sample_stored(
         _read,
         partial(_sample_part, lm, sampling, memory),
         _write,
-        at_once=part,
+        at_once=part or (_PART if lm.device.type == "cpu" else _PART_GPU),
         part=lambda rows: (prefix[rows], [seeds[i] for i in rows]),
         engine=engine,
         on_done=on_images,
     )
 
 
-def _sample_part(lm: LanguageModel, sampling: Sampling, memory: int, part: tuple[Tensor, list[int]]) -> list[Sampled]:
+#: Images sampled at a time: an interrupted run loses their sentences.
+_PART, _PART_GPU = 16, 128
+
+
+def _sample_part(lm: LanguageModel, sampling: Sampling, memory: int | None, part: tuple[Tensor, list[int]]) -> list[Sampled]:
     prefix, seeds = part
     return sample(lm, prefix, sampling, seeds=seeds, memory=memory)
 
