@@ -36,6 +36,7 @@ from wordsight.translator.mlp import Translator
 PHOTOGRAPHS, COMPARED, REFERENCE = 1000, 5, 2000
 #: Sentences of an image in an audit, and what the images of a part of one are.
 AUDITED, PART = 24, 128
+DEVICE = "cuda"
 #: Images of a training step, each with five captions.
 BATCH = 96
 
@@ -101,12 +102,12 @@ def plain_step(lm: LanguageModel, translator: Translator, z: torch.Tensor, capti
     """One caption a row, padded, the model's own loss."""
     rows = [caption for image in captions for caption in image]
     width = max(map(len, rows))
-    tokens = torch.tensor([row + [lm.end] * (width - len(row)) for row in rows], device="cuda")
-    real = torch.arange(width, device="cuda")[None] < torch.tensor([len(row) for row in rows], device="cuda")[:, None]
+    tokens = torch.tensor([row + [lm.end] * (width - len(row)) for row in rows], device=DEVICE)
+    real = torch.arange(width, device=DEVICE)[None] < torch.tensor([len(row) for row in rows], device=DEVICE)[:, None]
     prefix = translator(z).repeat_interleave(5, 0).to(lm.dtype)
     inputs = torch.cat([prefix, lm.model.get_input_embeddings()(tokens)], dim=1)
-    labels = torch.cat([torch.full(prefix.shape[:2], -100, device="cuda"), tokens.masked_fill(~real, -100)], dim=1)
-    mask = torch.cat([torch.ones(prefix.shape[:2], dtype=torch.long, device="cuda"), real.long()], dim=1)
+    labels = torch.cat([torch.full(prefix.shape[:2], -100, device=DEVICE), tokens.masked_fill(~real, -100)], dim=1)
+    mask = torch.cat([torch.ones(prefix.shape[:2], dtype=torch.long, device=DEVICE), real.long()], dim=1)
     translator.zero_grad()
     lm.model(inputs_embeds=inputs, attention_mask=mask, labels=labels).loss.backward()
 
@@ -157,8 +158,8 @@ def timed_functions(places: list[tuple[Any, str]], work: Callable[[], object]) -
 
 def measure(inputs: Path, out: Path, before: Path | None) -> None:
     figures = Figures(inputs, out)
-    prefix = load_file(inputs)["prefix"].cuda()
-    lm = starter_language_model(dtype=torch.bfloat16, device="cuda")
+    prefix = load_file(inputs)["prefix"].to(DEVICE)
+    lm = starter_language_model(dtype=torch.bfloat16, device=DEVICE)
     sample(lm, prefix[:PART], Sampling(sentences=AUDITED), seeds=range(PART))  # first kernels
     generate(lm, prefix[:1], 64)
     by_batch = {b: seconds(lambda b=b: generate(lm, prefix[:1], b)) / b for b in (512, 2048, 8192)}
@@ -201,9 +202,9 @@ def measure(inputs: Path, out: Path, before: Path | None) -> None:
         model_mib=round(sum(p.nbytes for p in lm.model.parameters()) / (1 << 20), 1),
     )
     figures.show(rates_against_a_cpu=differences(lm, prefix[:COMPARED], json.loads(figures.about["rates"])))
-    training(figures, lm, load_file(inputs)["z"].cuda())
-    network = EfficientNetLite0().eval().to("cuda", memory_format=torch.channels_last)
-    pixels = torch.randn(512, 3, 224, 224, device="cuda").contiguous(memory_format=torch.channels_last)
+    training(figures, lm, load_file(inputs)["z"].to(DEVICE))
+    network = EfficientNetLite0().eval().to(DEVICE)
+    pixels = torch.randn(512, 3, 224, 224, device=DEVICE).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
         network(pixels)
         figures.show(views_a_second_of_the_starter_s_network=512 * 5 / seconds(lambda: [network(pixels) for _ in range(5)]))
@@ -211,7 +212,7 @@ def measure(inputs: Path, out: Path, before: Path | None) -> None:
 
 def training(figures: Figures, lm: LanguageModel, z: torch.Tensor) -> None:
     captions = [[lm.encode(text) for text in of] for of in json.loads(figures.about["captions"])]
-    translator = Translator(z.shape[1], lm.hidden).cuda().train()
+    translator = Translator(z.shape[1], lm.hidden).to(DEVICE).train()
 
     def step() -> None:
         translator.zero_grad()
@@ -231,8 +232,8 @@ def training(figures: Figures, lm: LanguageModel, z: torch.Tensor) -> None:
 
 def some(inputs: Path) -> None:
     """What ``--before`` runs."""
-    prefix = load_file(inputs)["prefix"].cuda()[:64]
-    lm = starter_language_model(dtype=torch.bfloat16, device="cuda")
+    prefix = load_file(inputs)["prefix"].to(DEVICE)[:64]
+    lm = starter_language_model(dtype=torch.bfloat16, device=DEVICE)
     in_parts(lm, prefix, 8)
     print(json.dumps([seconds(lambda: in_parts(lm, prefix, 48)) for _ in range(2)]))
 
@@ -242,9 +243,9 @@ def four_bit(inputs: Path, out: Path) -> None:
     from wordsight.storage import cache_folder
 
     figures = Figures(inputs, out)
-    prefix = load_file(inputs)["prefix"].cuda()
-    starter_language_model(device="cpu", dtype=torch.float32).model  # a folder to load from
-    lm = load_language_model(f"{cache_folder() / 'smollm2-135m-instruct'}@4bit", dtype=torch.bfloat16, device="cuda")
+    prefix = load_file(inputs)["prefix"].to(DEVICE)
+    _ = starter_language_model(dtype=torch.float32).model  # a folder to load from
+    lm = load_language_model(f"{cache_folder() / 'smollm2-135m-instruct'}@4bit", dtype=torch.bfloat16, device=DEVICE)
     size = round(sum(p.nbytes for p in lm.model.parameters()) / (1 << 20), 1)
     sample(lm, prefix[:1], Sampling(sentences=100), seeds=[0])
     figures.show(
@@ -264,13 +265,13 @@ def main() -> None:
     options = parser.parse_args()
     results = Path("benchmarks/results")
     if options.what == "prepare":
-        prepare(*options.files)
+        prepare(photographs=options.files[0], captions=options.files[1], out=options.files[2])
     elif options.what == "measure":
-        measure(*options.files, options.out or results / "gpu.json", options.before)
+        measure(options.files[0], options.out or results / "gpu.json", options.before)
     elif options.what == "some":
-        some(*options.files)
+        some(options.files[0])
     else:
-        four_bit(*options.files, options.out or results / "gpu_4bit.json")
+        four_bit(options.files[0], options.out or results / "gpu_4bit.json")
 
 
 if __name__ == "__main__":
