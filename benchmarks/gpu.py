@@ -35,7 +35,7 @@ from wordsight.translator.mlp import Translator
 
 PHOTOGRAPHS, COMPARED, REFERENCE = 1000, 5, 2000
 #: Sentences of an image in an audit, and what the images of a part of one are.
-AUDITED, PART = 24, 128
+AUDITED, PART = 24, 512
 DEVICE = "cuda"
 #: Images of a training step, each with five captions.
 BATCH = 96
@@ -162,10 +162,14 @@ def measure(inputs: Path, out: Path, before: Path | None) -> None:
     lm = starter_language_model(dtype=torch.bfloat16, device=DEVICE)
     sample(lm, prefix[:PART], Sampling(sentences=AUDITED), seeds=range(PART))  # first kernels
     generate(lm, prefix[:1], 64)
-    by_batch = {b: seconds(lambda b=b: generate(lm, prefix[:1], b)) / b for b in (512, 2048, 8192)}
+    by_batch = {}
+    for number in (512, 2048, 8192):
+        generate(lm, prefix[:1], number)  # the first of a size chooses kernels
+        by_batch[number] = seconds(lambda b=number: generate(lm, prefix[:1], b)) / number
     figures.show(generate_seconds_a_sentence_by_batch=by_batch)
     theirs = min(by_batch.values())
     for number in (100, 500, 5000):
+        sample(lm, prefix[3:4], Sampling(sentences=number), seeds=[0])
         ours = [
             seconds(lambda i=i, n=number: sample(lm, prefix[i : i + 1], Sampling(sentences=n), seeds=[i])) for i in range(3)
         ]

@@ -31,7 +31,7 @@ def sample_stored(
     engine: Engine = LOCAL,
     on_images: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Sampled]:
-    """Like ``sample``, with a store: a file for every image, ``part`` images sampled at a time (16, on a GPU 128) and written as
+    """Like ``sample``, with a store: a file for every image, ``part`` images sampled at a time (16, on a GPU 512) and written as
     they come.
 
     Keyed by everything that decides which sentences are drawn: prefix, seed, settings, language model and the rules for words;
@@ -56,7 +56,7 @@ def sample_stored(
 
 
 #: Images sampled at a time: an interrupted run loses their sentences.
-_PART, _PART_GPU = 16, 128
+_PART, _PART_GPU = 16, 512
 
 
 def _sample_part(lm: LanguageModel, sampling: Sampling, memory: int | None, part: tuple[Tensor, list[int]]) -> list[Sampled]:
