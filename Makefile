@@ -46,7 +46,6 @@ docs: .venv/ready
 bench: .venv/ready
 	$(BIN)/python benchmarks/engine.py
 	$(if $(CAPTIONS),$(BIN)/python benchmarks/pipeline.py $(PHOTOGRAPHS) $(CAPTIONS))
-	$(BIN)/python benchmarks/table.py
 
 clean:
 	rm -rf .venv demo build dist site
