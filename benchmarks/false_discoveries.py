@@ -23,7 +23,7 @@ finding of the planted word. "severity" and "true": of these findings, as report
 import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -102,7 +102,7 @@ class Drawn:
         return class_words(self.evidence, self.used, self.own, Limits())
 
 
-def _of_words(scores: np.ndarray | None, rows: Sequence[int] | slice = slice(None)) -> ScoresOf | None:
+def _of_words(scores: np.ndarray | None, rows: np.ndarray | slice = slice(None)) -> ScoresOf | None:
     return None if scores is None else lambda words: scores[rows][:, words]
 
 
@@ -228,8 +228,7 @@ def draw(setting: Setting, effect: float, seed: int, shared: Path | None) -> Dra
 def true_severity(setting: Setting) -> float:
     """The larger gap of the planted word in an audit of very many images."""
     evidence = simulated(replace(setting, images=20_000, twice=False), setting.effect, 99).evidence
-    first = replace(evidence, rates=evidence.rates[:, :1]).present()[:, 0]
-    gap = worse_gap(gaps(first, evidence.predicted == 0, evidence.label, 0))
+    gap = worse_gap(gaps(evidence.has(0), evidence.predicted == 0, evidence.label, 0))
     assert gap is not None
     return gap.value
 

@@ -56,7 +56,7 @@ def compare_words(vocabulary: Sequence[str], rates: csc_array, here: Bool[np.nda
         raise ValueError(f"{m} images here and {n} elsewhere came, wanted at least two of each.")
     if not len(vocabulary):
         return []
-    rates = rates.astype(np.float64)
+    rates = csc_array(rates, dtype=np.float64)
     first, second = _moments(rates, here), _moments(rates, ~here)
     gap, reach = first[0] - second[0], _welch_reach(first, m, second, n)
     ranks = Ranks.of(rates)

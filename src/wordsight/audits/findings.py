@@ -165,13 +165,13 @@ def class_words(
     enough images.
     """
     with_word, images = np.diff(evidence.present.indptr), len(evidence.label)
-    words = (np.minimum(with_word, images - with_word) >= limits.images).nonzero()[0]
+    words = np.flatnonzero(np.minimum(with_word, images - with_word) >= limits.images)
     classes = judged_classes(evidence, limits.images)
     if not classes or not len(words):
         return []
     naming = naming_of(evidence, own_words, apart)
     measures = measure(evidence, words, classes, naming)
-    of_class = naming[np.ix_(classes, words)]
+    of_class = naming[classes][:, words]
     encoded = _discovered(np.stack([of.p_encoded for of in measures]), ~of_class, limits.false_discovery)
     rising = _discovered(np.stack([of.p_harmful for of in measures]), ~of_class, limits.false_discovery)
     # The largest p that was found, or that would have been: what the test of one word had to reach.

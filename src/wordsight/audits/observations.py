@@ -195,7 +195,7 @@ def rate_matrix(words: Sequence[Mapping[str, float]], *, min_images: int) -> tup
     ``words``: each image's rates.
     """
     vocabulary = usual_words(words, min_images=min_images)
-    return vocabulary, rates_of(words, vocabulary).astype(np.float32)
+    return vocabulary, csc_array(rates_of(words, vocabulary), dtype=np.float32)
 
 
 #: Rates nearer to 0 or 1 than this are alike.

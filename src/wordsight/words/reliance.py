@@ -95,11 +95,11 @@ def random_heads(
         basis, real, _ = _real_directions(centred @ centred.T)
         along = x.T @ basis
     else:
-        squares, products = np.zeros((z.shape[1], z.shape[1])), np.zeros((x.shape[1], z.shape[1]))
+        squares, products = np.zeros((z.shape[1], z.shape[1])), 0.0
         for start in range(0, len(z), _ROWS):
             part = z[start : start + _ROWS] - mean
             squares += part.T @ part
-            products += x[start : start + _ROWS].T @ part
+            products = products + x[start : start + _ROWS].T @ part
         basis, real, length = _real_directions(squares)
         along = products @ (basis / length)
     # The directions are of mean 0, so the rates need not be centred here.
