@@ -122,9 +122,10 @@ def _shares(x: Float[np.ndarray, "images words"], y: Float[np.ndarray, "images c
     u, squares = _directions(x - x.mean(0))
     centred = y - y.mean(0)
     projected, best = u.T @ centred, np.full(y.shape[1], np.inf)
-    for penalty in _PENALTIES:
-        left = squares / (squares + penalty * squares.sum()) if len(squares) else squares
-        leverage = 1 / n + u**2 @ left
+    lefts = (
+        squares / (squares + np.array(_PENALTIES)[:, None] * squares.sum()) if len(squares) else np.ones((len(_PENALTIES), 0))
+    )
+    for left, leverage in zip(lefts, 1 / n + lefts @ (u**2).T, strict=True):
         errors = (centred - u @ (left[:, None] * projected)) / np.maximum(1 - leverage, 1e-9)[:, None]
         best = np.minimum(best, (errors**2).sum(0))
     total = ((centred * n / (n - 1)) ** 2).sum(0)  # what the mean of the others is off by
