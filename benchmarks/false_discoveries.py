@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import csc_array
 from scipy.stats import spearmanr
 
 from provenance import provenance
@@ -38,7 +39,7 @@ from shortcut_data import Photographs, photographs
 from shortcut_tasks import TASKS
 from shortcut_tasks import WORDS as WORDS_OF
 from wordsight.audits.duplicates import fold
-from wordsight.audits.evidence import Evidence
+from wordsight.audits.evidence import Evidence, ScoresOf
 from wordsight.audits.findings import ClassWord, Limits, UsedOf, class_words
 from wordsight.audits.kinds import class_itself
 from wordsight.audits.reliances import Reliances, Use
@@ -101,6 +102,10 @@ class Drawn:
         return class_words(self.evidence, self.used, self.own, Limits())
 
 
+def _of_words(scores: np.ndarray | None, rows: np.ndarray | slice = slice(None)) -> ScoresOf | None:
+    return None if scores is None else lambda words: scores[rows][:, words]
+
+
 def simulated(setting: Setting, effect: float, seed: int) -> Drawn:
     """Evidence of a classifier whose margin moves by ``effect`` standard deviations with word 0."""
     rng = np.random.default_rng(seed)
@@ -133,7 +138,7 @@ def simulated(setting: Setting, effect: float, seed: int) -> Drawn:
         rates, label, logits, z = (np.concatenate([a, a]) for a in (rates, label, logits, z))
     rows = fold(z, [str(i) for i in range(len(z))])
     classes = tuple(f"class{i}" for i in range(k))
-    evidence = Evidence(names, rates[rows], label[rows], logits[rows], classes, scores)
+    evidence = Evidence(names, csc_array(rates[rows]), label[rows], logits[rows], classes, _of_words(scores, rows))
     return Drawn(evidence, own, lambda c, words: [USED] * len(words), "word0")
 
 
@@ -205,7 +210,9 @@ def photographed(setting: Setting, effect: float, seed: int, shared: Path) -> Dr
     margin = logits[:, 0] - logits[:, 1]
     spread = np.concatenate([margin[label == c] - margin[label == c].mean() for c in (0, 1)]).std()
     logits[:, 0] += effect * spread * moved / moved.std()
-    evidence = Evidence(tuple(vocabulary[columns].tolist()), own_rates[:, columns], label, logits, ("a", "b"), scores)
+    evidence = Evidence(
+        tuple(vocabulary[columns].tolist()), csc_array(own_rates[:, columns]), label, logits, ("a", "b"), _of_words(scores)
+    )
     return Drawn(
         evidence, own or [frozenset()] * 2, Reliances(evidence, of.z[here].numpy()), str(vocabulary[columns[planted]]), false
     )
@@ -221,8 +228,7 @@ def draw(setting: Setting, effect: float, seed: int, shared: Path | None) -> Dra
 def true_severity(setting: Setting) -> float:
     """The larger gap of the planted word in an audit of very many images."""
     evidence = simulated(replace(setting, images=20_000, twice=False), setting.effect, 99).evidence
-    first = replace(evidence, rates=evidence.rates[:, :1]).present()[:, 0]
-    gap = worse_gap(gaps(first, evidence.predicted == 0, evidence.label, 0))
+    gap = worse_gap(gaps(evidence.has(0), evidence.predicted == 0, evidence.label, 0))
     assert gap is not None
     return gap.value
 

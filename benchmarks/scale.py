@@ -1,6 +1,6 @@
 """What an image costs, how an audit grows with images, classes and words, and where memory goes.
 
-    python benchmarks/scale.py [--out benchmarks/results/scale.json] [--images 100000]
+    python benchmarks/scale.py [--out benchmarks/results/scale.json] [--images 100000] [--only findings]
 
 Each part runs in a process of its own, so that its peak memory is its own. Images: parts of photographs from scikit-image and
 scikit-learn. Large sets are their features again with noise, and words drawn as often as captions use them (Zipf). Takes some ten
@@ -28,8 +28,11 @@ from provenance import provenance
 from wordsight.audits import SENTENCES
 from wordsight.audits.duplicates import fold
 from wordsight.audits.evidence import Evidence
-from wordsight.audits.findings import Limits, class_words
-from wordsight.audits.measures import measure
+from wordsight.audits.explained import explained
+from wordsight.audits.findings import Limits, class_words, findings, naming_of, unclear_classes
+from wordsight.audits.groups import with_leaders
+from wordsight.audits.reliances import Reliances
+from wordsight.audits.untested import power, untested
 from wordsight.features.extraction import extract
 from wordsight.features.store import FeatureStore
 from wordsight.models import load_models
@@ -41,8 +44,6 @@ from wordsight.sentences.sampling import Sampling
 FEATURES = 1280
 #: Words that an image's sentences have with a rate worth storing, as measured by the part "image".
 WORDS_AN_IMAGE = 60
-#: Words whose statistics are computed together where no matrix of all of them fits.
-BLOCK = 32
 
 
 def photographs(count: int) -> list[Image.Image]:
@@ -135,36 +136,37 @@ def rates(images: int, words: int) -> sparse.csc_array:
     return sparse.csc_array((values, rows, np.concatenate([[0], counts.cumsum()])), shape=(images, words))
 
 
-def evidence(images: int, words: int, classes: int, matrix: np.ndarray) -> Evidence:
+def audited(images: int, words: int, classes: int) -> dict:
+    """An audit from word rates, logits and features to its findings: seconds of each step, one after the other."""
     random = np.random.default_rng(1)
-    label = random.integers(classes, size=images)
+    of_words, label = rates(images, words), random.integers(classes, size=images)
     logits = random.standard_normal((images, classes))
     logits[np.arange(images), label] += 3
-    return Evidence(tuple(f"word{i}" for i in range(words)), matrix, label, logits, tuple(f"class{i}" for i in range(classes)))
+    logits[:, 0] += 2 * of_words[:, [20]].toarray()[:, 0]  # a shortcut
+    z = random.standard_normal((images, FEATURES), dtype=np.float32)
+    names, labels = tuple(f"word{i}" for i in range(words)), tuple(f"class{i}" for i in range(classes))
+    made, own = Evidence(names, of_words, label, logits, labels), [frozenset[str]()] * classes
+    found: dict = {"MiB of features": z.nbytes / 2**20, "MiB of rates": 2 * of_words.data.nbytes / 2**20}
+    found |= {"MiB before": peak_mib()}
+    kept: dict = {}
+    limits, naming = Limits(), naming_of(made, own, frozenset())
+    for step, work in {
+        "reliances": lambda: Reliances(made, z),
+        "words": lambda: class_words(made, kept["reliances"], own, limits),
+        "findings": lambda: with_leaders(made, findings(made, kept["words"]), naming),
+        "untested": lambda: (untested(made, kept["words"], limits), power(made, kept["words"])),
+        "unclear": lambda: unclear_classes(made, naming),
+        "explained": lambda: explained(
+            of_words, logits - logits.mean(1, keepdims=True), labels, np.bincount(logits.argmax(1), minlength=classes)
+        ),
+    }.items():
+        found[step] = timed(lambda step=step, work=work: kept.update({step: work()})) | {"peak MiB": peak_mib()}
+        print(step, found[step], file=sys.stderr, flush=True)
+    whole = {name: sum(found[step][name] for step in kept) for name in ("clock", "processor")}
+    return found | whole | {"found": len(kept["findings"]), "peak MiB": peak_mib()}
 
 
-def findings(images: int, words: int, classes: int) -> dict:
-    """All of the findings' statistics, without gradients, from a dense matrix."""
-    made = evidence(images, words, classes, rates(images, words).toarray())
-    own: list[set[str]] = [set() for _ in range(classes)]
-    took = timed(lambda: class_words(made, lambda _, columns: [None] * len(columns), own, Limits()))
-    return took | {"peak MiB": peak_mib()}
-
-
-def blocks(images: int, words: int, classes: int) -> dict:
-    """The same statistics from a sparse matrix, ``BLOCK`` words at a time: seconds a block, the first and two rarer ones."""
-    matrix = rates(images, words)
-    held = matrix.data.nbytes + matrix.indices.nbytes + matrix.indptr.nbytes
-    naming = np.zeros((classes, BLOCK), dtype=bool)
-    took = []
-    for start in (0, words // 10, words // 2):
-        made = evidence(images, BLOCK, classes, matrix[:, start : start + BLOCK].toarray())
-        took.append(timed(lambda made=made: measure(made, np.arange(BLOCK), range(classes), naming)))
-    seconds = {name: float(np.mean([one[name] for one in took])) for name in ("clock", "processor")}
-    return {"seconds a block": seconds, "blocks": -(-words // BLOCK), "MiB sparse": held / 2**20, "peak MiB": peak_mib()}
-
-
-PARTS = {part.__name__: part for part in (image, store, copies, findings, blocks)}
+PARTS = {part.__name__: part for part in (image, store, copies, audited)}
 
 
 def plan(images: int) -> list[tuple]:
@@ -174,10 +176,11 @@ def plan(images: int) -> list[tuple]:
         ("image", 2),
         ("store", ten),
         *(("copies", n) for n in (ten // 2, ten, third)),
-        *(("findings", n, 500, 10) for n in (ten, third, images)),
-        *(("findings", ten, n, 10) for n in (1000, 3000)),
-        ("findings", ten, 500, 40),
-        ("blocks", 10 * images, 10_000, 2),
+        *(("audited", n, 500, 10) for n in (ten, third, images)),
+        *(("audited", ten, n, 10) for n in (1000, 3000)),
+        *(("audited", ten, 500, n) for n in (40, 1000)),
+        ("audited", images, 7500, 2),
+        ("audited", 10 * images, 10_000, 2),
     ]
 
 
@@ -185,13 +188,17 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/scale.json"))
+    parser.add_argument("--only", help="only parts of this name; the others stay as they were measured")
     parser.add_argument("--part", nargs="+", help="one part, in this process")
     options = parser.parse_args()
     if options.part:
         print(json.dumps(PARTS[options.part[0]](*map(int, options.part[1:]))))
         return
-    results = []
+    results = json.loads(options.out.read_text())["parts"] if options.only and options.out.exists() else []
     for name, *sizes in plan(options.images):
+        if options.only and name != options.only:
+            continue
+        results = [one for one in results if (one["part"], one["sizes"]) != (name, sizes)]
         command = [sys.executable, __file__, "--part", name, *map(str, sizes)]
         ran = subprocess.run(command, check=True, capture_output=True, text=True)
         results.append({"part": name, "sizes": sizes} | json.loads(ran.stdout.splitlines()[-1]))

@@ -148,7 +148,7 @@ def shipped(of: Photographs, explainer: Explainer, sentences: int) -> dict[str, 
         joined = [join(own.rates, head_words(head, row), words) for row, own in enumerate(sampled)]
         vocabulary, own_rates = rate_matrix([{w: r.rate.rate for w, r in own.items()} for own in joined], min_images=10)
         rates = np.zeros((len(of.files), len(vocabulary)))
-        rates[rows] = own_rates
+        rates[rows] = own_rates.toarray()
         found[name] = Source(name, vocabulary, rates, ~of.seen)
     return found
 

@@ -35,6 +35,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.sparse import csc_array
 
 from provenance import provenance
 from shortcut_data import AGREEMENTS, Photographs, Split, groups, labels_of, photographs, split
@@ -76,7 +77,9 @@ def evidence_of(source: Source, head: Head, task: Task, here: np.ndarray, label:
     rates = source.rates[here][:, columns]
     words = tuple(source.vocabulary[i] for i in columns)
     scores = word_scores(rates) if "head" in source.name or source.name == "both" else None
-    return Evidence(words, rates, label.numpy(), head.logits(z[here]).double().numpy(), (task.a, task.b), scores)
+    logits = head.logits(z[here]).double().numpy()
+    of_words = None if scores is None else lambda some: scores[:, some]
+    return Evidence(words, csc_array(rates), label.numpy(), logits, (task.a, task.b), of_words)
 
 
 def audited(
@@ -185,7 +188,7 @@ def mitigated(source: Source, head: Head, task: Task, parts: Split, of: Photogra
     if column is None:
         return {}
     rate, own = source.rates[here, column], with_head(classifier, head)
-    present = rate >= presence_level(rate[:, None])[0]
+    present = rate >= presence_level(csc_array(rate[:, None]))[0]
     if not present.any() or present.all():
         return {}
     better = reweight(z, label, reweighing(torch.from_numpy(rate), label, own), own)

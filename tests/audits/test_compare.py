@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_ind
+from scipy.sparse import csc_array
+from scipy.stats import false_discovery_control, mannwhitneyu, ttest_ind
 
 from wordsight.audits.compare import compare_words, right_against_wrong
 from wordsight.audits.findings import ClassWord
@@ -16,7 +17,7 @@ def test_by_hand():
     # Here 0.2, 0.4, 0.6 (mean 0.4, variance 0.04); elsewhere 0.1, 0.1, 0.3, 0.3 (mean 0.2, variance 0.04/3).
     rates = np.array([0.2, 0.4, 0.6, 0.1, 0.1, 0.3, 0.3])[:, None]
     here = np.array([True] * 3 + [False] * 4)
-    (word,) = compare_words(["water"], rates, here)
+    (word,) = compare_words(["water"], csc_array(rates), here)
     assert (word.word, word.here, word.elsewhere) == ("water", pytest.approx(0.4), pytest.approx(0.2))
     # Errors squared 1/75 and 1/300, together 1/60: the error is 0.12910. Degrees of freedom
     # (1/60)^2 / ((1/75)^2 / 2 + (1/300)^2 / 3) = 3, for which Student's quantile is 3.18245.
@@ -34,7 +35,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says():
     here = np.arange(28) < 8
     spread = np.where(here, 0.15, 0.05)[:, None]  # unequal spreads and sizes are what Welch's interval is for
     rates = 0.4 + 0.1 * here[:, None] + spread * random.normal(size=(28, 2000))
-    found = compare_words([str(i) for i in range(2000)], rates, here)
+    found = compare_words([str(i) for i in range(2000)], csc_array(rates), here)
     assert np.mean([word.difference.low <= 0.1 <= word.difference.high for word in found]) == pytest.approx(0.95, abs=0.012)
 
 
@@ -45,7 +46,7 @@ def test_benjamini_hochberg_over_the_words():
     rates = random.random((60, 200))
     rates[here, 17] += 0.6
     rates[:, 3] = 0.25
-    found = compare_words([f"w{i}" for i in range(200)], rates, here)
+    found = compare_words([f"w{i}" for i in range(200)], csc_array(rates), here)
     assert found[0].word == "w17"
     assert found[0].q < 0.001
     assert sum(word.q <= 0.05 for word in found) <= 3
@@ -55,9 +56,24 @@ def test_benjamini_hochberg_over_the_words():
     assert constant.separation.value == 0.5
 
 
+def test_rates_of_0_are_images_as_others_are():
+    """Against SciPy, where most images lack most words."""
+    random = np.random.default_rng(2)
+    rates = random.random((70, 9)) * (random.random((70, 9)) < np.linspace(0, 1, 9))
+    here = np.arange(70) % 3 == 0
+    found = {word.word: word for word in compare_words("abcdefghi", csc_array(rates), here)}
+    first, second = rates[here][:, 1:], rates[~here][:, 1:]
+    p = np.append(mannwhitneyu(first, second, axis=0, method="asymptotic").pvalue, 1.0)  # "a" never varies
+    welch = ttest_ind(first, second, equal_var=False).confidence_interval()
+    for i, word in enumerate("bcdefghi"):
+        assert found[word].q == pytest.approx(false_discovery_control(p)[i])
+        assert (found[word].difference.low, found[word].difference.high) == pytest.approx((welch.low[i], welch.high[i]))
+    assert found["a"].difference == Estimate(0, 0, 0)
+
+
 def test_two_images_on_each_side():
     with pytest.raises(ValueError, match="1 images here and 2 elsewhere came, wanted at least two of each"):
-        compare_words(["a"], np.zeros((3, 1)), np.array([True, False, False]))
+        compare_words(["a"], csc_array(np.zeros((3, 1))), np.array([True, False, False]))
 
 
 def test_right_against_wrong_of_all_and_of_each_class():
@@ -80,13 +96,13 @@ def test_the_interval_is_that_of_scipy():
     here = np.arange(50) < 15
     rates = np.where(here, 0.1, 0.02)[:, None] * random.normal(size=(50, 20)) + 0.5
     expected = ttest_ind(rates[here], rates[~here], axis=0, equal_var=False).confidence_interval(0.95)
-    found = {word.word: word.difference for word in compare_words([str(i) for i in range(20)], rates, here)}
+    found = {word.word: word.difference for word in compare_words([str(i) for i in range(20)], csc_array(rates), here)}
     assert [found[str(i)].low for i in range(20)] == pytest.approx(expected.low.tolist(), abs=1e-12)
     assert [found[str(i)].high for i in range(20)] == pytest.approx(expected.high.tolist(), abs=1e-12)
 
 
 def test_a_word_that_is_constant_on_one_side():
     rates = np.array([0.3, 0.3, 0.3, 0.1, 0.2, 0.3])[:, None]
-    (word,) = compare_words(["water"], rates, np.arange(6) < 3)
+    (word,) = compare_words(["water"], csc_array(rates), np.arange(6) < 3)
     reach = 4.30265 * 0.1 / 3**0.5  # Student's with two degrees of freedom: those of the side that varies
     assert (word.difference.low, word.difference.high) == pytest.approx((0.1 - reach, 0.1 + reach), abs=1e-5)

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csc_array
 
-from wordsight.audits.explained import Explained, _shares, explained, little_explained
+from wordsight.audits.explained import Explained, _directions, _shares, explained, little_explained
 from wordsight.audits.statistics import Estimate
 
 
 def share_of(rates, logit) -> Estimate:
-    (found,) = explained(np.asarray(rates), np.asarray(logit, float)[:, None], ["a"], np.array([20]))
+    (found,) = explained(csc_array(np.asarray(rates)), np.asarray(logit, float)[:, None], ["a"], np.array([20]))
     return found.share
 
 
@@ -78,7 +79,7 @@ def classes(*, stamped: bool):
     rates = np.clip(np.eye(4)[true] * 0.6 + 0.1 * random.random((160, 4)), 0, 1)
     stamp = np.tile([0.0, 1.0], 80) * stamped
     logits = [(true == i) * (1 - stamp * (i == 3)) for i in range(4)] + [(true == 3) * stamp] * stamped
-    return rates, np.stack(logits, 1) + 0.1 * random.normal(size=(160, 4 + stamped))
+    return csc_array(rates), np.stack(logits, 1) + 0.1 * random.normal(size=(160, 4 + stamped))
 
 
 def test_a_class_without_a_word_of_its_own_is_remarkable():
@@ -98,10 +99,34 @@ def test_two_classes_have_nothing_to_be_compared_with():
     assert [share.remarkable for share in found] == [False, False]
 
 
+def test_directions_are_those_of_a_singular_value_decomposition():
+    random = np.random.default_rng(0)
+    for images, words in ((40, 6), (6, 40), (8, 8)):
+        x = random.normal(size=(images, words))
+        x -= x.mean(0)
+        u, squares = _directions(x)
+        left, values, _ = np.linalg.svd(x, full_matrices=False)
+        real = values > 1e-9
+        assert np.sort(squares) == pytest.approx(np.sort(values[real] ** 2))
+        assert u @ u.T == pytest.approx(left[:, real] @ left[:, real].T, abs=1e-9)
+
+
+def test_of_many_images_and_words_those_are_taken_that_the_limits_say(monkeypatch):
+    random = np.random.default_rng(0)
+    rates = random.random((100, 6)) * np.array([1.0, 0.01, 1.0, 0.02, 1.0, 0.0])
+    logits = rates @ random.random((6, 3)) + random.random((100, 3))
+    monkeypatch.setattr("wordsight.audits.explained.MAX_IMAGES", 34)
+    monkeypatch.setattr("wordsight.audits.explained.MAX_WORDS", 3)
+    found = explained(csc_array(rates), logits, "abc", np.full(3, 33))
+    monkeypatch.undo()
+    rows = np.arange(0, 100, 3)
+    assert found == explained(csc_array(rates[rows][:, [0, 2, 4]]), logits[rows], "abc", np.full(3, 33))
+
+
 def test_nothing_to_explain():
     several = np.array([20, 20, 20])
-    assert explained(np.zeros((19, 1)), np.zeros((19, 3)), "abc", several) == []
-    assert explained(np.zeros((25, 0)), np.zeros((25, 3)), "abc", several) == []
+    assert explained(csc_array((19, 1)), np.zeros((19, 3)), "abc", several) == []
+    assert explained(csc_array((25, 0)), np.zeros((25, 3)), "abc", several) == []
     rates, logits = classes(stamped=False)
     logits[:, 1] = 3.0
     logits[:, 2] = -np.inf

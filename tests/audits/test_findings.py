@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import csc_array
 
 from wordsight.audits.evidence import Evidence, largest_of_others, presence_level
 from wordsight.audits.findings import Limits, class_words, findings, naming_of, unclear_classes
@@ -24,7 +25,7 @@ def evidence(*, shortcut: float, seed: int = 0, images: int = 200) -> Evidence:
     rates[:, 1] = np.clip(0.6 * ~water + random.normal(0.1, 0.1, images), 0, 1)
     rates[:, 2] = np.clip(0.8 * (label == 0) + random.normal(0.1, 0.05, images), 0, 1)
     margin = np.where(label == 0, 2.0, -2.0) + shortcut * (water - 0.5) + random.normal(0, 1, images)
-    return Evidence(WORDS, rates, label, np.stack([margin / 2, -margin / 2], 1), ("dog", "person"))
+    return Evidence(WORDS, csc_array(rates), label, np.stack([margin / 2, -margin / 2], 1), ("dog", "person"))
 
 
 def used(c: int, words) -> list[Use | None]:
@@ -71,7 +72,7 @@ def clear_and_unclear_images() -> Evidence:
         rates[:, column] = np.clip(share + random.normal(0.1, 0.03, 400), 0, 1)
     rates[:, 2] = np.clip(np.where(label == 0, 0.8 * clear, 0.0) + random.normal(0.1, 0.05, 400), 0, 1)
     margin = np.where(label == 0, 1.0, -1.0) * (4 * clear - 1) + random.normal(0, 0.5, 400)
-    return Evidence(words, rates, label, np.stack([margin / 2, -margin / 2], 1), ("dog", "person"))
+    return Evidence(words, csc_array(rates), label, np.stack([margin / 2, -margin / 2], 1), ("dog", "person"))
 
 
 def words_found(shown: Evidence, own, **options) -> list[str]:
@@ -111,7 +112,7 @@ def test_a_word_that_the_other_class_has_by_nature_is_encoded_if_the_margin_rise
     rates = np.clip(random.beta(0.5, 4, size=(300, len(WORDS))), 0, 1)
     rates[:, 1] = np.clip(0.6 * grass + random.normal(0.1, 0.05, 300), 0, 1)
     margin = np.where(label == 0, 3.0, -3.0) - 2.5 * grass + random.normal(0, 1, 300)
-    shown = Evidence(WORDS, rates, label, np.stack([margin / 2, -margin / 2], 1), ("dog", "person"))
+    shown = Evidence(WORDS, csc_array(rates), label, np.stack([margin / 2, -margin / 2], 1), ("dog", "person"))
     table = {(w.label, w.word): w for w in class_words(shown, used, OWN, Limits())}
     assert table["person", "grass"].encoded.high < 0.5
     assert table["person", "grass"].verdict == "harmful"
@@ -148,7 +149,19 @@ def test_classes_with_too_few_images_are_left_out():
 
 def test_the_level_of_presence_by_hand():
     rates = np.linspace(0, 1, 21)[:, None] * np.array([[1.0, 0.1]])
-    np.testing.assert_allclose(presence_level(rates), [0.95 / 3, 0.1])
+    np.testing.assert_allclose(presence_level(csc_array(rates)), [0.95 / 3, 0.1])
+
+
+def test_what_is_present_is_what_a_dense_matrix_says():
+    random = np.random.default_rng(0)
+    rates = random.random((43, 12)) * (random.random((43, 12)) < np.linspace(0, 1, 12))
+    shown = Evidence(tuple("abcdefghijkl"), csc_array(rates), np.zeros(43, dtype=int), np.zeros((43, 2)), ("x", "y"))
+    level = np.maximum(0.1, np.quantile(rates, 0.95, axis=0) / 3)
+    np.testing.assert_allclose(presence_level(shown.rates), level)
+    np.testing.assert_array_equal(shown.present.toarray() > 0, rates >= level)
+    for w in range(12):
+        np.testing.assert_array_equal(shown.column(w), rates[:, w])
+        np.testing.assert_array_equal(shown.has(w), rates[:, w] >= level[w])
 
 
 def test_mean_with_students_interval_by_hand():
@@ -179,7 +192,7 @@ def test_a_class_among_many_is_judged_by_its_own_images():
     logits = random.normal(size=(600, 10)) + 4.0 * np.eye(10)[label]
     logits[:, 0] += np.where(label == 0, np.where(water, 1.0, -8.0), 0.0)
     own = [frozenset({f"class{i}"}) for i in range(10)]
-    shown = Evidence(WORDS, rates, label, logits, tuple(f"class{i}" for i in range(10)))
+    shown = Evidence(WORDS, csc_array(rates), label, logits, tuple(f"class{i}" for i in range(10)))
     always = [use(0.3, 0.1)]
     found = findings(shown, class_words(shown, lambda c, words: always * len(words), own, Limits()))
     assert [(f.about.label, f.about.word) for f in found] == [("class0", "water")]
@@ -187,11 +200,11 @@ def test_a_class_among_many_is_judged_by_its_own_images():
 
 def test_one_image_makes_no_finding():
     shown = evidence(shortcut=4)
-    rates = shown.rates.copy()
+    rates = shown.rates.toarray()
     dogs = np.flatnonzero(shown.label == 0)
     rates[dogs, 0] = 0.9
     rates[dogs[:3], 0] = 0.0  # all but three dogs have water
-    few = Evidence(WORDS, rates, shown.label, shown.logits, shown.classes)
+    few = Evidence(WORDS, csc_array(rates), shown.label, shown.logits, shown.classes)
     table = {(w.label, w.word): w for w in class_words(few, used, OWN, Limits())}
     assert table["dog", "water"].missed is None
 
@@ -206,7 +219,7 @@ def few_without(errors: int) -> Evidence:
     logits = 4.0 * np.eye(6)[label] + 0.1 * random.normal(size=(180, 6))
     logits[:, 0] += 2 * (rates[:, 0] - 0.75)
     logits[np.flatnonzero((label == 0) & ~water)[:errors], 0] -= 5.0
-    return Evidence(WORDS, rates, label, logits, tuple(f"class{i}" for i in range(6)))
+    return Evidence(WORDS, csc_array(rates), label, logits, tuple(f"class{i}" for i in range(6)))
 
 
 def test_one_error_among_six_images_is_no_harm_and_three_are():
@@ -252,7 +265,9 @@ def named_in_every_sentence(seed: int, *, scores: bool) -> Evidence:
     rates = np.round(24 / (1 + np.exp(-log_odds))) / 24  # 24 sentences
     margin = np.where(label == 0, 1, -1) * (1 + clear) + 0.5 * random.normal(size=400)
     logits = np.stack([margin / 2, -margin / 2], 1)
-    return Evidence(words, rates, label, logits, ("dog", "person"), log_odds if scores else None)
+    return Evidence(
+        words, csc_array(rates), label, logits, ("dog", "person"), (lambda some: log_odds[:, some]) if scores else None
+    )
 
 
 def test_where_a_class_is_named_in_every_sentence_harm_is_not_judged_but_with_scores_it_is():
@@ -266,7 +281,7 @@ def test_where_a_class_is_named_in_every_sentence_harm_is_not_judged_but_with_sc
         assert words_found(with_scores, OWN) == []
         assert unclear_classes(with_scores, naming_of(with_scores, OWN, frozenset())) == []
     planted = named_in_every_sentence(3, scores=True)
-    planted.logits[:, 0] += 3 * planted.rates[:, 20] / planted.rates[:, 20].std()
+    planted.logits[:, 0] += 3 * planted.column(20) / planted.column(20).std()
     assert "word18" in words_found(planted, OWN)
 
 
@@ -280,7 +295,7 @@ def biased(without: int) -> Evidence:
     rates = random.beta(0.5, 4, size=(200, len(WORDS)))
     rates[:, 0] = np.clip(0.7 * water + random.normal(0.1, 0.05, 200), 0, 1)
     margin = np.where(label == 0, 1.5, -1.5) + random.normal(0, 1, 200)
-    return Evidence(WORDS, rates, label, np.stack([margin / 2, -margin / 2], 1), ("dog", "person"))
+    return Evidence(WORDS, csc_array(rates), label, np.stack([margin / 2, -margin / 2], 1), ("dog", "person"))
 
 
 def test_what_is_relied_on_and_cannot_be_tested_is_said_with_the_images_that_would_settle_it():

@@ -1,6 +1,7 @@
 """Findings of one thing stand together; a word with evidence of its own leads."""
 
 import numpy as np
+from scipy.sparse import csc_array
 
 from wordsight.audits.evidence import Evidence
 from wordsight.audits.findings import ClassWord, Finding
@@ -22,7 +23,7 @@ def evidence(effects: dict[str, float], *, seed: int, images: int = 300) -> Evid
     rates = np.clip(np.stack([*parts, random.random(images)], 1), 0, 1)
     margin = np.where(label == 0, 1.0, -1.0) + random.normal(0, 1, images)
     margin += sum(size * rates[:, WORDS.index(word)] for word, size in effects.items())
-    return Evidence(WORDS, rates, label, np.stack([margin, -margin], 1), ("man", "child"))
+    return Evidence(WORDS, csc_array(rates), label, np.stack([margin, -margin], 1), ("man", "child"))
 
 
 def finding(word: str, label: str = "man") -> Finding:
@@ -67,7 +68,7 @@ def two_causes(seed: int) -> Evidence:
     both = np.clip(causes.mean(1) + random.normal(0, 0.3, 400), 0, 1)
     rates = np.stack([both, causes[:, 0], random.random(400), causes[:, 1]], 1)
     margin = np.where(label == 0, 1.0, -1.0) + 2 * causes.sum(1) + random.normal(0, 0.7, 400)
-    return Evidence(WORDS, rates, label, np.stack([margin, -margin], 1), ("man", "child"))
+    return Evidence(WORDS, csc_array(rates), label, np.stack([margin, -margin], 1), ("man", "child"))
 
 
 def test_a_word_that_two_others_explain_together_does_not_lead():

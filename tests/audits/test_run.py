@@ -262,7 +262,7 @@ def test_the_rate_matrix_keeps_words_that_enough_images_say():
     words = [{"dog": 0.5, "cat": 0.05}, {"dog": 0.1, "cat": 0.9}, {"cat": 0.2}]
     vocabulary, rates = rate_matrix(words, min_images=2)
     assert vocabulary == ("cat", "dog")
-    assert rates.tolist() == [pytest.approx(row) for row in ([0.05, 0.5], [0.9, 0.1], [0.2, 0.0])]
+    assert rates.toarray().tolist() == [pytest.approx(row) for row in ([0.05, 0.5], [0.9, 0.1], [0.2, 0.0])]
     assert float(rates[2, 1]) == 0
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csc_array
 
 from wordsight.words.reliance import effects, random_heads, reliance
 
@@ -75,3 +76,24 @@ def test_random_heads_vary_as_the_formula_says_and_units_of_features_do_not_matt
         logits = u[:, : min(features, 59)] @ random.normal(size=(min(features, 59), 3000))
         drawn = effects(rates, logits, penalty=2.0).value.std(0)
         assert drawn == pytest.approx(deviation, rel=0.1)
+
+
+def test_sparse_rates_give_what_dense_ones_give(monkeypatch):
+    random = np.random.default_rng(4)
+    rates = random.random((90, 7)) * (random.random((90, 7)) < 0.3)
+    logits, z = random.normal(size=(90, 3)), random.normal(size=(90, 20))
+    dense, deviation = reliance(rates, logits), random_heads(rates, z)
+    monkeypatch.setattr("wordsight.words.reliance._SPARSE_COST", 0)  # products of sparse matrices, whatever they cost
+    monkeypatch.setattr("wordsight.words.reliance._ROWS", 16)
+    sparse = reliance(csc_array(rates), logits)
+    for name in ("value", "reach", "explained", "spread"):
+        assert getattr(sparse, name) == pytest.approx(getattr(dense, name))
+    assert random_heads(csc_array(rates), z) == pytest.approx(deviation)
+
+
+def test_coefficients_are_those_of_ridge_regression():
+    random = np.random.default_rng(5)
+    rates, target = random.random((50, 4)), random.normal(size=(50, 2))
+    centred, y = rates - rates.mean(0), (target - target.mean(0)) / target.std(0)
+    expected = np.linalg.solve(centred.T @ centred + 3 * np.eye(4), centred.T @ y)
+    assert effects(rates, target, penalty=3.0).value == pytest.approx(expected.T)

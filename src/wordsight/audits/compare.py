@@ -1,17 +1,20 @@
 """Two sets of images, word by word: which words have higher rates in one than in the other?"""
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.sparse import csc_array
 from scipy.special import stdtrit
-from scipy.stats import false_discovery_control, mannwhitneyu
+from scipy.stats import false_discovery_control
 
 from wordsight.audits.evidence import MIN_LEVEL
+from wordsight.audits.ranks import Ranks
 from wordsight.audits.result import Audit
-from wordsight.audits.statistics import Estimate, area_interval, separation
+from wordsight.audits.statistics import Estimate, area_interval
 
 
 @dataclass(frozen=True)
@@ -43,34 +46,28 @@ class RightWrong:
     words: list[WordComparison]
 
 
-def compare_words(
-    vocabulary: Sequence[str], rates: Float[np.ndarray, "images words"], here: Bool[np.ndarray, " images"]
-) -> list[WordComparison]:
+def compare_words(vocabulary: Sequence[str], rates: csc_array, here: Bool[np.ndarray, " images"]) -> list[WordComparison]:
     """Compare the images ``here`` with the others; the words with the smallest q come first.
 
-    ``rates``: in [0, 1]. Raises ValueError if either side has fewer than two images: one image has no variance.
+    ``rates``: images x words, in [0, 1]. Raises ValueError if either side has fewer than two images: one image has no variance.
     """
     m, n = int(here.sum()), int((~here).sum())
     if min(m, n) < 2:
         raise ValueError(f"{m} images here and {n} elsewhere came, wanted at least two of each.")
     if not len(vocabulary):
         return []
-    rates = rates.astype(np.float64)
-    first, second = rates[here], rates[~here]
-    reach = _welch_reach(first, second)
-    gap = first.mean(0) - second.mean(0)
-    area = separation(rates, here)
+    rates = csc_array(rates, dtype=np.float64)
+    first, second = _moments(rates, here), _moments(rates, ~here)
+    gap, reach = first[0] - second[0], _welch_reach(first, m, second, n)
+    ranks = Ranks.of(rates)
+    area = ranks.separation(here)
     low, high = area_interval(area, m, n)
-    varies = np.ptp(rates, axis=0) > 0  # a constant word has no ranks to test, and does not differ
-    p = np.ones(len(vocabulary))
-    if varies.any():
-        p[varies] = mannwhitneyu(first[:, varies], second[:, varies], axis=0, method="asymptotic").pvalue
-    q = false_discovery_control(p)
+    q = false_discovery_control(np.minimum(1, 2 * ranks.p_higher(here, np.maximum(area, 1 - area))))
     table = [
         WordComparison(
             word=word,
-            here=float(first[:, i].mean()),
-            elsewhere=float(second[:, i].mean()),
+            here=float(first[0][i]),
+            elsewhere=float(second[0][i]),
             difference=Estimate.around(gap[i], reach[i], low=-1.0, high=1.0),
             separation=Estimate(float(area[i]), float(low[i]), float(high[i])),
             q=float(q[i]),
@@ -104,24 +101,43 @@ def usual_words(images: Iterable[Mapping[str, float]], *, min_images: int) -> tu
     return tuple(sorted(word for word, number in frequent.items() if number >= min_images))
 
 
-def rates_of(images: Sequence[Mapping[str, float]], vocabulary: Sequence[str]) -> Float[np.ndarray, "images words"]:
-    """Each image's rate of each word, in [0, 1]; 0 for a word that the image does not have. ``images``: each one's rates."""
-    rates = np.zeros((len(images), len(vocabulary)))
-    column = {word: i for i, word in enumerate(vocabulary)}
+def rates_of(images: Sequence[Mapping[str, float]], vocabulary: Sequence[str]) -> csc_array:
+    """Each image's rate of each word (images x words), in [0, 1]; 0 for a word that the image does not have.
+
+    ``images``: each one's rates.
+    """
+    number = {word: i for i, word in enumerate(vocabulary)}
+    rows, columns, rates = array("q"), array("q"), array("d")
     for row, words in enumerate(images):
-        for word in words.keys() & column.keys():
-            rates[row, column[word]] = words[word]
-    return rates
+        for word in words.keys() & number.keys():
+            if words[word]:
+                rows.append(row)
+                columns.append(number[word])
+                rates.append(words[word])
+    found = (np.asarray(rates), (np.asarray(rows, dtype=np.int64), np.asarray(columns, dtype=np.int64)))
+    return csc_array(found, shape=(len(images), len(vocabulary)))
 
 
-def _welch_reach(
-    first: Float[np.ndarray, "here words"], second: Float[np.ndarray, "elsewhere words"]
-) -> Float[np.ndarray, " words"]:
+Moments = tuple[Float[np.ndarray, " words"], Float[np.ndarray, " words"]]
+
+
+def _moments(rates: csc_array, rows: Bool[np.ndarray, " images"]) -> Moments:
+    """Each word's mean and variance over some images (with one degree of freedom less)."""
+    of, size = rows.astype(np.float64), int(rows.sum())
+    mean = of @ rates / size
+    # Around the mean, so that no digits are lost: first of the images with the word, then of those without it.
+    away = csc_array(((rates.data - np.repeat(mean, np.diff(rates.indptr))) ** 2, rates.indices, rates.indptr), rates.shape)
+    held = csc_array((np.ones(len(rates.data)), rates.indices, rates.indptr), rates.shape)
+    return mean, (of @ away + (size - of @ held) * mean**2) / (size - 1)
+
+
+def _welch_reach(first: Moments, m: int, second: Moments, n: int) -> Float[np.ndarray, " words"]:
     """Half of Welch's (1947) 95% interval of each difference of means; 0 where neither side varies.
 
-    ``scipy.stats.ttest_ind`` gives the same numbers, but warns about every word that is constant on one side.
+    ``scipy.stats.ttest_ind`` gives the same numbers, but warns about every word that is constant on one side. ``m`` and ``n``:
+    images of the two sides.
     """
-    a, b = first.var(0, ddof=1) / len(first), second.var(0, ddof=1) / len(second)
-    total, below = a + b, a**2 / (len(first) - 1) + b**2 / (len(second) - 1)
+    a, b = first[1] / m, second[1] / n
+    total, below = a + b, a**2 / (m - 1) + b**2 / (n - 1)
     freedom = np.divide(total**2, below, out=np.ones_like(total), where=below > 0)
     return np.where(total > 0, stdtrit(freedom, 0.975) * np.sqrt(total), 0.0)

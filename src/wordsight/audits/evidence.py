@@ -1,49 +1,95 @@
 """What an audit looks at: word rates, true classes and logits of images; when a word is present; how clear a class is."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.sparse import csc_array
 
+from wordsight.audits.ranks import shape_of
 from wordsight.audits.statistics import separation
+
+ScoresOf = Callable[[Int[np.ndarray, " words"]], Float[np.ndarray, "images words"]]
+"""Words (by number) -> their scores in each image."""
 
 
 @dataclass(frozen=True)
 class Evidence:
     """The data of an audit. Rows are images, in one order.
 
-    ``rates``: each image's rate of each word of ``vocabulary``, in [0, 1]. ``label``: the true class by number. ``logits``: of
-    each class of ``classes``; minus infinity is allowed. ``scores``: of the same words, any increasing function of a rate that
+    ``rates``: each image's rate of each word of ``vocabulary`` (images x words), in [0, 1]; sparse, since most images lack most
+    words, and never made dense: a million images by 10,000 words would not fit. ``label``: the true class by number. ``logits``: of
+    each class of ``classes``; minus infinity is allowed. ``scores``: of words, any increasing function of a rate that
     does not saturate where nearly every sentence has a word; NaN for words without one, None if no word has one.
     """
 
     vocabulary: tuple[str, ...]
-    rates: Float[np.ndarray, "images words"]
+    rates: csc_array
     label: Int[np.ndarray, " images"]
     logits: Float[np.ndarray, "images classes"]
     classes: tuple[str, ...]
-    scores: Float[np.ndarray, "images words"] | None = None
+    scores: ScoresOf | None = None
 
-    @property
+    @cached_property
     def predicted(self) -> Int[np.ndarray, " images"]:
         """The class with the largest logit in each image, by number."""
         return self.logits.argmax(1)
 
-    def present(self) -> Bool[np.ndarray, "images words"]:
-        """Whether a word counts as present in an image: see ``presence_level``."""
-        return self.rates >= presence_level(self.rates)
+    @cached_property
+    def present(self) -> csc_array:
+        """Which words count as present in which images (images x words), as ones: see ``presence_level``."""
+        level = np.repeat(presence_level(self.rates), np.diff(self.rates.indptr))
+        present = csc_array(
+            ((self.rates.data >= level).astype(np.float64), self.rates.indices, self.rates.indptr), self.rates.shape
+        )
+        present = present.copy()  # the arrays of indices are those of the rates
+        present.eliminate_zeros()
+        return present
+
+    def column(self, w: int) -> Float[np.ndarray, " images"]:
+        """Each image's rate of a word."""
+        return _column(self.rates, w)
+
+    def has(self, w: int) -> Bool[np.ndarray, " images"]:
+        """Which images have a word."""
+        return _column(self.present, w) > 0
+
+
+def _column(matrix: csc_array, w: int) -> Float[np.ndarray, " images"]:
+    # Several times as fast as slicing, which makes a matrix.
+    held = slice(matrix.indptr[w], matrix.indptr[w + 1])
+    column = np.zeros(shape_of(matrix)[0], dtype=matrix.dtype)
+    column[matrix.indices[held]] = matrix.data[held]
+    return column
 
 
 #: The minimum rate of a word that is present in an image.
 MIN_LEVEL = 0.1
 
 
-def presence_level(rates: Float[np.ndarray, "images words"]) -> Float[np.ndarray, " words"]:
+def presence_level(rates: csc_array) -> Float[np.ndarray, " words"]:
     """The minimum rate at which a word is present in an image: a third of the rate's 95% quantile, at least ``MIN_LEVEL``.
 
     Captions name a lawn "grass" more often than a shirt "striped", so one level for all words does not fit.
     """
-    return np.maximum(MIN_LEVEL, np.quantile(rates, 0.95, axis=0) / 3)
+    return np.maximum(MIN_LEVEL, _quantiles(rates, 0.95) / 3)
+
+
+def _quantiles(rates: csc_array, q: float) -> Float[np.ndarray, " words"]:
+    """What ``np.quantile`` says of each column of a matrix without numbers below 0."""
+    images, words = shape_of(rates)
+    place = q * (images - 1)
+    below, part = int(place), place - int(place)
+    found = np.zeros(words, dtype=rates.dtype)
+    for w in range(words):
+        held = np.sort(rates.data[rates.indptr[w] : rates.indptr[w + 1]])
+        low, high = (
+            held[i] if i >= 0 else rates.dtype.type(0) for i in np.minimum([below, below + 1], images - 1) - images + len(held)
+        )
+        found[w] = high - (high - low) * (1 - part) if part >= 0.5 else low + (high - low) * part
+    return found
 
 
 #: The minimum area under the ROC curve of a word that counts towards how clearly an image shows a class.
@@ -61,11 +107,11 @@ def clarity(evidence: Evidence, naming: Bool[np.ndarray, "classes words"]) -> Fl
     words apart for other reasons. Such words count only if the images of the class have higher rates of them than other images
     have (area under the ROC curve ``TYPICAL`` or more).
     """
-    clear = np.zeros((len(evidence.rates), len(naming)))
+    clear = np.zeros((len(evidence.label), len(naming)))
     for c in range(len(naming)):
         names = _typical(evidence, naming[c], c)
         scored = _scored(evidence, names)
-        clear[:, c] = evidence.rates[:, names].sum(1) if scored is None else scored.sum(1)
+        clear[:, c] = evidence.rates[:, names].toarray().sum(1) if scored is None else scored.sum(1)
     return clear
 
 
@@ -78,13 +124,13 @@ def saturated(evidence: Evidence, naming: Bool[np.ndarray, "classes words"]) -> 
     for c in range(len(naming)):
         names = _typical(evidence, naming[c], c)
         if len(names) and _scored(evidence, names) is None:
-            found[c] = np.median(evidence.rates[evidence.label == c][:, names].max(1)) >= SATURATED
+            found[c] = np.median(evidence.rates[:, names].toarray()[evidence.label == c].max(1)) >= SATURATED
     return found
 
 
 def _scored(evidence: Evidence, words: Int[np.ndarray, " typical"]) -> Float[np.ndarray, "images scored"] | None:
     """The scores of those of the words that have one; None if no word has."""
-    scores = None if evidence.scores is None else evidence.scores[:, words]
+    scores = None if evidence.scores is None else evidence.scores(words)
     known = None if scores is None else scores[:, ~np.isnan(scores).any(0)]
     return known if known is not None and known.shape[1] else None
 

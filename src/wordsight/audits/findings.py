@@ -164,14 +164,14 @@ def class_words(
     false-discovery rate of the first and of the third step is each held over all classes and words. Empty if no class or no word has
     enough images.
     """
-    present = evidence.present()
-    words = ((present.sum(0) >= limits.images) & ((~present).sum(0) >= limits.images)).nonzero()[0]
+    with_word, images = np.diff(evidence.present.indptr), len(evidence.label)
+    words = np.flatnonzero(np.minimum(with_word, images - with_word) >= limits.images)
     classes = judged_classes(evidence, limits.images)
     if not classes or not len(words):
         return []
     naming = naming_of(evidence, own_words, apart)
     measures = measure(evidence, words, classes, naming)
-    of_class = naming[np.ix_(classes, words)]
+    of_class = naming[classes][:, words]
     encoded = _discovered(np.stack([of.p_encoded for of in measures]), ~of_class, limits.false_discovery)
     rising = _discovered(np.stack([of.p_harmful for of in measures]), ~of_class, limits.false_discovery)
     # The largest p that was found, or that would have been: what the test of one word had to reach.
@@ -181,11 +181,15 @@ def class_words(
         columns = (encoded[row] | of_class[row]).nonzero()[0].tolist()
         used = dict(zip(columns, used_of(of.c, [int(words[i]) for i in columns]), strict=True))
         predicted = evidence.predicted == of.c
-        changes = {i: gaps(present[:, words[i]], predicted, evidence.label, of.c, min_images=limits.images) for i in columns}
         power = partial(unseen_gap, level=level, min_images=limits.images, unclear=of.unclear)
-        unseen = {i: max(limits.severity, power(present[:, words[i]], predicted, evidence.label, of.c)) for i in columns}
+        changes: dict[int, tuple[Estimate | None, Estimate | None]] = {}
+        unseen: dict[int, float] = {}
+        for i in columns:
+            present = evidence.has(int(words[i]))
+            changes[i] = gaps(present, predicted, evidence.label, of.c, min_images=limits.images)
+            unseen[i] = max(limits.severity, power(present, predicted, evidence.label, of.c))
         steps = _Steps(of, of_class[row], encoded[row], rising[row], used, changes, unseen, level)
-        found += _table(evidence, present, words, steps, limits)
+        found += _table(evidence, words, steps, limits)
     return found
 
 
@@ -240,19 +244,22 @@ class _Steps:
 
 def _table(
     evidence: Evidence,
-    present: Bool[np.ndarray, "images words"],
     words: Int[np.ndarray, " usual"],
     steps: _Steps,
     limits: Limits,
 ) -> list[ClassWord]:
     """The words of one class, the strongest first; words that separate nothing and are rare are left out."""
     of, here = steps.measures, evidence.label == steps.measures.c
-    rates = evidence.rates[:, words]
     names = [evidence.vocabulary[w] for w in words.tolist()]
-    lifts = lift(_counts(names, rates[here]), _counts(names, rates[~here]))
+    images, others = int(here.sum()), int((~here).sum())
+    own, elsewhere, with_word = (
+        (rows.astype(np.float64) @ of_images)[words]
+        for rows, of_images in ((here, evidence.rates), (~here, evidence.rates), (here, evidence.present))
+    )
+    lifts = lift(_counts(names, own, images), _counts(names, elsewhere, others))
     table = []
     for i, name in enumerate(names):
-        if i not in steps.changes and rates[here, i].mean() < MIN_RATE:
+        if i not in steps.changes and own[i] / images < MIN_RATE:
             continue
         missed, mistaken = steps.changes.get(i, (None, None))
         use, verdict = steps.used.get(i), steps.verdict(i, limits)
@@ -260,8 +267,8 @@ def _table(
             ClassWord(
                 label=evidence.classes[of.c],
                 word=name,
-                images_with=int(present[here, words[i]].sum()),
-                rate=mean_estimate(rates[here, i], low=0, high=1),
+                images_with=int(with_word[i]),
+                rate=mean_estimate(evidence.column(int(words[i]))[here], low=0, high=1),
                 lift=lifts[name].log_odds,
                 encoded=Estimate(float(of.area[i]), float(of.low[i]), float(of.high[i])),
                 used=use and use.reliance,
@@ -281,17 +288,16 @@ def _table(
 
 def findings(evidence: Evidence, words: Sequence[ClassWord]) -> list[Finding]:
     """The words with the verdict "harmful" and the accuracy of their pseudo-groups, the strongest evidence first."""
-    present = evidence.present()
     found = []
     for about in words:
         if about.verdict != "harmful" or about.severity is None:
             continue
         c, w = evidence.classes.index(about.label), evidence.vocabulary.index(about.word)
-        own, predicted = evidence.label == c, evidence.predicted == c
+        own, predicted, present = evidence.label == c, evidence.predicted == c, evidence.has(w)
         groups = [
             Group(about.label if mine else f"not {about.label}", has, int(rows.sum()), float((predicted == mine)[rows].mean()))
             for mine, has in ((True, True), (True, False), (False, True), (False, False))
-            if (rows := (own == mine) & (present[:, w] == has)).any()
+            if (rows := (own == mine) & (present == has)).any()
         ]
         found.append(Finding(about, about.severity, groups))
     return sorted(found, key=lambda finding: -rank(finding.about))
@@ -324,6 +330,6 @@ def _discovered(
     return found
 
 
-def _counts(names: Sequence[str], rates: Float[np.ndarray, "images words"]) -> WordCounts:
-    """Images as the units: an image with a word in half of its sentences is half an image."""
-    return WordCounts(dict(zip(names, np.clip(rates.sum(0), 1e-9, len(rates)).tolist(), strict=True)), len(rates))
+def _counts(names: Sequence[str], rates: Float[np.ndarray, " words"], images: int) -> WordCounts:
+    """Images as the units: an image with a word in half of its sentences is half an image. ``rates``: summed over the images."""
+    return WordCounts(dict(zip(names, np.clip(rates, 1e-9, images).tolist(), strict=True)), images)

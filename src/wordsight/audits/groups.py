@@ -39,7 +39,7 @@ def with_leaders(evidence: Evidence, found: Sequence[Finding], naming: Bool[np.n
     for label in dict.fromkeys(finding.about.label for finding in found):
         words = [finding.about.word for finding in found if finding.about.label == label]
         columns = [evidence.vocabulary.index(word) for word in words]
-        alike = alikeness(evidence.rates[:, columns], evidence.label)
+        alike = alikeness(evidence.rates[:, columns].toarray(), evidence.label)
         leaders = _leaders(evidence, evidence.classes.index(label), columns, clear, alike)
         for i, word in enumerate(words):
             own = i in leaders
@@ -81,11 +81,11 @@ class _Beyond:
     """
 
     def __init__(self, evidence: Evidence, c: int, columns: Sequence[int], clear: Float[np.ndarray, "images classes"]) -> None:
-        rates = evidence.rates[:, columns]
+        rates = evidence.rates[:, columns].toarray()
         steps = [rates >= np.quantile(rates, q, axis=0) for q in _STEPS]
         self._parts = np.stack([rates, *(step.astype(float) for step in steps)], 2)
         self._margin = (evidence.logits - largest_of_others(evidence.logits))[:, c]
-        self._associations, self._clear, self._c = Associations(rates, evidence.label), clear, c
+        self._associations, self._clear, self._c = Associations(evidence.rates[:, columns], evidence.label), clear, c
         self._sides = ({c}, set(np.unique(evidence.label).tolist()) - {c})
 
     def __call__(self, fixed: Sequence[int]) -> Float[np.ndarray, " words"]:

@@ -10,7 +10,6 @@ from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.sparse import csc_array
 from scipy.stats import norm
 
 from wordsight.audits.evidence import Evidence, clarity, held_fixed, largest_of_others, saturated
@@ -65,7 +64,7 @@ def measure(
     rates, predicted = evidence.rates[:, words], evidence.predicted
     margins = evidence.logits - largest_of_others(evidence.logits)
     clear = clarity(evidence, naming)
-    ranks, associations = Ranks.of(csc_array(rates)), Associations(rates, evidence.label)
+    ranks, associations = Ranks.of(rates), Associations(rates, evidence.label)
     everyone = set(np.unique(evidence.label).tolist())
     unclear = frozenset(np.flatnonzero(saturated(evidence, naming)).tolist())
     found = []

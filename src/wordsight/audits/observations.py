@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.sparse import csc_array
 from torch import Tensor
 
 from wordsight.audits.compare import rates_of, usual_words
 from wordsight.audits.duplicates import fold
+from wordsight.audits.evidence import ScoresOf
 from wordsight.classifiers.imagenet import label_numbers, unknown_labels
 from wordsight.engines import LOCAL, Engine
 from wordsight.errors import LabelError
@@ -187,25 +189,29 @@ def own_names(paths: Sequence[Path]) -> list[str]:
     return [os.path.relpath(path.resolve(), root) for path in paths]
 
 
-def rate_matrix(
-    words: Sequence[Mapping[str, float]], *, min_images: int
-) -> tuple[tuple[str, ...], Float[np.ndarray, "images words"]]:
-    """Words with a rate of 0.1 or more in ``min_images`` images, and each image's rate of each. ``words``: each image's rates."""
+def rate_matrix(words: Sequence[Mapping[str, float]], *, min_images: int) -> tuple[tuple[str, ...], csc_array]:
+    """Words with a rate of 0.1 or more in ``min_images`` images, and each image's rate of each (images x words, in single precision).
+
+    ``words``: each image's rates.
+    """
     vocabulary = usual_words(words, min_images=min_images)
-    return vocabulary, rates_of(words, vocabulary).astype(np.float32)
+    return vocabulary, csc_array(rates_of(words, vocabulary), dtype=np.float32)
 
 
 #: Rates nearer to 0 or 1 than this are alike.
 _EDGE = 1e-6
 
 
-def head_scores(observed: Observations, vocabulary: Sequence[str]) -> Float[np.ndarray, "images words"] | None:
+def head_scores(observed: Observations, vocabulary: Sequence[str]) -> ScoresOf | None:
     """The log-odds of the word head's rates, which do not saturate; NaN for words that it does not have, None without a head."""
-    if observed.head is None:
+    head = observed.head
+    if head is None:
         return None
-    column = {word: i for i, word in enumerate(observed.head.vocabulary)}
-    known = [i for i, word in enumerate(vocabulary) if word in column]
-    scores = np.full((len(observed.z), len(vocabulary)), np.nan)
-    rates = observed.head.rates[:, [column[vocabulary[i]] for i in known]].double().numpy().clip(_EDGE, 1 - _EDGE)
-    scores[:, known] = np.log(rates / (1 - rates))
+    number = {word: i for i, word in enumerate(head.vocabulary)}
+    column = np.array([number.get(word, -1) for word in vocabulary], dtype=int)
+
+    def scores(words: Int[np.ndarray, " words"]) -> Float[np.ndarray, "images words"]:
+        rates = head.rates[:, column[words]].double().numpy().clip(_EDGE, 1 - _EDGE)
+        return np.where(column[words] >= 0, np.log(rates / (1 - rates)), np.nan)
+
     return scores

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from wordsight.audits.evidence import Evidence
 from wordsight.audits.statistics import Z95, Estimate
-from wordsight.words.reliance import BLOCKS, effects, random_heads, reliance
+from wordsight.words.reliance import BLOCKS, effects, random_heads
 
 #: The ridge penalty, in images: audits have fewer images than ``words.reliance`` is made for.
 PENALTY = 5.0
@@ -47,50 +47,57 @@ class Reliances:
 
     def __init__(self, evidence: Evidence, z: Float[np.ndarray, "images features"] | None = None) -> None:
         self._evidence = evidence
-        rates = evidence.rates.astype(np.float64)
-        self._present = evidence.present()
         finite = np.isfinite(evidence.logits).all(0)  # a classifier may rule classes out with minus infinity
         self._columns = {int(c): i for i, c in enumerate(np.flatnonzero(finite))}
-        self._enough = len(rates) >= 2 * BLOCKS and rates.shape[1] > 0 and len(self._columns) > 1
+        self._enough = len(evidence.label) >= 2 * BLOCKS and len(evidence.vocabulary) > 0 and len(self._columns) > 1
         if not self._enough:
             return
         logits = evidence.logits[:, finite].astype(np.float64)
         self._rivals = _rivals(logits)
-        self._all = reliance(rates, logits, penalty=PENALTY)
-        self._near = effects(rates, logits - logits[:, self._rivals], penalty=PENALTY)
-        z = np.eye(len(rates)) if z is None else z.astype(np.float64)
-        self._chance = Z95 * random_heads(rates, z, penalty=PENALTY)
-        self._logits = logits
+        # Against all classes, and against the rivals: of one regression.
+        targets = np.concatenate([logits - logits.mean(1, keepdims=True), logits - logits[:, self._rivals]], 1)
+        self._found = effects(evidence.rates, targets, penalty=PENALTY)
+        z = np.eye(len(logits)) if z is None else z
+        self._chance = Z95 * random_heads(evidence.rates, z, penalty=PENALTY)
+        self._logits, self._changed = logits, dict[int, np.ndarray]()
         self._names = [evidence.classes[c] for c in self._columns]
 
     def __call__(self, c: int, words: Sequence[int]) -> list[Use | None]:
         """None for a class whose logits are not finite, and for all with fewer than twenty images."""
         if not self._enough or c not in self._columns:
             return [None] * len(words)
-        i = self._columns[c]
+        i, found = self._columns[c], self._found
+        near = i + len(self._columns)
         several = len(self._columns) > 2
         return [
             Use(
-                reliance=_estimate(self._all.value[i, w], self._all.reach[i, w]),
+                reliance=_estimate(found.value[i, w], found.reach[i, w]),
                 chance=float(self._chance[w]),
-                against_rival=_estimate(self._near.value[i, w], self._near.reach[i, w]) if several else None,
+                against_rival=_estimate(found.value[near, w], found.reach[near, w]) if several else None,
                 rival=self._names[self._rivals[i]] if several else None,
-                changes=self._changes(i, w),
+                changes=float(self._changes(w)[i]),
             )
             for w in words
         ]
 
-    def _changes(self, i: int, w: int) -> float:
-        present, rates = self._present[:, w], self._evidence.rates[:, w]
-        strength = rates[present].mean() - (rates[~present].mean() if not present.all() else 0.0) if present.any() else 0.0
-        moved = self._logits + strength * self._all.value[:, w] * self._all.spread
-        return changed_to(self._logits.argmax(1), moved.argmax(1), i)
+    def _changes(self, w: int) -> Float[np.ndarray, " classes"]:
+        if w not in self._changed:
+            present, rates, of_all = self._evidence.has(w), self._evidence.column(w), len(self._columns)
+            strength = 0.0
+            if present.any():
+                strength = rates[present].mean() - (rates[~present].mean() if not present.all() else 0.0)
+            moved = self._logits + strength * self._found.value[:of_all, w] * self._found.spread[:of_all]
+            self._changed[w] = changed_to(self._logits.argmax(1), moved.argmax(1), of_all)
+        return self._changed[w]
 
 
-def changed_to(before: Int[np.ndarray, " images"], after: Int[np.ndarray, " images"], c: int) -> float:
-    """The share of images predicted as another class than ``c`` before that are predicted as c after; 0 without such images."""
-    others: Bool[np.ndarray, " images"] = before != c
-    return float((after[others] == c).mean()) if others.any() else 0.0
+def changed_to(
+    before: Int[np.ndarray, " images"], after: Int[np.ndarray, " images"], classes: int
+) -> Float[np.ndarray, " classes"]:
+    """For each class, the share of images predicted as another before that are predicted as it after; 0 without such images."""
+    others = len(before) - np.bincount(before, minlength=classes)
+    came = np.bincount(after[after != before], minlength=classes)
+    return np.divide(came, others, out=np.zeros(classes), where=others > 0)
 
 
 def _rivals(logits: Float[np.ndarray, "images classes"]) -> Int[np.ndarray, " classes"]:

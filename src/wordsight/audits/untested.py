@@ -38,13 +38,12 @@ class Power:
 
 def untested(evidence: Evidence, words: Sequence[ClassWord], limits: Limits) -> list[Untested]:
     """The words with the verdict "untested" and the images that would settle each, the most calls that change first."""
-    present = evidence.present()
     tests = sum(word.unseen is not None for word in words)  # the others are not encoded
     found = []
     for about in words:
         if about.verdict == "untested":
             c, w = evidence.classes.index(about.label), evidence.vocabulary.index(about.word)
-            has, wrong = present[evidence.label == c, w], evidence.predicted[evidence.label == c] != c
+            has, wrong = evidence.has(w)[evidence.label == c], evidence.predicted[evidence.label == c] != c
             with_, without = int(has.sum()), int((~has).sum())
             errors = float(wrong[has].mean()) if with_ else 0.0
             level = limits.false_discovery / max(1, tests) / SIDES

@@ -166,7 +166,7 @@ class _Task:
         train = self.train.nonzero().flatten().tolist()
         words_of = self.observed.words()
         vocabulary, usual = rate_matrix([words_of[i] for i in train], min_images=_USUAL)
-        others = usual[:, [i for i, word in enumerate(vocabulary) if word != self.target.word]]
+        others = usual[:, [i for i, word in enumerate(vocabulary) if word != self.target.word]].toarray()
         rates = np.column_stack([self.rates[train], others])
         z, label = self.observed.z[self.train], self.observed.label[self.train]
         direction = added_by_thing(z, rates, label, 0)

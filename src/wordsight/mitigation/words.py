@@ -5,6 +5,7 @@ import difflib
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from scipy.sparse import csc_array
 from torch import Tensor
 
 from wordsight.audits.evidence import presence_level
@@ -48,7 +49,7 @@ def word_rates(observed: Observations, word: str) -> tuple[Float[np.ndarray, " i
     if source != "head":
         rates = np.array([_rate(s, word, None if rates is None else rates[i], source) for i, s in enumerate(observed.sampled)])
     assert rates is not None
-    present = torch.from_numpy(rates >= presence_level(rates[:, None])[0])
+    present = torch.from_numpy(rates >= presence_level(csc_array(rates[:, None]))[0])
     if not present.any() or present.all():
         raise WordsightError(
             f"{int(present.sum())} of {len(present)} images have '{word}'; wanted images with the word and images without it. "

@@ -159,11 +159,13 @@ class Tally:
     def _of_image(
         self, image: int, entries: Mapping[str, tuple[Tensor, Tensor, Tensor]], english: Tensor, conditional: bool
     ) -> WordRates:
-        known, sums = self._image_sums(image, entries)
-        counted = sums["counted"]
-        estimate = counted + _kept(sums["picked"], sums["lost"]) * sums["surplus"] if conditional else counted
         size = self._size[image * self._strata : (image + 1) * self._strata, None].double()
         drawn = int(size.sum())
+        known, sums = self._image_sums(image, entries)
+        if not len(known):  # sentences of a token or two may have no words
+            return WordRates({}, drawn)
+        counted = sums["counted"]
+        estimate = counted + _kept(sums["picked"], sums["lost"]) * sums["surplus"] if conditional else counted
         share = estimate.sum(0) / drawn
         # Strata are independent and, to within one draw, of equal size.
         error = (estimate / size.clamp(min=1)).std(0, correction=min(1, self._strata - 1)) / sqrt(self._strata)
