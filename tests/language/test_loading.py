@@ -104,7 +104,7 @@ def test_four_bits_are_asked_of_transformers_and_the_model_is_not_moved(tmp_path
     monkeypatch.setattr(
         loading,
         "_from_transformers",
-        lambda name, device, options: asked.update(name=name, **options) or (lm.model, lm.tokenizer),
+        lambda name, device, options, **_: asked.update(name=name, **options) or (lm.model, lm.tokenizer),
     )
     monkeypatch.setattr(lm.model, "to", None)  # transformers refuses to move what has 4 bits
     loaded = load_language_model("some/model@4bit", dtype=torch.bfloat16, device="cuda:0")
