@@ -42,7 +42,7 @@ def _block(model: nn.Module) -> None:
 
     # By name: a list of the layers would hold their plain weights, all of them, to the end.
     for name in [name for name, layer in model.named_modules() if type(layer) in (nn.Linear, Conv1D)]:
-        layer = model.get_submodule(name)
+        layer: Any = model.get_submodule(name)
         weight = layer.weight.T if type(layer) is Conv1D else layer.weight  # GPT-2's are transposed
         model.set_submodule(name, BlockedLinear(weight, layer.bias))
 

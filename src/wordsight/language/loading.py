@@ -99,7 +99,7 @@ def _from_transformers(name: str, device: str, options: dict[str, Any], *, in_me
         # Eager attention: on short rows its backward pass is several times faster on CPUs than the fused one.
         attention = {"attn_implementation": "eager"} if str(device) == "cpu" else {}
         options = {"dtype": "auto", "use_safetensors": True, "output_loading_info": True, **attention, **options}
-        causal = None if config.is_encoder_decoder else MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+        causal: Any = None if config.is_encoder_decoder else MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
         if in_memory and causal is not None and (file := Path(name) / "model.safetensors").is_file():
             loading = causal.from_pretrained(None, config=config, state_dict=_read(file), **options)
         else:
