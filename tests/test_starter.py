@@ -92,7 +92,9 @@ def test_the_copy_in_bfloat16_is_the_rounded_model_and_counts_as_the_same_one(ex
         starter, "load_language_model", lambda folder, **options: asked.append(folder) or load(folder, **options)
     )
     rounded = starter_language_model(dtype=torch.bfloat16)
+    assert rounded.dtype == torch.bfloat16
     assert not asked  # it is loaded when it is needed
+    assert rounded.embeddings.dtype == torch.bfloat16
     found = rounded.model.state_dict()
     (folder,) = asked
     with safe_open(folder / "model.safetensors", "pt") as file:

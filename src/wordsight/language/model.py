@@ -38,12 +38,13 @@ class LanguageModel(ABC):
     Sampling starts from prefixes (``start``), goes on token by token (``step``) and asks for ``logits``; training and gradients
     ask for the ``loss`` of captions; words are read from ``pieces`` of text. ``load`` gives transformers' PreTrainedModel and its
     tokenizer; it is called when they are first needed. ``fingerprint`` identifies the weights, whatever precision they are
-    loaded in.
+    loaded in; ``precision`` is that precision, where it is known before: stored sentences are then found without the model.
     """
 
     name: str
     load: Callable[[], tuple[Any, Any]]
     fingerprint: str
+    precision: torch.dtype | None = None
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
@@ -144,7 +145,7 @@ class LanguageModel(ABC):
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.embeddings.dtype
+        return self.precision or self.embeddings.dtype
 
     def encode(self, sentence: str) -> list[int]:
         """Token ids of a sentence, with the one that ends it."""
@@ -161,7 +162,7 @@ class LanguageModel(ABC):
     def to(self: Own, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Own:
         """The same model in another precision or on another device (moved, not copied)."""
         loaded = (self.model.to(device=device, dtype=dtype), self.tokenizer)
-        return replace(self, load=lambda: loaded)
+        return replace(self, load=lambda: loaded, precision=None)
 
 
 #: Positions whose logits are held at once: more costs memory on CPUs, and fewer costs time on GPUs.

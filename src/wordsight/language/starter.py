@@ -54,7 +54,7 @@ def starter_language_model(
     fingerprint = known.read_text(encoding="ascii") if known.exists() else None  # float32 copies once had none
     if fingerprint is None:
         return load_language_model(folder, dtype=dtype, device=device, shown_name=LANGUAGE_MODEL)
-    return CausalLM(LANGUAGE_MODEL, partial(_loaded, folder, dtype, device, fingerprint), fingerprint)
+    return CausalLM(LANGUAGE_MODEL, partial(_loaded, folder, dtype, device, fingerprint), fingerprint, dtype)
 
 
 def _loaded(folder: Path, dtype: torch.dtype, device: str, fingerprint: str) -> tuple[Any, Any]:
