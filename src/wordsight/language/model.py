@@ -2,17 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from wordsight.tensors import Prefix
-
-Own = TypeVar("Own", bound="LanguageModel")
 
 
 class State(ABC):
@@ -158,11 +156,6 @@ class LanguageModel(ABC):
     def decode(self, tokens: Sequence[Sequence[int]]) -> list[str]:
         """Sentences of rows of token ids, without special tokens."""
         return [text.strip() for text in self.pieces(tokens)]
-
-    def to(self: Own, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Own:
-        """The same model in another precision or on another device (moved, not copied)."""
-        loaded = (self.model.to(device=device, dtype=dtype), self.tokenizer)
-        return replace(self, load=lambda: loaded, precision=None)
 
 
 #: Positions whose logits are held at once: more costs memory on CPUs, and fewer costs time on GPUs.
