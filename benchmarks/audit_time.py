@@ -3,7 +3,8 @@
     python benchmarks/audit_time.py FOLDER [--out benchmarks/results/audit_time.json]
 
 FOLDER holds a folder of images for each class. The weights are in the cache already; features, sentences and maps are not. For a
-processor without AVX-512 on one that has it, set ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2.
+processor without AVX-512 on one that has it, set
+ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 FBGEMM_ENABLE_INSTRUCTIONS=AVX2.
 """
 
 import argparse

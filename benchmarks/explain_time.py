@@ -6,7 +6,7 @@ first: an empty cache, so with fetching and converting the weights. cold: a new 
 the word head's words stand in the terminal. With --base SRC the commands of another checkout are timed, too, in turns.
 warm: the second and later calls of a process that has its models loaded (median over five photographs). Half-widths are those of the
 95% intervals of each photograph's ten first words, medians. For a processor without AVX-512 on one that has it, set
-ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2.
+ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 FBGEMM_ENABLE_INSTRUCTIONS=AVX2.
 """
 
 import argparse

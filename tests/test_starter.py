@@ -12,8 +12,11 @@ from safetensors import safe_open
 
 from wordsight.errors import DownloadError
 from wordsight.explain import Explainer
+from wordsight.features.extraction import extract
 from wordsight.language import starter
+from wordsight.language.blocked import blocked
 from wordsight.language.starter import starter_language_model
+from wordsight.sentences.sampler import sample
 from wordsight.sentences.sampling import Sampling
 from wordsight.storage import cache_folder
 from wordsight.words.baseline import SENTENCES, SHIPPED, baseline, baseline_key, sample_baseline
@@ -89,7 +92,9 @@ def test_the_copy_in_bfloat16_is_the_rounded_model_and_counts_as_the_same_one(ex
         starter, "load_language_model", lambda folder, **options: asked.append(folder) or load(folder, **options)
     )
     rounded = starter_language_model(dtype=torch.bfloat16)
+    assert rounded.dtype == torch.bfloat16
     assert not asked  # it is loaded when it is needed
+    assert rounded.embeddings.dtype == torch.bfloat16
     found = rounded.model.state_dict()
     (folder,) = asked
     with safe_open(folder / "model.safetensors", "pt") as file:
@@ -99,6 +104,15 @@ def test_the_copy_in_bfloat16_is_the_rounded_model_and_counts_as_the_same_one(ex
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], value) for name, value in expected.items())
     assert rounded.encode("A dog runs.") == whole.encode("A dog runs.")
+
+
+def test_sentences_in_blocks_are_those_of_float32(explainer, photographs):
+    features = extract(explainer.classifier, [photographs["cat"]])
+    prefix, sampling = explainer.models.prefix(features.views.mean(1)), Sampling(sentences=60)
+    plain, other = (sample(starter_language_model(), prefix, sampling, seeds=[seed])[0].sentences for seed in (1, 2))
+    (found,) = sample(blocked(starter_language_model()), prefix, sampling, seeds=[1])
+    assert (plain & found.sentences).total() >= 57  # a draw may fall on the other side of a boundary
+    assert (plain & other).total() < 50  # another seed does not say the same
 
 
 def test_a_cache_that_cannot_be_written_serves_as_it_is(explainer, tmp_path, monkeypatch, caplog):

@@ -13,6 +13,7 @@ from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.registry import load_classifier
 from wordsight.errors import TranslatorError
 from wordsight.images.sources import image_list, stored_image
+from wordsight.language.blocked import blocked
 from wordsight.language.loading import load_language_model
 from wordsight.language.model import LanguageModel
 from wordsight.language.starter import LANGUAGE_MODEL, starter_language_model
@@ -118,8 +119,8 @@ def named_language_model(
         return lm
     dtype = native_dtype(device)
     if lm is None or lm == LANGUAGE_MODEL:
-        return starter_language_model(dtype=dtype, device=device, on_progress=on_progress)
-    return load_language_model(lm, dtype=dtype, device=device, on_progress=on_progress)
+        return blocked(starter_language_model(dtype=dtype, device=device, on_progress=on_progress))
+    return blocked(load_language_model(lm, dtype=dtype, device=device, on_progress=on_progress))
 
 
 def starter_translator() -> Pair:

@@ -1,5 +1,7 @@
 """Language models from folders: each kind as it was saved, and refusals that say what to do."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -31,6 +33,18 @@ def test_every_family_is_loaded_as_it_was_saved(family, tmp_path):
     prefix = torch.randn(2, 3, lm.hidden)
     for expected, found in zip(heads(lm, prefix), heads(loaded, prefix), strict=True):
         torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no list of what is mapped")
+def test_the_file_is_read_not_mapped_in_float32(tmp_path):
+    """Blocks replace weights one by one; those of a mapped file would stay until the last one is gone."""
+    folder = saved(tiny_lm().model, tmp_path)
+    mapped, maps = loading._from_transformers(str(folder), "cpu", {}), Path("/proc/self/maps")
+    assert str(folder) in maps.read_text()  # the test sees it
+    del mapped
+    lm = load_language_model(folder)
+    assert lm.dtype == torch.float32
+    assert str(folder) not in maps.read_text()
 
 
 def heads(lm, prefix) -> list[torch.Tensor]:
@@ -104,7 +118,7 @@ def test_four_bits_are_asked_of_transformers_and_the_model_is_not_moved(tmp_path
     monkeypatch.setattr(
         loading,
         "_from_transformers",
-        lambda name, device, options: asked.update(name=name, **options) or (lm.model, lm.tokenizer),
+        lambda name, device, options, **_: asked.update(name=name, **options) or (lm.model, lm.tokenizer),
     )
     monkeypatch.setattr(lm.model, "to", None)  # transformers refuses to move what has 4 bits
     loaded = load_language_model("some/model@4bit", dtype=torch.bfloat16, device="cuda:0")

@@ -9,6 +9,7 @@ from PIL import Image
 from agreement import agreement
 from doubles import FAMILIES, tiny_classifier, tiny_family, tiny_translator
 from wordsight.explain import Explainer
+from wordsight.language.blocked import blocked
 from wordsight.language.cross_attention import CrossAttentionLM
 from wordsight.sentences.lexicon import Lexicon
 from wordsight.sentences.plain import enumerate_sentences, next_distribution
@@ -22,12 +23,18 @@ from wordsight.words.gradients import sentence_gradients
 SMALL = ("<end>", "a", "dog", "cat", "runs")
 CAPTIONS = [[[1, 2, 4, 0], [1, 3, 0]], [[3, 4, 2, 1, 0]], [[2, 0], [3, 1, 0], [1, 1, 1, 1, 1, 0]]]
 
-pytestmark = pytest.mark.parametrize("family", FAMILIES)
+pytestmark = pytest.mark.parametrize("family", [*FAMILIES, "llama in blocks", "gpt2 in blocks"])
+
+
+def made(family, **options):
+    name, *blocks = family.split(" in ")
+    lm = tiny_family(name, **options)
+    return blocked(lm) if blocks else lm
 
 
 @pytest.fixture
 def lm(family):
-    return tiny_family(family, words=SMALL)
+    return made(family, words=SMALL)
 
 
 def prefixes(lm, images: int = 1) -> torch.Tensor:
@@ -129,7 +136,7 @@ def test_pieces_of_text_are_put_together(lm):
 
 
 def test_an_explanation_from_end_to_end(family, cache):
-    classifier, lm = tiny_classifier(), tiny_family(family)
+    classifier, lm = tiny_classifier(), made(family)
     translator = tiny_translator(classifier, lm)
     explainer = Explainer(classifier, lm=lm, translator=translator)
     (found,) = explainer.explain(Image.new("RGB", (9, 9), "red"), Sampling(sentences=40, max_tokens=8))

@@ -1,6 +1,7 @@
 """Stored sentences are those that would be sampled, are not sampled again, and are renewed when anything changes."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -34,6 +35,19 @@ def test_stored_sentences_are_the_sampled_ones(lm, tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 5
     monkeypatch.setattr("wordsight.sentences.store.sample", None)  # a second call must not sample
     assert sample_stored(lm, prefixes(), tmp_path, **options, part=2) == stored
+
+
+def test_stored_sentences_are_found_without_the_model_if_its_precision_is_known(lm, tmp_path):
+    options = {"sampling": Sampling(sentences=10), "seeds": [1, 2, 3, 4, 5]}
+    stored = sample_stored(lm, prefixes(), tmp_path, **options)
+
+    def refuse():
+        raise AssertionError("loaded")
+
+    asleep = replace(lm, load=refuse, precision=torch.float32)
+    assert sample_stored(asleep, prefixes(), tmp_path, **options) == stored
+    with pytest.raises(AssertionError, match="loaded"):  # another precision, other sentences
+        sample_stored(replace(asleep, precision=torch.bfloat16), prefixes(), tmp_path, **options)
 
 
 def test_an_interrupted_call_goes_on(lm, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import safe_open
 
 from wordsight.errors import ModelError
 from wordsight.language.gguf import read_gguf
@@ -38,7 +39,8 @@ def load_language_model(
             model.set_attn_implementation("eager")
     else:
         options = _in_four_bits(str(name), dtype, device) if four_bit else {}
-        model, tokenizer = _from_transformers(str(name).removesuffix(FOUR_BIT), device, options)
+        in_memory = dtype == torch.float32 and str(device) == "cpu"
+        model, tokenizer = _from_transformers(str(name).removesuffix(FOUR_BIT), device, options, in_memory=in_memory)
     if end_of_text(tokenizer) is None:
         raise ModelError(
             f"The language model '{name}' has no end-of-text token; sentences could not end. Choose one whose tokenizer "
@@ -77,10 +79,14 @@ def _in_four_bits(name: str, dtype: torch.dtype, device: str) -> dict[str, Any]:
     return {"quantization_config": settings, "device_map": {"": device}, "dtype": dtype}
 
 
-def _from_transformers(name: str, device: str, options: dict[str, Any]) -> tuple[Any, Any]:
-    """A model and its tokenizer from a folder or the hub."""
+def _from_transformers(name: str, device: str, options: dict[str, Any], *, in_memory: bool = False) -> tuple[Any, Any]:
+    """A model and its tokenizer from a folder or the hub.
+
+    ``in_memory``: a causal model's file is read, not mapped. Of a mapped file every page that was ever read counts until the
+    last weight that lies there is gone, though the others are in blocks.
+    """
     declare_torchvision_operators()
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
@@ -93,7 +99,12 @@ def _from_transformers(name: str, device: str, options: dict[str, Any]) -> tuple
         # Eager attention: on short rows its backward pass is several times faster on CPUs than the fused one.
         attention = {"attn_implementation": "eager"} if str(device) == "cpu" else {}
         options = {"dtype": "auto", "use_safetensors": True, "output_loading_info": True, **attention, **options}
-        model, found = cast("Any", kind.from_pretrained(name, **options))
+        causal: Any = None if config.is_encoder_decoder else MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+        if in_memory and causal is not None and (file := Path(name) / "model.safetensors").is_file():
+            loading = causal.from_pretrained(None, config=config, state_dict=_read(file), **options)
+        else:
+            loading = kind.from_pretrained(name, **options)
+        model, found = cast("Any", loading)
         if missing := sorted(found["missing_keys"]):
             raise ValueError(f"its file lacks {len(missing)} of its weights (first: {missing[0]}).")
     except Exception as error:  # transformers raises nearly everything on damaged files, AttributeError and TypeError included
@@ -104,3 +115,8 @@ def _from_transformers(name: str, device: str, options: dict[str, Any]) -> tuple
         ) from error
     # Of an encoder and a decoder that were joined (bert2bert) only the decoder is asked.
     return (model.decoder if config.model_type == "encoder-decoder" else model), tokenizer
+
+
+def _read(file: Path) -> dict[str, torch.Tensor]:
+    with safe_open(file, "pt", backend="pread") as weights:
+        return {name: weights.get_tensor(name) for name in weights.keys()}  # noqa: SIM118 (not a dict)

