@@ -48,7 +48,7 @@ def sample_stored(
         _read,
         partial(_sample_part, lm, sampling, memory),
         _write,
-        at_once=part or (_PART if lm.device.type == "cpu" else _PART_GPU),
+        at_once=part or (_PART if prefix.device.type == "cpu" else _PART_GPU),
         part=lambda rows: (prefix[rows], [seeds[i] for i in rows]),
         engine=engine,
         on_done=on_images,
