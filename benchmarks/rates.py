@@ -2,7 +2,7 @@
 
     python benchmarks/rates.py [--sentences 64] [--runs 20] [--out benchmarks/results/rates.json]
 
-The starter's translator and language model, five photographs that scikit-image and scikit-learn ship. For words with a rate of
+The starter's translator and language model, two photographs that scikit-image ships. For words with a rate of
 2% or more in as many other runs (the runs that chose the words would flatter them): by how much the rates differ from the
 shares of sentences, all runs together, and in standard errors (paired: both are of the same sentences); and their variance over
 the runs as a share of independent sentences'.
