@@ -3,8 +3,8 @@
     python benchmarks/engine.py [--out benchmarks/results/engine.json]
 
 Means over two photographs that scikit-image ships, which take turns; some twelve minutes on two cores. ``generate`` is timed on one
-batch a photograph, at the batch size and in the precision that are its fastest here and in our own precision; its time is proportional to
-the number of batches. How many independent sentences one of ours is worth: from the variance of word rates over runs (that they are
+batch a photograph, at the batch size and in the precision that are its fastest here and in our own precision; its time is proportional
+to the number of batches. How many independent sentences one of ours is worth: from the variance of word rates over runs (that they are
 unbiased is tested, tests/sentences/test_rates.py). Peak memory is that of a process of its own that loads the language model and
 samples.
 """
