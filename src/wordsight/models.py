@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -42,9 +42,8 @@ class Models:
     """A classifier, a language model and the translator between them; everything that is made of images starts here.
 
     ``memory``: bytes for the language model's keys and values at a time; None for what ``sample`` takes by default.
-    ``translator_file`` and ``lm_name``: what the user
-    named, to print in commands; None for the starter's or for what was made in memory. Raises TranslatorError if the
-    translator was made for another classifier or language model.
+    ``translator_file`` and ``lm_name``: what the user named, to print in commands; None for the starter's or for what was made
+    in memory. Raises TranslatorError if the translator was made for another classifier or language model.
     """
 
     classifier: Classifier
@@ -117,10 +116,8 @@ def named_language_model(
     """A language model by its folder, GGUF file or Hugging Face name; the starter's for None."""
     if isinstance(lm, LanguageModel):
         return lm
-    dtype = native_dtype(device)
-    if lm is None or lm == LANGUAGE_MODEL:
-        return blocked(starter_language_model(dtype=dtype, device=device, on_progress=on_progress))
-    return blocked(load_language_model(lm, dtype=dtype, device=device, on_progress=on_progress))
+    load = starter_language_model if lm is None or lm == LANGUAGE_MODEL else partial(load_language_model, lm)
+    return blocked(load(dtype=native_dtype(device), device=device, on_progress=on_progress))
 
 
 def starter_translator() -> Pair:

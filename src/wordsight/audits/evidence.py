@@ -40,11 +40,8 @@ class Evidence:
     @cached_property
     def present(self) -> csc_array:
         """Which words count as present in which images (images x words), as ones: see ``presence_level``."""
-        level = np.repeat(presence_level(self.rates), np.diff(self.rates.indptr))
-        present = csc_array(
-            ((self.rates.data >= level).astype(np.float64), self.rates.indices, self.rates.indptr), self.rates.shape
-        )
-        present = present.copy()  # the arrays of indices are those of the rates
+        present = self.rates.copy()
+        present.data = (present.data >= np.repeat(presence_level(present), np.diff(present.indptr))).astype(np.float64)
         present.eliminate_zeros()
         return present
 

@@ -25,8 +25,8 @@ REMARKABLE, MIN_IMAGES = 0.25, 10
 LITTLE = 0.5
 #: Groups of images that are left out in turn for the intervals.
 GROUPS = 20
-#: Of more images so many are taken, evenly; of more words those whose rates vary most. What these explain is a lower bound then, and
-#: the regressions, 21 on all of them, take a minute instead of days.
+#: Of more images so many are taken, evenly; of more words those whose rates vary most. The regressions, 21 of them, take a
+#: minute then instead of days; what the words explain is rather too little, since those left out have no part.
 MAX_IMAGES, MAX_WORDS = 10_000, 1000
 #: Penalties tried, as shares of the words' summed variance over the images.
 _PENALTIES = tuple(10.0 ** (k / 2) for k in range(-12, 3))

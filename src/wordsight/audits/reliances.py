@@ -59,7 +59,7 @@ class Reliances:
         self._found = effects(evidence.rates, targets, penalty=PENALTY)
         z = np.eye(len(logits)) if z is None else z
         self._chance = Z95 * random_heads(evidence.rates, z, penalty=PENALTY)
-        self._logits, self._changed = logits, dict[int, np.ndarray]()
+        self._logits, self._predicted, self._changed = logits, logits.argmax(1), dict[int, np.ndarray]()
         self._names = [evidence.classes[c] for c in self._columns]
 
     def __call__(self, c: int, words: Sequence[int]) -> list[Use | None]:
@@ -87,7 +87,7 @@ class Reliances:
             if present.any():
                 strength = rates[present].mean() - (rates[~present].mean() if not present.all() else 0.0)
             moved = self._logits + strength * self._found.value[:of_all, w] * self._found.spread[:of_all]
-            self._changed[w] = changed_to(self._logits.argmax(1), moved.argmax(1), of_all)
+            self._changed[w] = changed_to(self._predicted, moved.argmax(1), of_all)
         return self._changed[w]
 
 

@@ -16,6 +16,7 @@ from scipy.sparse import csc_array, csr_array
 from scipy.special import stdtrit
 
 Rates = Float[np.ndarray, "images words"] | csc_array
+"""Word rates (images x words) in [0, 1], dense or sparse."""
 
 #: Ridge penalty, in images, and blocks of the jackknife.
 PENALTY, BLOCKS = 20.0, 10
@@ -92,7 +93,7 @@ def random_heads(
     x, wide, mean = csr_array(rates, dtype=np.float64), z.shape[0] <= z.shape[1], z.mean(0, dtype=np.float64)
     if wide:
         centred = z - mean
-        basis, real, _ = _real_directions(centred @ centred.T)
+        basis, _ = _real_directions(centred @ centred.T)
         along = x.T @ basis
     else:
         squares, products = np.zeros((z.shape[1], z.shape[1])), 0.0
@@ -100,18 +101,18 @@ def random_heads(
             part = z[start : start + _ROWS] - mean
             squares += part.T @ part
             products = products + x[start : start + _ROWS].T @ part
-        basis, real, length = _real_directions(squares)
+        basis, length = _real_directions(squares)
         along = products @ (basis / length)
     # The directions are of mean 0, so the rates need not be centred here.
     weight = _Sums.of(x, np.zeros((len(z), 0))).solved(along, penalty)
-    return np.sqrt(len(z) / max(1, real)) * np.linalg.norm(weight, axis=1)
+    return np.sqrt(len(z) / max(1, along.shape[1])) * np.linalg.norm(weight, axis=1)
 
 
-def _real_directions(squares: np.ndarray) -> tuple[np.ndarray, int, np.ndarray]:
-    """The eigenvectors in which there is any variance, how many they are, and the roots of their eigenvalues."""
+def _real_directions(squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The eigenvectors in which there is any variance, and the roots of their eigenvalues."""
     found, basis = np.linalg.eigh(squares)
     real = found > 1e-9 * max(found[-1], 1e-12)
-    return basis[:, real], int(real.sum()), np.sqrt(found[real])
+    return basis[:, real], np.sqrt(found[real])
 
 
 #: Images that are dense at a time.
