@@ -28,11 +28,12 @@ from skimage import data
 
 from hugging_face import EXACT, generate
 from provenance import provenance
+from wordsight.devices import native_dtype
 from wordsight.explain import Explainer
 from wordsight.features.extraction import extract
 from wordsight.language.model import LanguageModel
 from wordsight.language.starter import starter_language_model
-from wordsight.runtime import native_dtype, tune_memory
+from wordsight.runtime import tune_memory
 from wordsight.sentences.estimates import WordRate
 from wordsight.sentences.sampler import sample
 from wordsight.sentences.sampling import Sampling

@@ -422,8 +422,12 @@ def test_where_with_a_head_that_begins_with_dropout(setting, monkeypatch):
     monkeypatch.setattr("doubles.made_in_a_test", dropout_head, raising=False)
     save_translator(setting / "d.safetensors", *tiny_translator(dropout_head(), tiny_lm()))
     models = ["--classifier", "doubles:made_in_a_test", "--lm", "lm", "--translator", "d.safetensors"]
+    seen: list[tuple[str, int, int]] = []
+    monkeypatch.setattr("wordsight.commands.progress._Lines.__call__", lambda _, *step: seen.append(step))
     ran = wordsight(setting, "explain", "photographs", "--where", "dog", "--out", "maps", "--sentences", "60", *models)
     assert ran.returncode == 0, ran.stderr
+    # Each of two images has the word's map and the class's.
+    assert [step for step in seen if step[0] == "heat maps"] == [("heat maps", done, 4) for done in (0, 1, 2, 2, 3, 4)]
     assert {path.name for path in (setting / "maps").glob("*.where.png")} == {"a.where.png", "b.where.png"}
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from command_line import wordsight
 from doubles import MODELS, save_tiny_models, tiny_classifier, tiny_lm, tiny_translator
+from wordsight.__main__ import main as entry_point
 from wordsight.audits.use import _drawn
 from wordsight.explain import Explainer
 from wordsight.images.labelled import read_labelled
@@ -77,6 +78,22 @@ def test_ctrl_c_while_nothing_is_shown_and_outside_of_the_command(setting, monke
             ran = wordsight(setting, *arguments)
         assert (ran.returncode, ran.stderr) == (130, INTERRUPTED)
     signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_while_python_still_imports(capsys, monkeypatch):
+    class Interrupts:
+        @staticmethod
+        def find_spec(name, *_):
+            if name == "wordsight.cli":
+                raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.delitem(sys.modules, "wordsight.cli", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupts, *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        entry_point()
+    signal.signal(signal.SIGINT, before)
+    assert (ended.value.code, capsys.readouterr().err) == (130, INTERRUPTED)
 
 
 def started(folder: Path, *arguments: str, **options) -> subprocess.Popen:

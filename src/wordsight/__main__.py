@@ -1,5 +1,18 @@
-"""python -m wordsight"""
+"""wordsight, and python -m wordsight"""
 
-from wordsight.cli import main
+import sys
 
-main()
+from wordsight.interruption import interrupted
+
+
+def main() -> None:
+    """The command line, whose imports take a while, too."""
+    try:
+        from wordsight.cli import main as run
+    except KeyboardInterrupt:
+        sys.exit(interrupted())
+    run()
+
+
+if __name__ == "__main__":
+    main()

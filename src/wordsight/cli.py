@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 
 from wordsight.commands import audit, classes, compare, explain, head, mitigate, train, transfer  # noqa: F401 (each adds its command)
-from wordsight.commands.endings import interrupted
 from wordsight.commands.shared import app, log_to_stderr
 from wordsight.errors import WordsightError
 from wordsight.fetch import is_set
+from wordsight.interruption import interrupted
 from wordsight.runtime import tune_memory, tune_threads
 from wordsight.version import __version__
 
@@ -62,7 +62,3 @@ def _root(
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from. May stand anywhere.")] = False,
 ) -> None:
     """What an image classifier learned, in words."""
-
-
-if __name__ == "__main__":
-    main()

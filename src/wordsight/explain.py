@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from wordsight.classifiers.classifier import Classifier
+from wordsight.devices import AUTO
 from wordsight.errors import ImageError
 from wordsight.features.extraction import extract
 from wordsight.features.maps import HeatMap, class_map
@@ -160,6 +161,7 @@ class Explainer:
     ``load_classifier``). A classifier other than the starter needs a translator of its own: give ``images`` (a folder, paths, a
     glob pattern; no labels needed) and it is made from these and cached, or give ``translator``, a file that
     'wordsight train' or 'wordsight transfer' wrote. ``lm``: a folder, GGUF file or Hugging Face name; default the starter's.
+    ``device``: "cpu", "cuda", "mps", ...; by default the fastest here, which is measured once if there is an accelerator.
     ``memory``: bytes for the language model's keys and values at a time; by default 320 MiB, on a GPU a quarter of what is free there.
 
     Raises ModelError for models that cannot be loaded and TranslatorError if there is no translator for them.
@@ -172,7 +174,7 @@ class Explainer:
         images: object = None,
         translator: str | Path | Pair | None = None,
         lm: str | LanguageModel | None = None,
-        device: str = "cpu",
+        device: str = AUTO,
         memory: int | None = None,
         on_progress: OnProgress = no_progress,
     ) -> None:

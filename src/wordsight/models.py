@@ -11,13 +11,14 @@ import torch
 
 from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.registry import load_classifier
+from wordsight.devices import AUTO, chosen_device, native_dtype
 from wordsight.errors import TranslatorError
 from wordsight.images.sources import image_list, stored_image
 from wordsight.language.blocked import blocked
 from wordsight.language.loading import load_language_model
 from wordsight.language.model import LanguageModel
 from wordsight.language.starter import LANGUAGE_MODEL, starter_language_model
-from wordsight.runtime import OnProgress, check_device, native_dtype, no_progress
+from wordsight.runtime import OnProgress, no_progress
 from wordsight.storage import CannotWrite, cache_folder, read_stored
 from wordsight.tensors import Features, Prefix
 from wordsight.translator.checkpoint import (
@@ -78,7 +79,7 @@ def load_models(
     images: object = None,
     translator: str | Path | Pair | None = None,
     lm: str | LanguageModel | None = None,
-    device: str = "cpu",
+    device: str = AUTO,
     memory: int | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Models:
@@ -87,7 +88,7 @@ def load_models(
     A classifier without a ``translator`` gets one that is made from ``images`` (see ``own_translator``). Raises ModelError for
     models that cannot be loaded and TranslatorError for a translator that does not fit them.
     """
-    check_device(device)
+    device = chosen_device(device)
     pair = None
     if translator is not None:  # before the models: a misspelt file is known at once
         pair = translator if isinstance(translator, tuple) else load_translator(translator)

@@ -1,4 +1,4 @@
-"""The process and the machine: memory, devices, precision. Nothing here runs when the package is imported."""
+"""The process: memory, threads, operators. Nothing here runs when the package is imported."""
 
 import ctypes
 import functools
@@ -8,8 +8,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from wordsight.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
@@ -76,6 +74,7 @@ def tune_threads() -> None:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # what Apple's GPU does not have runs on the CPU
 
 
 @functools.cache
@@ -116,31 +115,3 @@ def _loads(path: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def check_device(device: str) -> None:
-    """Raise ModelError unless this machine has the device ("cpu", "cuda", "cuda:1", "mps")."""
-    import torch
-
-    try:
-        torch.zeros(1, device=device).cpu()  # the device meta makes tensors, and has nothing in them
-    except (RuntimeError, AssertionError) as error:
-        have = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-        raise ModelError(
-            f"The device '{device}' cannot be used ({str(error).splitlines()[0]}). This machine has: {', '.join(have)}."
-        ) from error
-
-
-def native_dtype(device: "str | torch.device") -> "torch.dtype":
-    """bfloat16 where the device multiplies it natively, else float32."""
-    import torch
-
-    if torch.device(device).type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return torch.bfloat16 if torch.backends.cpu.get_cpu_capability() == "AVX512" and _has_bf16() else torch.float32
-
-
-def _has_bf16() -> bool:
-    import torch
-
-    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())

@@ -172,7 +172,13 @@ def test_a_failed_heat_map_never_ends_an_audit(setting, caplog, error):
 def test_a_second_audit_samples_and_differentiates_nothing(setting, monkeypatch):
     images, explainer = setting
     limits = Limits(images=2, false_discovery=1.0)
-    first = audit(explainer, images, sampling=Sampling(sentences=10), limits=limits)
+    seen: list[tuple[str, int, int]] = []
+    first = audit(
+        explainer, images, sampling=Sampling(sentences=10), limits=limits, on_progress=lambda *step: seen.append(step)
+    )
+    assert list(dict.fromkeys(stage for stage, _, _ in seen)) == ["features", "sentences", "findings", "positions"]
+    for stage in ("findings", "positions"):  # of two classes
+        assert [step for step in seen if step[0] == stage] == [(stage, done, 2) for done in range(3)]
     monkeypatch.setattr("wordsight.sentences.store.sample", None)
     monkeypatch.setattr("wordsight.words.gradients.sentence_gradients", None)
     second = audit(explainer, images, sampling=Sampling(sentences=10), limits=limits)

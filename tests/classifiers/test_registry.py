@@ -190,7 +190,7 @@ def elsewhere():
         ("doubles:nothing", "AttributeError: module 'doubles' has no attribute 'nothing'"),
         ("raises", "(RuntimeError: weights are gone, "),
         ("text", "returned str, wanted a wordsight Classifier: return wordsight.classifier(net,"),
-        ("elsewhere", "returned a classifier on the device 'meta', wanted 'cpu'. Give the function a parameter device"),
+        ("elsewhere", "The device 'meta' cannot be used ("),
     ],
 )
 def test_what_is_wrong_is_said(spec, message, monkeypatch):
@@ -200,6 +200,14 @@ def test_what_is_wrong_is_said(spec, message, monkeypatch):
     with pytest.raises(ModelError) as caught:
         load_classifier(spec)
     assert message in str(caught.value)
+
+
+def test_a_function_that_cannot_choose_the_device_is_no_error(caplog):
+    assert load_classifier("doubles:tiny_classifier", device="mps").device == "cpu"
+    assert caplog.messages == [
+        "'doubles:tiny_classifier' returned a classifier on the device 'cpu', not 'mps': features are extracted there. For the other "
+        "give the function a parameter device and pass it on to wordsight.classifier(..., device=device)."
+    ]
 
 
 def test_a_file_with_more_than_tensors_is_refused(tmp_path):

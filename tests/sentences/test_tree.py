@@ -176,7 +176,14 @@ def test_ended_sentences_are_reported_once(lm, prefix):
     assert sum(ended) == 50
 
 
-def test_gpu_memory_that_does_not_suffice_halves_the_batch(lm, prefix, monkeypatch, caplog):
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."),
+        RuntimeError("MPS backend out of memory (MPS allocated: 9.06 GB, max allowed: 9.07 GB)."),
+    ],
+)
+def test_gpu_memory_that_does_not_suffice_halves_the_batch(lm, prefix, monkeypatch, caplog, error):
     """Stands in for a GPU that holds two rows; the sentences are the same."""
     image, uniform = torch.arange(40) % 2, torch.rand(40, 5, generator=torch.Generator().manual_seed(4))
     whole = grow(lm, prefix, image, uniform, Sampling(max_tokens=5))
@@ -184,12 +191,21 @@ def test_gpu_memory_that_does_not_suffice_halves_the_batch(lm, prefix, monkeypat
 
     def small(hidden_states, *args, **kwargs):
         if len(hidden_states) > 2:
-            raise torch.cuda.OutOfMemoryError("out of memory")
+            raise error
         return forward(hidden_states, *args, **kwargs)
 
     monkeypatch.setattr(lm.model.base_model.layers[1], "forward", small)  # the first layer's cache is written by then
     assert torch.equal(grow(lm, prefix, image, uniform, Sampling(max_tokens=5)), whole)
     assert "the GPU's memory does not suffice" in caplog.text
+
+
+def test_other_errors_are_no_lack_of_memory(lm, prefix, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("illegal memory access")
+
+    monkeypatch.setattr(lm.model.base_model.layers[1], "forward", broken)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        grow(lm, prefix, torch.arange(4) % 2, torch.rand(4, 5), Sampling(max_tokens=5))
 
 
 def test_systematic_numbers_are_evenly_spaced_in_each_node_and_stratum():

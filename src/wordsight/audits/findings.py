@@ -156,6 +156,7 @@ def class_words(
     limits: Limits,
     *,
     apart: Set[str] = frozenset(),
+    on_classes: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[ClassWord]:
     """Every word of every class that has enough images: classes in order, the strongest words of each first.
 
@@ -170,7 +171,7 @@ def class_words(
     if not classes or not len(words):
         return []
     naming = naming_of(evidence, own_words, apart)
-    measures = measure(evidence, words, classes, naming)
+    measures = measure(evidence, words, classes, naming, on_classes=on_classes)
     of_class = naming[classes][:, words]
     encoded = _discovered(np.stack([of.p_encoded for of in measures]), ~of_class, limits.false_discovery)
     rising = _discovered(np.stack([of.p_harmful for of in measures]), ~of_class, limits.false_discovery)

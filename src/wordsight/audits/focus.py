@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import random
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from math import sqrt
 from pathlib import Path
@@ -113,6 +113,7 @@ def class_focus(
     store: Path,
     *,
     seed: int,
+    on_classes: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Focus]:
     """Whether the classifier looks at one position, for each of these classes, on images that are predicted as the class.
 
@@ -124,7 +125,9 @@ def class_focus(
     if classifier.locate is None or weight is None or limit < MIN_IMAGES:
         return []
     maps = {}
-    for c in (c for c, label in enumerate(classifier.labels) if label in labels):
+    classes = [c for c, label in enumerate(classifier.labels) if label in labels]
+    for done, c in enumerate(classes):
+        on_classes(done, len(classes))
         rows = np.flatnonzero(predicted == c).tolist()
         if len(rows) < MIN_IMAGES:
             continue
@@ -134,6 +137,7 @@ def class_focus(
             maps[classifier.labels[c]] = _maps(classifier, [paths[row] for row in rows], weight[c] - weight.mean(0), store)
         except (WordsightError, OSError) as error:  # no spatial feature map, a file gone: the findings stand without
             logger.warning("Whether '%s' is decided at one position is not known: %s", classifier.labels[c], error)
+    on_classes(len(classes), len(classes))
     return focus_of(maps)
 
 

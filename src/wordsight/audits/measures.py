@@ -4,7 +4,7 @@ The margin of a class is its logit less the largest of the other classes' logits
 constant, which changes no decision, changes no finding.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -55,6 +55,8 @@ def measure(
     words: Int[np.ndarray, " usual"],
     classes: Sequence[int],
     naming: Bool[np.ndarray, "classes words"],
+    *,
+    on_classes: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Measures]:
     """The measures of these words (by number) for each of these classes. ``naming``: which words may name which class.
 
@@ -68,7 +70,8 @@ def measure(
     everyone = set(np.unique(evidence.label).tolist())
     unclear = frozenset(np.flatnonzero(saturated(evidence, naming)).tolist())
     found = []
-    for c in classes:
+    for done, c in enumerate(classes):
+        on_classes(done, len(classes))
         margin, strata = margins[:, c], ({c}, everyone - {c})
         area = ranks.separation(predicted == c)
         low, high = area_interval(area, int((predicted == c).sum()), int((predicted != c).sum()))
@@ -80,6 +83,7 @@ def measure(
                 c, area, low, high, p_encoded, (beyond[0][0], beyond[1][0]), _either_or_both(beyond), together(beyond), unclear
             )
         )
+    on_classes(len(classes), len(classes))
     return found
 
 

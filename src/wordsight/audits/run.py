@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence, Set
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ def audit(
       takes seconds, and an interrupted audit goes on.
     - ``engine``: where features and sentences are made: "local", this process, or "ray", the processors or GPUs of this machine
       or a cluster (``pip install 'wordsight[ray]'``). The result is the same.
-    - ``on_progress``: gets the stages "features", "sentences" and "heat maps".
+    - ``on_progress``: gets the stages "features", "sentences", "findings", "positions", "gradients" and "heat maps".
 
     Raises LabelError for labels that the classifier does not have, and if there is nothing to compare; TranslatorError for
     "head" if the translator has no word head.
@@ -96,7 +97,8 @@ def audit(
     set_apart = {word for given in apart for word in content_words(given)}
     own = [class_itself(name) for name in classifier.labels]
     naming = naming_of(evidence, own, set_apart)
-    table = class_words(evidence, Reliances(evidence, observed.z.numpy()), own, limits, apart=set_apart)
+    reliances = Reliances(evidence, observed.z.numpy())
+    table = class_words(evidence, reliances, own, limits, apart=set_apart, on_classes=partial(on_progress, "findings"))
     if not table:
         raise LabelError(_nothing_to_compare(evidence, limits))
     result = Audit(
@@ -121,7 +123,13 @@ def audit(
         result = replace(result, images=with_quotes)
     labels = {word.label for word in table}
     focus = class_focus(
-        classifier, labels, observed.images.paths, evidence.predicted, observed.store / "focus", seed=sampling.seed
+        classifier,
+        labels,
+        observed.images.paths,
+        evidence.predicted,
+        observed.store / "focus",
+        seed=sampling.seed,
+        on_classes=partial(on_progress, "positions"),
     )
     return replace(
         result,
@@ -186,7 +194,7 @@ def _heat_maps(
     mapped: Sequence[tuple[int, str]], observed: Observations, models: Models, *, seed: int, on_progress: OnProgress
 ) -> dict[tuple[str, str], np.ndarray]:
     """Heat maps of words on images: by the word head's gradient, or by that of the image's sentences where it has one."""
-    if models.classifier.locate is None:
+    if models.classifier.locate is None or not mapped:
         return {}
     gradient_of: dict[tuple[int, str], Tensor] = {}
     if observed.source == "head":
@@ -197,7 +205,7 @@ def _heat_maps(
             gradient_of |= {(row, word): gradient for row, gradient in zip(rows, gradients, strict=True)}
     else:
         rows = sorted({row for row, _ in mapped})
-        for row, by_word in zip(rows, gradients_at(rows, observed, models, seed=seed), strict=True):
+        for row, by_word in zip(rows, gradients_at(rows, observed, models, seed=seed, on_progress=on_progress), strict=True):
             gradient_of |= {(row, word): gradient for word, gradient in by_word.items()}
     maps = {}
     for done, (row, word) in enumerate(mapped, start=1):

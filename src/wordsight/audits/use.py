@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 from jaxtyping import Float
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from wordsight.audits.observations import Observations
 from wordsight.language.content import content_words
 from wordsight.models import Models
+from wordsight.runtime import OnProgress, no_progress
 from wordsight.words.gradients import sentence_gradients_stored, word_gradients
 
 #: Images that gradients are taken of at most, and sentences of each.
@@ -25,7 +27,12 @@ def draw_images(rows: Sequence[int], observed: Observations, *, seed: int, limit
 
 
 def gradients_at(
-    rows: Sequence[int], observed: Observations, models: Models, *, seed: int
+    rows: Sequence[int],
+    observed: Observations,
+    models: Models,
+    *,
+    seed: int,
+    on_progress: OnProgress = no_progress,
 ) -> list[dict[str, Float[Tensor, " features"]]]:
     """grad_z log rate(w) of the words of each of these images, from ``GRADIENT_SENTENCES`` of its sentences.
 
@@ -35,7 +42,12 @@ def gradients_at(
         _choose(observed.sampled[row].sentences, GRADIENT_SENTENCES, _drawn(f"{seed} {observed.names[row]}")) for row in rows
     ]
     gradients = sentence_gradients_stored(
-        models.lm, models.translator, observed.z[list(rows)], chosen, observed.store / "gradients"
+        models.lm,
+        models.translator,
+        observed.z[list(rows)],
+        chosen,
+        observed.store / "gradients",
+        on_images=partial(on_progress, "gradients"),
     )
     return [
         word_gradients(own, [content_words(sentence) for sentence in sentences])

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import inspect
+import logging
 import sys
 import sysconfig
 import traceback
@@ -13,8 +14,11 @@ from types import ModuleType
 from typing import Any
 
 from wordsight.classifiers.classifier import Classifier
+from wordsight.devices import check_device
 from wordsight.errors import ModelError, WordsightError
 from wordsight.runtime import declare_torchvision_operators
+
+logger = logging.getLogger(__name__)
 
 
 def own_classifier(spec: str, source: str, function: str, device: str) -> Classifier:
@@ -42,9 +46,13 @@ def own_classifier(spec: str, source: str, function: str, device: str) -> Classi
             "transform=..., labels=...)."
         )
     if made.device != device:
-        raise ModelError(
-            f"'{spec}' returned a classifier on the device '{made.device}', wanted '{device}'. Give the function a parameter "
-            "device and pass it on to wordsight.classifier(..., device=device)."
+        check_device(made.device)
+        logger.warning(
+            "'%s' returned a classifier on the device '%s', not '%s': features are extracted there. For the other give the function "
+            "a parameter device and pass it on to wordsight.classifier(..., device=device).",
+            spec,
+            made.device,
+            device,
         )
     return replace(made, spec=spec)
 

@@ -74,18 +74,20 @@ def audit(
     seed: Seed = 0,
     translator: Translator = None,
     lm: Lm = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     memory: Memory = None,
 ) -> None:
     """Audit a classifier: words that its decisions use to their harm. An interrupted audit goes on where it was."""
     from wordsight.audits.findings import Limits
     from wordsight.audits.parquet import write_parquet
     from wordsight.audits.run import audit as run
+    from wordsight.devices import chosen_device
     from wordsight.engines import engine_named
     from wordsight.images.labelled import read_labelled
     from wordsight.words.joined import check_source
 
     sampling = sampling_of(sentences=sentences, seed=seed)
+    device = chosen_device(device)
     where = engine_named(engine, device=device)
     if words is not None:
         checked(lambda: check_source(words))

@@ -37,7 +37,7 @@ def classes(
     json_output: Annotated[bool, typer.Option("--json", help="Everything as JSON on stdout, nothing else.")] = False,
     translator: Translator = None,
     lm: Lm = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     memory: Memory = None,
 ) -> None:
     """Show the words that each class relies on: how far its logit moves with a word while the other words stay fixed."""

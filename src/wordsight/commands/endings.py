@@ -3,7 +3,6 @@
 import errno
 import io
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +12,10 @@ import typer
 from typer.core import TyperGroup
 
 from wordsight.errors import WordsightError
+from wordsight.interruption import interrupted
 
-#: Exit statuses as a shell has them for programs that the signals SIGINT and SIGPIPE ended: 128 and the signal's number.
-INTERRUPTED, READER_LEFT = 130, 141
+#: The exit status as a shell has it for programs that the signal SIGPIPE ended: 128 and the signal's number.
+READER_LEFT = 141
 
 _CANNOT_WRITE = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS])
 
@@ -59,13 +59,6 @@ def _ending() -> Iterator[None]:
             f"Something cannot be written ({error}). Make room, write to another place, or name another folder for the cache in "
             "the environment variable WORDSIGHT_CACHE."
         ) from error
-
-
-def interrupted() -> int:
-    """Say that Ctrl-C ended the command; returns its exit status. A second Ctrl-C ends the process at once."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    typer.echo("wordsight: interrupted; what was stored by now stays, and the same command goes on from there", err=True)
-    return INTERRUPTED
 
 
 def _drop_output() -> None:

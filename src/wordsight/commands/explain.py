@@ -1,6 +1,7 @@
 """wordsight explain"""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,7 +59,7 @@ def explain(
     seed: Seed = 0,
     translator: Translator = None,
     lm: Lm = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     memory: Memory = None,
 ) -> None:
     """Explain images: what the classifier's features hold, as words with rates."""
@@ -98,7 +99,12 @@ def explain(
                 with writing(out):
                     stem = _write_figures(result, out, stems, top)
                     if where:
-                        failed += _write_maps(explainer, result, where, out / f"{stem}.where.png")
+                        maps = len(where) + 1
+
+                        def on_map(done: int, *, before: int = (explained - 1) * maps, total: int = len(paths) * maps) -> None:
+                            on_progress("heat maps", before + done, total)
+
+                        failed += _write_maps(explainer, result, where, out / f"{stem}.where.png", on_map)
     if failed or total > 1:
         typer.echo(f"explained {explained} of {total} images" + (f"; {len(failed)} failed" if failed else ""), err=True)
     if failed:
@@ -125,24 +131,29 @@ def _as_text(result: "Explanation", top: int) -> str:
     return "\n".join([*lines, *(f'  "{sentence}"' for sentence in result.examples), ""])
 
 
-def _write_maps(explainer: "Explainer", result: "Explanation", words: list[str], file: Path) -> list[str]:
+def _write_maps(
+    explainer: "Explainer", result: "Explanation", words: list[str], file: Path, on_map: Callable[[int], None]
+) -> list[str]:
     """Write heat maps of the words and of the predicted class; returns the reasons for words that have none."""
     from wordsight.features.extraction import open_rgb
     from wordsight.report.plots import heat_maps, save
 
     panels, reasons = [], []
-    for word in words:
+    for done, word in enumerate(words):
+        on_map(done)
         try:
             panels.append((f"\u201c{word}\u201d", explainer.word_map(result, word).values))
         except WordsightError as error:
             reasons.append(f"{result.image}: {error}")
             tqdm.write(reasons[-1], file=sys.stderr)
+    on_map(len(words))
     try:
         of_class = explainer.class_map(result)
         panels.append((f"class {of_class.about}", of_class.values))
     except WordsightError as error:
         reasons.append(f"{result.image}: {error}")
         tqdm.write(reasons[-1], file=sys.stderr)
+    on_map(len(words) + 1)
     if panels:
         save(heat_maps(open_rgb(result.source), panels, title=result.image), file)
     return reasons

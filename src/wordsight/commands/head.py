@@ -23,17 +23,19 @@ def head(
         float, typer.Option(min=0, max=0.9, help="Share of the images kept aside to measure accuracy, without splits.")
     ] = 0.2,
     penalty: Annotated[float, typer.Option(min=0, help="Of the squared weights; 1/C in scikit-learn.")] = 1.0,
-    device: Device = "cpu",
+    device: Device = "auto",
     seed: Seed = 0,
 ) -> None:
     """Train a last layer for your own classes on a classifier's features, in seconds. Use it as head:FILE."""
     from wordsight.classifiers.registry import load_classifier
+    from wordsight.devices import chosen_device
     from wordsight.features.heads import train_head
     from wordsight.images.labelled import read_labelled
     from wordsight.storage import check_writable
 
     images = read_labelled(data, split=split)
     check_writable(out)
+    device = chosen_device(device)
     with progress() as on_progress:
         model = load_classifier(classifier, device=device, on_progress=on_progress)
     with progress() as on_progress:

@@ -59,7 +59,7 @@ def mitigate(
     seed: Seed = 0,
     translator: Translator = None,
     lm: Lm = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     memory: Memory = None,
 ) -> None:
     """Make a head whose decisions use a word less; exit with 0 if the worst group is better, 1 without evidence, 3 if worse."""

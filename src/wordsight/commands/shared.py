@@ -59,7 +59,7 @@ Memory = Annotated[
         help="MiB for the language model's keys and values at a time.",
     ),
 ]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, ...; auto: the fastest here, measured once.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same output.")]
 SentencesOption = Annotated[int, typer.Option(min=1, help="Sentences sampled for each image.")]
 

@@ -26,7 +26,7 @@ def train(
     dev: Annotated[str, typer.Option(help="Held out: a share, or a text file with an image name a line.")] = "0.05",
     classifier: Classifier = "starter",
     lm: Lm = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     seed: Seed = 0,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the images.")] = 4,
     batch: Annotated[int, typer.Option(min=1, help="Images a step, each with all its captions.")] = 16,
@@ -51,8 +51,8 @@ def train(
     On several GPUs or machines: accelerate launch -m wordsight train ...
     """
     from wordsight.classifiers.registry import load_classifier
+    from wordsight.devices import chosen_device
     from wordsight.models import named_language_model
-    from wordsight.runtime import check_device
     from wordsight.storage import check_writable
     from wordsight.translator.captions import read_text
     from wordsight.translator.optimisation import Settings
@@ -77,7 +77,7 @@ def train(
         )
     )
     check_writable(out)
-    check_device(device)
+    device = chosen_device(device)
     processes = launched(device)
     checkpoint = out.with_name(out.name + ".checkpoint")
     with progress(hidden=not processes.first) as on_progress:

@@ -26,7 +26,7 @@ def transfer(
     from_: Annotated[str, typer.Option("--from", help="starter, or the translator file to start from.")] = "starter",
     from_classifier: Annotated[str, typer.Option(help="The classifier that --from was made for.")] = "starter",
     lm: Lm = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     seed: Seed = 0,
     captions: Annotated[
         Path | None, typer.Option(help="Captions of some of the images: how well do the words agree, before and after?")
@@ -37,6 +37,7 @@ def transfer(
 ) -> None:
     """Make a translator for a new classifier from unlabelled images, by ridge regression between the features."""
     from wordsight.classifiers.registry import load_classifier
+    from wordsight.devices import chosen_device
     from wordsight.explain import Explainer
     from wordsight.models import starter_translator
     from wordsight.storage import check_writable
@@ -46,6 +47,7 @@ def transfer(
 
     paths, failed = find(images)
     check_writable(out)
+    device = chosen_device(device)
     pair = starter_translator() if from_ == "starter" else load_translator(from_)
     people = read_captions(captions) if captions is not None else {}
     captioned = [path for path in paths if path.name in people][:max_captioned]

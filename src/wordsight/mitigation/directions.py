@@ -10,11 +10,18 @@ from wordsight.audits.observations import Observations
 from wordsight.audits.use import gradients_at
 from wordsight.errors import WordsightError
 from wordsight.models import Models
+from wordsight.runtime import OnProgress, no_progress
 from wordsight.words.gradients import head_gradients
 
 
 def gradients_of(
-    models: Models, observed: Observations, word: str, rows: Sequence[int], *, seed: int
+    models: Models,
+    observed: Observations,
+    word: str,
+    rows: Sequence[int],
+    *,
+    seed: int,
+    on_progress: OnProgress = no_progress,
 ) -> list[Float[Tensor, " features"] | None]:
     """grad_z log rate(word) at these images (by number): of the word head, or of the sampled sentences.
 
@@ -25,7 +32,7 @@ def gradients_of(
         made = head_gradients(models.translator, observed.z[list(rows)], word)
         if made is not None:
             return list(made)
-    return [by_word.get(word) for by_word in gradients_at(rows, observed, models, seed=seed)]
+    return [by_word.get(word) for by_word in gradients_at(rows, observed, models, seed=seed, on_progress=on_progress)]
 
 
 def mean_direction(word: str, gradients: Sequence[Float[Tensor, " features"] | None]) -> Float[Tensor, " features"]:

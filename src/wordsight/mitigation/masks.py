@@ -60,7 +60,7 @@ def masked_features(
     Where an image has no gradient of the word (all of its sentences have the word, or too few), the region is that of the
     word's mean direction. Raises WordsightError if no image has one.
     """
-    gradients = gradients_of(models, observed, word, rows, seed=seed)
+    gradients = gradients_of(models, observed, word, rows, seed=seed, on_progress=on_progress)
     mean = mean_direction(word, gradients)
     paths = []
     for done, (row, gradient) in enumerate(zip(rows, gradients, strict=True), start=1):

@@ -72,7 +72,8 @@ def mitigate(
       the head if it knows the word, else sentences.
     - ``sampling``: how to sample each image's sentences, if any; its seed also draws the held-out images.
     - ``store``: the folder of features, sentences, gradients and masked images (default: the cache).
-    - ``on_progress``: gets the stages "features" and "sentences"; for "mask" also "masks" and "features of masked images".
+    - ``on_progress``: gets the stages "features" and "sentences"; for "mask" also "gradients", "masks" and "features of masked
+      images".
 
     The result has the new head even if it is not better: see ``Mitigation.verdict``. Raises WordsightError for an unknown method
     and for a word that no image or every image has, TranslatorError for a word that the word head lacks, LabelError for classes

@@ -45,7 +45,7 @@ def word_rates(observed: Observations, word: str) -> tuple[Float[np.ndarray, " i
     source, rates = observed.source, None
     head = observed.head if source != "sentences" else None
     if head is not None and word in head.vocabulary:
-        rates = head.rates[:, head.vocabulary.index(word)].double().cpu().numpy()
+        rates = head.rates[:, head.vocabulary.index(word)].double().numpy()
     if source != "head":
         rates = np.array([_rate(s, word, None if rates is None else rates[i], source) for i, s in enumerate(observed.sampled)])
     assert rates is not None

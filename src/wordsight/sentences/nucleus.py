@@ -21,7 +21,7 @@ class Nucleus:
 
 
 def find_nuclei(logits: Float[Tensor, "rows vocabulary"], sampling: Sampling) -> Iterator[Nucleus]:
-    """The nucleus of each row, in groups of rows that need the same width.
+    """The nucleus of each row, on the CPU, in groups of rows that need the same width.
 
     The most probable tokens are found without sorting the vocabulary. Rows whose nucleus reaches beyond the first look are
     done again with a wider one, at last with the whole vocabulary.
@@ -35,21 +35,22 @@ def find_nuclei(logits: Float[Tensor, "rows vocabulary"], sampling: Sampling) ->
             "The language model gave next-token probabilities that are not numbers, so the translator's prefix is out of its "
             "range. Was the training's loss finite? Train the translator again, with a lower --learning-rate."
         )
-    rows = torch.arange(len(logits), device=logits.device)
+    rows = torch.arange(len(logits))
     vocabulary = weight.shape[-1]
     for width in (*(w for w in _WIDTHS if w < vocabulary), vocabulary):
-        best, ids = most_probable(weight if len(rows) == len(weight) else weight[rows], width)
-        share = best / total[rows]
+        best, ids = most_probable(weight, width)
+        # What is small goes on at home: each look at what a GPU found waits for it, and some have no float64.
+        share, ids = (best / total).cpu(), ids.cpu()
         whole = share.sum(-1) >= sampling.top_p if width < vocabulary else torch.ones_like(rows, dtype=torch.bool)
-        found = whole.nonzero().squeeze(-1)  # once: each look at what a GPU found waits for it
-        if len(found) > 0:
-            kept = nucleus(share[found], sampling.top_p)
+        if whole.any():
+            kept = nucleus(share[whole], sampling.top_p)
             needed = int((kept > 0).sum(-1).max())  # padding costs as much as tokens do
             kept = kept[:, :needed]
-            yield Nucleus(rows[found], ids[found, :needed], kept / kept.sum(-1, keepdim=True))
-        if len(found) == len(rows):
+            yield Nucleus(rows[whole], ids[whole, :needed], kept / kept.sum(-1, keepdim=True))
+        if whole.all():
             break
-        rows = rows[~whole]
+        left = (~whole).to(weight.device)
+        rows, weight, total = rows[~whole], weight[left], total[left]
 
 
 _WIDTHS = (64, 512, 4096)

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from wordsight.devices import free_memory, is_full
 from wordsight.language.model import LanguageModel, State
 from wordsight.sentences.nucleus import Nucleus, draw, find_nuclei
 from wordsight.sentences.sampling import Sampling
@@ -132,7 +133,7 @@ class _Tree:
         tried = self._try(own)
         if tried is None:
             self.max_nodes = max(1, min(self.max_nodes, len(frontier.row)) // 2)
-            torch.cuda.empty_cache()
+            free_memory(self.lm.device)
             logger.warning("the GPU's memory does not suffice; going on with %d beginnings at once", self.max_nodes)
             return _pieces(frontier, self.max_nodes)
         step, state = tried
@@ -152,7 +153,9 @@ class _Tree:
         try:
             state, hidden = self._evaluate(frontier)
             return self._draw(frontier, hidden), state
-        except torch.cuda.OutOfMemoryError:
+        except RuntimeError as error:
+            if not is_full(error):
+                raise
             before = self.lm.positions(self.prefix.shape[1]) + frontier.number - 1
             undone = frontier.state is None or frontier.state.undo(before)
             if not undone or len(frontier.row) < 2:
@@ -190,10 +193,10 @@ class _Tree:
         at_once = _HEAD_ROWS if hidden.device.type == "cpu" else _HEAD_ROWS_GPU
         for start in range(0, len(hidden), at_once):
             for found in find_nuclei(self.lm.logits(hidden[start : start + at_once]), self.sampling):
-                at_home = Nucleus(found.rows.cpu() + start, found.ids.cpu(), found.share.cpu())
-                nuclei.append(at_home)
-                here, row = _members(first, at_home.rows)
-                tokens[here] = draw(at_home, row, uniform[here])
+                found = replace(found, rows=found.rows + start)
+                nuclei.append(found)
+                here, row = _members(first, found.rows)
+                tokens[here] = draw(found, row, uniform[here])
         return Step(frontier.number, frontier.draws, frontier.node, nuclei, tokens)
 
 

@@ -1,6 +1,7 @@
 """Transfer: a translator for a new classifier, from unlabelled images that both classifiers look at."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -84,6 +85,7 @@ def transfer_translator(
     z_new, z_old = (
         found.views.mean(1)[[row_of[image] for image in both]] for found, row_of in zip((first, second), rows, strict=True)
     )
+    translator = deepcopy(translator).cpu()  # features are there, and not every device has float64
     composed, ridge = transferred(translator, z_new, z_old, seed=seed)
     head = translator.words
     words = {} if head is None else words_explained(head, translator.standardise(z_old), ridge)

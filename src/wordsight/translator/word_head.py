@@ -61,8 +61,9 @@ class WordHead(nn.Module):
 
     @torch.inference_mode()
     def rates(self, x: Features) -> HeadRates:
-        """The mean of the members' rates and its 95% half-width. ``x``: standardised features."""
-        return HeadRates(self.vocabulary, *ensemble_rates(self.eval()(x)))
+        """The mean of the members' rates and its 95% half-width, on the CPU. ``x``: standardised features."""
+        mean, half_width = ensemble_rates(self.eval()(x))
+        return HeadRates(self.vocabulary, mean.cpu(), half_width.cpu())
 
     def shape(self) -> dict[str, Any]:
         """What a head of the same shape is made from."""

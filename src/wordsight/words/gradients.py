@@ -8,7 +8,7 @@ has instead is noise that all words share, and the mean over all the sampled sen
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 
 import torch
@@ -44,7 +44,8 @@ def sentence_gradients_stored(
     sentences: Sequence[Sequence[str]],
     store: Path,
     *,
-    at_once: int = 32,
+    at_once: int = 8,
+    on_images: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Tensor]:
     """Like ``sentence_gradients``, for several sentences of each image (one row of ``z``): (sentences, features) an image.
 
@@ -69,6 +70,7 @@ def sentence_gradients_stored(
         make,
         lambda file, own: save_file({"gradients": own}, file),
         at_once=at_once,
+        on_done=on_images,
     )
     return [gradients.float() for gradients in kept]
 
