@@ -176,8 +176,8 @@ def test_a_second_audit_samples_and_differentiates_nothing(setting, monkeypatch)
     first = audit(
         explainer, images, sampling=Sampling(sentences=10), limits=limits, on_progress=lambda *step: seen.append(step)
     )
-    assert list(dict.fromkeys(stage for stage, _, _ in seen)) == ["features", "sentences", "findings", "positions"]
-    for stage in ("findings", "positions"):  # of two classes
+    assert list(dict.fromkeys(stage for stage, _, _ in seen)) == ["features", "sentences", "tests", "findings", "positions"]
+    for stage in ("tests", "findings", "positions"):  # of two classes
         assert [step for step in seen if step[0] == stage] == [(stage, done, 2) for done in range(3)]
     monkeypatch.setattr("wordsight.sentences.store.sample", None)
     monkeypatch.setattr("wordsight.words.gradients.sentence_gradients", None)

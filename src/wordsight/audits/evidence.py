@@ -144,8 +144,12 @@ def held_fixed(clear: Float[np.ndarray, "images classes"], c: int, k: int) -> Fl
 
     Among the images of c itself, the second column is the other class that each image shows most clearly.
     """
-    other = clear[:, k] if k != c else np.delete(clear, c, axis=1).max(1)
-    return np.stack([clear[:, c], other], 1)
+    return np.stack([clear[:, c], clear[:, k] if k != c else clearest_other(clear, c)], 1)
+
+
+def clearest_other(clear: Float[np.ndarray, "images classes"], c: int) -> Float[np.ndarray, " images"]:
+    """How clearly each image shows that class other than ``c`` that it shows most clearly."""
+    return np.delete(clear, c, axis=1).max(1)
 
 
 def largest_of_others(logits: Float[np.ndarray, "images classes"]) -> Float[np.ndarray, "images classes"]:

@@ -38,6 +38,7 @@ from wordsight.audits.power import unseen_gap
 from wordsight.audits.reliances import Use
 from wordsight.audits.severity import gaps, shrunk, worse_gap
 from wordsight.audits.statistics import Estimate, mean_estimate
+from wordsight.runtime import OnProgress, no_progress
 from wordsight.sentences.estimates import WordCounts
 from wordsight.words.scores import lift
 
@@ -156,7 +157,7 @@ def class_words(
     limits: Limits,
     *,
     apart: Set[str] = frozenset(),
-    on_classes: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = no_progress,
 ) -> list[ClassWord]:
     """Every word of every class that has enough images: classes in order, the strongest words of each first.
 
@@ -171,7 +172,7 @@ def class_words(
     if not classes or not len(words):
         return []
     naming = naming_of(evidence, own_words, apart)
-    measures = measure(evidence, words, classes, naming, on_classes=on_classes)
+    measures = measure(evidence, words, classes, naming, on_classes=partial(on_progress, "tests"))
     of_class = naming[classes][:, words]
     encoded = _discovered(np.stack([of.p_encoded for of in measures]), ~of_class, limits.false_discovery)
     rising = _discovered(np.stack([of.p_harmful for of in measures]), ~of_class, limits.false_discovery)
@@ -179,6 +180,7 @@ def class_words(
     level = limits.false_discovery * max(1, int(rising.sum())) / max(1, int((~of_class).sum())) / SIDES
     found: list[ClassWord] = []
     for row, of in enumerate(measures):
+        on_progress("findings", row, len(measures))
         columns = (encoded[row] | of_class[row]).nonzero()[0].tolist()
         used = dict(zip(columns, used_of(of.c, [int(words[i]) for i in columns]), strict=True))
         predicted = evidence.predicted == of.c
@@ -191,6 +193,7 @@ def class_words(
             unseen[i] = max(limits.severity, power(present, predicted, evidence.label, of.c))
         steps = _Steps(of, of_class[row], encoded[row], rising[row], used, changes, unseen, level)
         found += _table(evidence, words, steps, limits)
+    on_progress("findings", len(measures), len(measures))
     return found
 
 

@@ -6,15 +6,14 @@ constant, which changes no decision, changes no finding.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import norm
 
-from wordsight.audits.evidence import Evidence, clarity, held_fixed, largest_of_others, saturated
+from wordsight.audits.evidence import Evidence, clarity, clearest_other, largest_of_others, saturated
 from wordsight.audits.ranks import Ranks
-from wordsight.audits.statistics import Associations, area_interval
+from wordsight.audits.statistics import Associations, area_interval, centred_ranks, standardised
 
 
 @dataclass(frozen=True)
@@ -67,24 +66,65 @@ def measure(
     margins = evidence.logits - largest_of_others(evidence.logits)
     clear = clarity(evidence, naming)
     ranks, associations = Ranks.of(rates), Associations(rates, evidence.label)
-    everyone = set(np.unique(evidence.label).tolist())
     unclear = frozenset(np.flatnonzero(saturated(evidence, naming)).tolist())
+    within, beyond = _Sides.of(classes, associations.words), _Sides.of(classes, associations.words)
+    for done, (k, (rows, _)) in enumerate(associations.strata.items()):
+        on_classes(done, len(associations.strata))
+        margin = centred_ranks(margins[rows][:, classes]).T
+        within.add(k, *associations.within(k, margin))
+        if k not in unclear:
+            beyond.add(k, *associations.within(k, margin, _held_fixed(clear[rows], classes, k)))
+    on_classes(len(associations.strata), len(associations.strata))
     found = []
-    for done, c in enumerate(classes):
-        on_classes(done, len(classes))
-        margin, strata = margins[:, c], ({c}, everyone - {c})
+    for row, c in enumerate(classes):
         area = ranks.separation(predicted == c)
         low, high = area_interval(area, int((predicted == c).sum()), int((predicted != c).sum()))
-        within = together([associations(margin, members) for members in strata])
-        beyond = [associations(margin, members - unclear, given=partial(held_fixed, clear, c)) for members in strata]
-        p_encoded = _encoded(ranks.p_higher(predicted == c, area), within)
+        sides = beyond.row(row)
+        p_encoded = _encoded(ranks.p_higher(predicted == c, area), together(within.row(row)))
         found.append(
             Measures(
-                c, area, low, high, p_encoded, (beyond[0][0], beyond[1][0]), _either_or_both(beyond), together(beyond), unclear
+                c, area, low, high, p_encoded, (sides[0][0], sides[1][0]), _either_or_both(sides), together(sides), unclear
             )
         )
-    on_classes(len(classes), len(classes))
     return found
+
+
+def _held_fixed(
+    clear: Float[np.ndarray, "images classes"], classes: Sequence[int], k: int
+) -> Float[np.ndarray, "judged images 2"]:
+    """``evidence.held_fixed`` as centred ranks among these images of class ``k``, for each of ``classes``."""
+    ranks = centred_ranks(clear)
+    first, second = ranks[:, classes].T, np.repeat(ranks[None, :, k], len(classes), axis=0)
+    if k in classes:
+        second[list(classes).index(k)] = centred_ranks(clearest_other(clear, k))
+    return np.stack([first, second], 2)
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Sums over true classes, for each judged class (rows) apart for its own images and for the others: see ``Associations``."""
+
+    classes: Int[np.ndarray, " judged"]
+    total: Float[np.ndarray, "2 judged words"]
+    freedom: Float[np.ndarray, "2 judged words"]
+
+    @classmethod
+    def of(cls, classes: Sequence[int], words: int) -> "_Sides":
+        zeros = np.zeros((2, len(classes), words))
+        return cls(np.array(classes), zeros, zeros.copy())
+
+    def add(self, k: int, total: Float[np.ndarray, "judged words"], freedom: Float[np.ndarray, "judged words"]) -> None:
+        """Add what the images of true class ``k`` give."""
+        for side, rows in enumerate((self.classes == k, self.classes != k)):
+            self.total[side, rows] += total[rows]
+            self.freedom[side, rows] += freedom[rows]
+
+    def row(self, row: int) -> list[tuple[Float[np.ndarray, " words"], Float[np.ndarray, " words"]]]:
+        """The standard normal numbers of one judged class and their degrees of freedom: of its own images, and of the others."""
+        return [
+            (standardised(total[row], freedom[row]), freedom[row])
+            for total, freedom in zip(self.total, self.freedom, strict=True)
+        ]
 
 
 def _encoded(enriched: Float[np.ndarray, " words"], within: Float[np.ndarray, " words"]) -> Float[np.ndarray, " words"]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import hypot, sqrt
+from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -12,6 +13,7 @@ from wordsight.sentences.estimates import wilson
 
 #: The chance at which a gap counts as one that would have been found.
 POWER = 0.8
+_SURE = NormalDist().inv_cdf(POWER)
 #: The efficiency of ranks where a t-test would be right, 3 / pi.
 _RANKS = 0.955
 
@@ -31,13 +33,15 @@ def unseen_gap(
     ``present``: which images have the word. ``predicted``: which are predicted as class ``c``. ``level``: one-sided, in (0, 1).
     ``min_images``: with the word, and without it, on each side. ``unclear``: true classes that have no part in the test.
     """
-    classes, found = set(label.tolist()) - unclear, [1.0]
+    found = [1.0]
+    clear, own = ~np.isin(label, list(unclear)), label == c
     # On the better side images of the class have the word, and others have not.
-    for strata, errors, better in ((classes & {c}, ~predicted, present), (classes - {c}, predicted, ~present)):
-        counts = [(int((better & (label == k)).sum()), int((~better & (label == k)).sum())) for k in sorted(strata)]
-        if counts and min(sum(side) for side in zip(*counts, strict=True)) >= min_images:
-            wrong = errors[np.isin(label, list(strata)) & better]
-            found.append(smallest_gap(counts, float(wrong.sum() + 0.5) / (len(wrong) + 1), level))
+    for rows, errors, better in ((clear & own, ~predicted, present), (clear & ~own, predicted, ~present)):
+        counts = [np.bincount(label[rows & side], minlength=int(label.max()) + 1) for side in (better, ~better)]
+        if min(side.sum() for side in counts) >= min_images:
+            wrong = errors[rows & better]
+            pairs = [(a, b) for a, b in zip(*(side.tolist() for side in counts), strict=True) if a and b]
+            found.append(smallest_gap(pairs, float(wrong.sum() + 0.5) / (len(wrong) + 1), level))
     return min(found)
 
 
@@ -66,7 +70,7 @@ def gap_of_errors(images: Sequence[tuple[int, int]], errors: float) -> float:
     def clear(gap: float) -> bool:
         share = errors + gap
         error = sqrt(share * (1 - share) / worse + errors * (1 - errors) / better)
-        seen = max(errors, share - float(norm.ppf(POWER)) * error)
+        seen = max(errors, share - _SURE * error)
         below, above = seen - wilson(seen, worse, Z95)[0], wilson(errors, better, Z95)[1] - errors
         return seen - errors > hypot(below, above)  # as in ``difference``
 

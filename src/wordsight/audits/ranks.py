@@ -48,10 +48,11 @@ class Ranks:
         above = m * n * area - m * n / 2 - 0.5
         return norm.sf(np.divide(above, error, out=np.full_like(error, -np.inf), where=error > 0))
 
-    def correlations(self, direction: Float[np.ndarray, " images"]) -> Float[np.ndarray, " words"]:
-        """Each word's ranks, less their mean and of length 1, times a number of each image; 0 for a word that does not vary."""
-        ones = np.ones(len(direction))
-        product = direction @ self.above - direction.sum() * (ones @ self.above) / len(ones)
+    def correlations(self, directions: Float[np.ndarray, "numbers images"]) -> Float[np.ndarray, "numbers words"]:
+        """Each word's ranks, less their mean and of length 1, times numbers of each image; 0 for a word that does not vary."""
+        images = directions.shape[1]
+        mean = np.ones(images) @ self.above / images
+        product = directions @ self.above - directions.sum(1, keepdims=True) * mean
         return np.divide(product, np.sqrt(self.squares), out=np.zeros_like(product), where=self.squares > 0)
 
 

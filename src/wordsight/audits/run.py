@@ -71,7 +71,7 @@ def audit(
       takes seconds, and an interrupted audit goes on.
     - ``engine``: where features and sentences are made: "local", this process, or "ray", the processors or GPUs of this machine
       or a cluster (``pip install 'wordsight[ray]'``). The result is the same.
-    - ``on_progress``: gets the stages "features", "sentences", "findings", "positions", "gradients" and "heat maps".
+    - ``on_progress``: gets the stages "features", "sentences", "tests", "findings", "positions", "gradients" and "heat maps".
 
     Raises LabelError for labels that the classifier does not have, and if there is nothing to compare; TranslatorError for
     "head" if the translator has no word head.
@@ -98,7 +98,7 @@ def audit(
     own = [class_itself(name) for name in classifier.labels]
     naming = naming_of(evidence, own, set_apart)
     reliances = Reliances(evidence, observed.z.numpy())
-    table = class_words(evidence, reliances, own, limits, apart=set_apart, on_classes=partial(on_progress, "findings"))
+    table = class_words(evidence, reliances, own, limits, apart=set_apart, on_progress=on_progress)
     if not table:
         raise LabelError(_nothing_to_compare(evidence, limits))
     result = Audit(

@@ -26,15 +26,14 @@ def gaps(
     has fewer than ``min_images`` images.
     """
 
-    def counts(errors: Bool[np.ndarray, " images"], rows: Sequence[Bool[np.ndarray, " images"]]) -> list[tuple[int, int]]:
-        return [(int(errors[chosen].sum()), int(chosen.sum())) for chosen in rows]
+    def counts(errors: Bool[np.ndarray, " images"], rows: Bool[np.ndarray, " images"]) -> list[tuple[int, int]]:
+        hits, images = (np.bincount(label[chosen], minlength=int(label.max()) + 1) for chosen in (rows & errors, rows))
+        return list(zip(hits.tolist(), images.tolist(), strict=True))
 
     own = label == c
-    others = [label == other for other in np.unique(label) if other != c]
-    missed = difference(counts(~predicted, [own & ~present]), counts(~predicted, [own & present]), min_images=min_images)
-    with_word = counts(predicted, [other & present for other in others])
-    without_word = counts(predicted, [other & ~present for other in others])
-    return missed, difference(with_word, without_word, min_images=min_images)
+    missed = [counts(~predicted, own & rows)[c : c + 1] for rows in (~present, present)]
+    mistaken = [counts(predicted, ~own & rows) for rows in (present, ~present)]
+    return difference(*missed, min_images=min_images), difference(*mistaken, min_images=min_images)
 
 
 def worse_gap(found: tuple[Estimate | None, Estimate | None]) -> Estimate | None:

@@ -119,12 +119,13 @@ class Associations:
 
     def __init__(self, rates: Float[np.ndarray, "images words"] | csc_array, stratum: Int[np.ndarray, " images"]) -> None:
         by_word = csc_array(rates)
-        by_image, self._words = by_word.tocsr(), shape_of(by_word)[1]
-        self._strata = {}
+        by_image, self.words = by_word.tocsr(), shape_of(by_word)[1]
+        #: The images of each stratum, and the ranks of the words' rates among them.
+        self.strata: dict[int, tuple[np.ndarray, Ranks]] = {}
         for number in np.unique(stratum):
             rows = np.flatnonzero(stratum == number)
             if len(rows) > 2:
-                self._strata[int(number)] = rows, Ranks.of(by_image[rows].tocsc())
+                self.strata[int(number)] = rows, Ranks.of(by_image[rows].tocsc())
 
     def __call__(
         self,
@@ -146,24 +147,49 @@ class Associations:
         varies less than a standard normal number: the test is conservative. (The partial correlation is not: ranks are not
         linear in each other, and the rest looks like an association of two words that both go along with ``given``.)
         """
-        total, freedom = np.zeros(self._words), np.zeros(self._words)
-        for number in self._strata.keys() if strata is None else self._strata.keys() & set(strata):
-            rows, ranks = self._strata[number]
-            own, degrees = _centred_ranks(values[rows]), len(rows) - 1
-            if given is not None:
-                known = _centred_ranks(given(number)[rows])
-                weights, _, rank, _ = np.linalg.lstsq(known, own, rcond=None)
-                rest = own - known @ weights
-                # Values that the others explain exactly leave rounding errors, not ranks.
-                own, degrees = np.where(np.abs(rest) > 1e-9 * len(rows), rest, 0.0), degrees - int(rank)
-            length = np.sqrt((own**2).sum())
-            if length > 0 and degrees > 0:
-                total += ranks.correlations(own / length) * degrees
-                freedom += (ranks.squares > 0) * degrees
-        return np.divide(total, np.sqrt(freedom), out=np.zeros_like(total), where=freedom > 0), freedom
+        total, freedom = np.zeros(self.words), np.zeros(self.words)
+        for number in self.strata.keys() if strata is None else self.strata.keys() & set(strata):
+            rows, _ = self.strata[number]
+            known = None if given is None else centred_ranks(given(number)[rows])[None]
+            one = self.within(number, centred_ranks(values[rows])[None], known)
+            total += one[0][0]
+            freedom += one[1][0]
+        return standardised(total, freedom), freedom
+
+    def within(
+        self,
+        number: int,
+        values: Float[np.ndarray, "numbers images"],
+        known: Float[np.ndarray, "numbers images others"] | None = None,
+    ) -> tuple[Float[np.ndarray, "numbers words"], Float[np.ndarray, "numbers words"]]:
+        """Of one stratum, for several numbers at once: the rank correlations times the degrees of freedom, and these.
+
+        ``values``: the centred ranks of each number among the stratum's images. ``known``: for each number the centred ranks of what
+        is held fixed.
+        """
+        rows, ranks = self.strata[number]
+        degrees = np.full(len(values), len(rows) - 1.0)
+        if known is not None:
+            basis, size, _ = np.linalg.svd(known, full_matrices=False)
+            largest = size.max(1, keepdims=True, initial=0)
+            basis = basis * (size > max(known.shape[1:]) * np.finfo(float).eps * largest)[:, None]  # as least squares has it
+            rest = values - (basis @ (basis.transpose(0, 2, 1) @ values[..., None]))[..., 0]
+            # Values that the others explain exactly leave rounding errors, not ranks.
+            values = np.where(np.abs(rest) > 1e-9 * len(rows), rest, 0.0)
+            degrees = degrees - (basis != 0).any(1).sum(1)
+        length = np.sqrt((values**2).sum(1))
+        degrees = np.where(length > 0, np.maximum(degrees, 0), 0)[:, None]
+        direction = np.divide(values, length[:, None], out=np.zeros_like(values), where=length[:, None] > 0)
+        return ranks.correlations(direction) * degrees, (ranks.squares > 0) * degrees
 
 
-def _centred_ranks(values: Float[np.ndarray, "images *others"]) -> Float[np.ndarray, "images *others"]:
+def standardised(total: np.ndarray, freedom: np.ndarray) -> np.ndarray:
+    """Correlations times degrees of freedom, summed over strata, as standard normal numbers; 0 without any."""
+    return np.divide(total, np.sqrt(freedom), out=np.zeros_like(total), where=freedom > 0)
+
+
+def centred_ranks(values: Float[np.ndarray, "images *others"]) -> Float[np.ndarray, "images *others"]:
+    """The rank of each image, less the mean; images with the same value share their mean rank."""
     ranks = rankdata(values, axis=0)
     return ranks - ranks.mean(0)
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+import numpy as np
+
 from wordsight.audits.evidence import Evidence
 from wordsight.audits.findings import SIDES, ClassWord, Limits, rank
 from wordsight.audits.power import images_wanted
@@ -55,10 +57,10 @@ def untested(evidence: Evidence, words: Sequence[ClassWord], limits: Limits) -> 
 
 def power(evidence: Evidence, words: Sequence[ClassWord]) -> list[Power]:
     """What could have been found, for each class with words that were tested, in the words' order."""
-    found = []
-    for label in dict.fromkeys(word.label for word in words):
-        gap = [word.unseen for word in words if word.label == label and word.verdict != "class" and word.unseen is not None]
-        if gap:
-            images = int((evidence.label == evidence.classes.index(label)).sum())
-            found.append(Power(label, images, min(gap), median(gap)))
-    return found
+    gaps: dict[str, list[float]] = {}
+    for word in words:
+        if word.verdict != "class" and word.unseen is not None:
+            gaps.setdefault(word.label, []).append(word.unseen)
+    images = np.bincount(evidence.label, minlength=len(evidence.classes))
+    number = {label: c for c, label in enumerate(evidence.classes)}
+    return [Power(label, int(images[number[label]]), min(gap), median(gap)) for label, gap in gaps.items()]
