@@ -19,7 +19,8 @@ from wordsight.language.starter import starter_language_model
 from wordsight.sentences.sampler import sample
 from wordsight.sentences.sampling import Sampling
 from wordsight.storage import cache_folder
-from wordsight.words.baseline import SENTENCES, SHIPPED, baseline, baseline_key, sample_baseline
+from wordsight.translator.reference import REFERENCES
+from wordsight.words.baseline import SENTENCES, SHIPPED, baseline, baseline_key, reference, sample_baseline
 
 pytestmark = pytest.mark.starter
 
@@ -138,12 +139,22 @@ def test_the_shipped_baseline_is_this_translators_own(explainer, cache):
     )
     usual = baseline(explainer.models, Sampling(sentences=10), "sentences")
     assert not (cache / "baseline").exists()
-    fresh = sample_baseline(explainer.models, Sampling(sentences=100, seed=1)).words
+    assert len(reference(explainer.models)) == REFERENCES
+    fresh = sample_baseline(explainer.models, Sampling(sentences=250, seed=1000)).words
     frequent = [word for word, rate in usual.words.items() if rate.rate > 0.03]
     assert len(frequent) > 10
     apart = [abs(fresh[word].rate - usual.words[word].rate) for word in frequent if word in fresh]
     assert len(apart) > 0.9 * len(frequent)
     assert sum(apart) / len(apart) < 0.02
+    # Sentences about usual images: what people's captions say most often.
+    assert {"dog", "man", "white", "two", "people"} <= set(sorted(usual.words, key=lambda word: -usual.words[word].rate)[:8])
+
+
+def test_what_is_said_of_many_images_has_no_lift(explainer, photographs):
+    (cat,) = explainer.explain(photographs["cat"], Sampling(sentences=50))
+    lifts = {score.word: score.lift for score in cat.table}
+    assert lifts["cat"] > 3
+    assert abs(lifts["white"]) < 0.7
 
 
 def test_words_from_the_word_head_need_neither_transformers_nor_timm(explainer, photographs, tmp_path):

@@ -85,7 +85,7 @@ class Explanation:
         return [score.word for score in self.table[:n]]
 
     def to_dataframe(self) -> "pandas.DataFrame":
-        """One row a word: word, count, rate, low, high (95% interval), lift and lift_z (log-odds against the mean feature), source."""
+        """One row a word: word, count, rate, low, high (95% interval), lift and lift_z (log-odds against usual images), source."""
         import pandas
 
         return pandas.DataFrame([asdict(score) for score in self.table], columns=_COLUMNS)

@@ -25,6 +25,17 @@ def test_a_saved_translator_comes_back_with_its_card(saved):
     torch.testing.assert_close(translator(z), original(z), rtol=1e-2, atol=1e-2)  # stored in half precision
 
 
+def test_usual_features_come_back_and_are_no_part_of_the_fingerprint(saved, tmp_path):
+    translator, card = load_translator(saved)  # as before there were any
+    assert translator.reference.shape == (0, 6)
+    before = translator_fingerprint(translator)
+    translator.reference = torch.arange(12.0).view(2, 6)
+    save_translator(tmp_path / "u.safetensors", translator, card)
+    again, _ = load_translator(tmp_path / "u.safetensors")
+    assert torch.equal(again.reference, translator.reference)
+    assert translator_fingerprint(again) == before
+
+
 def test_all_metadata_is_inside_the_file(saved):
     with safe_open(saved, "pt") as file:
         text = file.metadata()["wordsight"]

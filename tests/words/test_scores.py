@@ -136,7 +136,7 @@ def test_lift_is_finite_at_the_ends_and_leaves_out_words_never_said() -> None:
 
 def test_lift_refuses_an_empty_reference_and_an_impossible_prior() -> None:
     here = WordCounts({"cat": 1}, 2)
-    with pytest.raises(ValueError, match=r"The baseline has no sentences; sample some from the mean feature first\."):
+    with pytest.raises(ValueError, match=r"The baseline has no sentences; sample some from usual features first\."):
         lift(here, WordCounts({}, 0))
     with pytest.raises(ValueError, match=r"A prior strength of 0\.0; it has to be above 0"):
         lift(here, here, prior_strength=0.0)

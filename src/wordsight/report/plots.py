@@ -18,7 +18,7 @@ from wordsight.storage import replacing
 from wordsight.words.scores import WordScore
 
 #: The label of the colours.
-LIFT_LABEL = "lift over the mean feature (log-odds)"
+LIFT_LABEL = "lift over usual images (log-odds)"
 #: The label of the bars.
 RATE_LABEL = "rate: share of descriptions with the word"
 

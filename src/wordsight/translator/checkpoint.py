@@ -18,7 +18,7 @@ from wordsight.translator.mlp import Translator
 from wordsight.translator.word_head import WordHead
 from wordsight.version import __version__
 
-_KEY = "wordsight"
+_KEY, _REFERENCE = "wordsight", "reference"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class TranslatorCard:
 def save_translator(path: str | Path, translator: Translator, card: TranslatorCard) -> None:
     """Write a translator, in half precision, atomically."""
     card = replace(card, word_head=None if translator.words is None else translator.words.shape())
-    weights = {name: value.detach().half().contiguous().cpu() for name, value in translator.state_dict().items()}
+    tensors = {**translator.state_dict(), **({_REFERENCE: translator.reference} if len(translator.reference) else {})}
+    weights = {name: value.detach().half().contiguous().cpu() for name, value in tensors.items()}
     with replacing(path) as partial:
         save_file(weights, partial, metadata={_KEY: json.dumps(asdict(card))})
 
@@ -69,6 +70,7 @@ def load_translator(path: str | Path) -> tuple[Translator, TranslatorCard]:
         translator = Translator(card.features, card.lm_hidden, hidden=card.hidden, prefix_tokens=card.prefix_tokens)
         if card.word_head is not None:
             translator.words = WordHead(card.features, **card.word_head)
+        translator.reference = weights.pop(_REFERENCE, translator.reference)
         translator.load_state_dict(weights)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
         raise TranslatorError(

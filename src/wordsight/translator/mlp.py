@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from wordsight.tensors import Features, Prefix, Views
+from wordsight.translator.reference import reference_features
 from wordsight.translator.word_head import HeadRates, WordHead
 
 
@@ -13,11 +14,12 @@ class Translator(nn.Module):
 
     ``trunk`` ends in ``hidden`` units and can be warm-started as a word probe (see ``warm_start``); ``to_prefix`` maps them
     linearly to ``prefix_tokens`` vectors in the language model's input space. ``words``: the word head on the same standardised
-    features, or None.
+    features, or None. ``reference``: usual features, which lifts are measured against; older files have none.
     """
 
     mean: Tensor
     spread: Tensor
+    reference: Tensor
     words: WordHead | None
 
     def __init__(
@@ -27,6 +29,7 @@ class Translator(nn.Module):
         self.prefix_tokens = prefix_tokens
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("spread", torch.ones(features))
+        self.register_buffer("reference", torch.zeros(0, features), persistent=False)  # it decides no word
         self.trunk = nn.Sequential(nn.Dropout(), nn.Linear(features, hidden), nn.GELU(), nn.Dropout())
         self.residual = nn.Sequential(nn.Linear(hidden, hidden // 2), nn.GELU(), nn.Dropout(), nn.Linear(hidden // 2, hidden))
         self.set_dropout(dropout)
@@ -44,8 +47,9 @@ class Translator(nn.Module):
 
     @torch.no_grad()
     def learn_scale(self, views: Views) -> None:
-        """Take mean and spread from training features; features that hardly vary are not blown up."""
+        """Take mean, spread and usual features from training features; features that hardly vary are not blown up."""
         z = views.mean(1)
+        self.reference = reference_features(z)
         self.mean.copy_(z.mean(0))
         self.spread.copy_(z.std(0, correction=0) + 1e-3)
 

@@ -27,6 +27,7 @@ from wordsight.translator.composed import imagenet_head, with_composed
 from wordsight.translator.mlp import Translator
 from wordsight.translator.optimisation import Captioned, Settings, train
 from wordsight.translator.processes import Processes, launched
+from wordsight.translator.reference import reference_features
 from wordsight.translator.streams import Shard, read_shards, store_shards, views_on_disk
 from wordsight.translator.warm_start import warm_start
 from wordsight.translator.word_head import fit_word_head
@@ -112,6 +113,7 @@ def train_translator(
     )
     if started is not None:
         translator, origin = started[0], translator_fingerprint(started[0])
+        translator.reference = reference_features(_taken(read.views, rows)[_some(images)].mean(1))
     else:
         origin = "fresh"
         with torch.random.fork_rng():

@@ -69,7 +69,7 @@ def lift(
     if not prior_strength > 0:
         raise ValueError(f"A prior strength of {prior_strength}; it has to be above 0, for instance 100 (sentences).")
     if baseline.sentences < 1:
-        raise ValueError("The baseline has no sentences; sample some from the mean feature first.")
+        raise ValueError("The baseline has no sentences; sample some from usual features first.")
     lifts = {}
     for word, here in counts.counts.items():
         if here == 0:
