@@ -23,8 +23,8 @@ from wordsight.tensors import Prefix
 STRATA = 20
 #: Changes when rates are estimated in another way: stored rates are keyed by it.
 ESTIMATOR = 3
-#: Memory for keys and values by default, in bytes. With it 5,000 sentences of the starter's language model take no more memory
-#: than ``generate`` in its best batches (benchmarks/engine.py).
+#: Memory for keys and values by default, in bytes. With it 2,000 independent sentences of the starter's language model take
+#: less memory than ``generate`` in its best batches (benchmarks/engine.py).
 MEMORY = 320 << 20
 #: Sentences an image at most, however precise the rates should be.
 MAX_SENTENCES = 100_000
