@@ -28,9 +28,9 @@ from skimage import data
 
 from hugging_face import EXACT, generate
 from provenance import provenance
-from wordsight.devices import native_dtype
 from wordsight.explain import Explainer
 from wordsight.features.extraction import extract
+from wordsight.language.devices import native_dtype
 from wordsight.language.model import LanguageModel
 from wordsight.language.starter import starter_language_model
 from wordsight.runtime import tune_memory

@@ -20,7 +20,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from engine import matrix_rate
-from wordsight.devices import native_dtype
+from wordsight.language.devices import native_dtype
 
 IMAGES = 256
 BATCH = 16

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from engine import prefixes, rates_of, share_of_independent
-from wordsight.devices import native_dtype
+from wordsight.language.devices import native_dtype
 from wordsight.language.starter import starter_language_model
 from wordsight.runtime import tune_memory
 from wordsight.sentences.sampler import sample

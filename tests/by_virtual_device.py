@@ -1,5 +1,5 @@
-"""Every command on a device that is not the CPU. Run by test_devices.py in a process of its own: a device that PyTorch knows is known
-to the end.
+"""Every command on a device that is not the CPU. Run by language/test_devices.py in a process of its own: a device that PyTorch
+knows is known to the end.
 """
 
 import json
@@ -20,7 +20,8 @@ from command_line import wordsight as command
 from doubles import prepare, save_tiny_lm
 from virtual_device import NAME, Device, register
 from wordsight import models
-from wordsight.devices import _measured, check_device, chosen_device
+from wordsight.language.devices import _measured, chosen_device
+from wordsight.runtime import check_device
 
 MODELS = ("--classifier", "by_virtual_device:classifier", "--lm", "lm", "--translator", "t.safetensors")
 

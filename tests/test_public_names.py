@@ -12,7 +12,7 @@ STAGES = [
     "mitigation", "report", "commands",
 ]  # fmt: skip
 #: Modules that any stage may use, and those above all stages.
-COMMON = {"engines", "errors", "tensors", "runtime", "fetch", "storage", "version"}
+COMMON = {"engines", "errors", "interruption", "tensors", "runtime", "fetch", "storage", "version"}
 ABOVE = {"__main__", "cli"}
 
 

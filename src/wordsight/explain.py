@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from wordsight.classifiers.classifier import Classifier
-from wordsight.devices import AUTO
 from wordsight.errors import ImageError
 from wordsight.features.extraction import extract
 from wordsight.features.maps import HeatMap, class_map
@@ -21,7 +20,7 @@ from wordsight.images.sources import ImageLike, Images, image_list, stored_image
 from wordsight.images.tidy import printable
 from wordsight.language.model import LanguageModel
 from wordsight.models import Models, Pair, load_models
-from wordsight.runtime import OnProgress, no_progress
+from wordsight.runtime import AUTO, OnProgress, no_progress
 from wordsight.sentences.consensus import consensus
 from wordsight.sentences.sampler import NO_SENTENCES, Sampled, image_seed, sample
 from wordsight.sentences.sampling import Sampling

@@ -10,5 +10,6 @@ INTERRUPTED = 130
 def interrupted() -> int:
     """Say that Ctrl-C ended the command; returns its exit status. A second Ctrl-C ends the process at once."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    print("wordsight: interrupted; what was stored by now stays, and the same command goes on from there", file=sys.stderr)
+    if sys.stderr is not None:  # as it is where the caller closed it
+        sys.stderr.write("wordsight: interrupted; what was stored by now stays, and the same command goes on from there\n")
     return INTERRUPTED

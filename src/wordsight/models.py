@@ -11,14 +11,14 @@ import torch
 
 from wordsight.classifiers.classifier import Classifier
 from wordsight.classifiers.registry import load_classifier
-from wordsight.devices import AUTO, chosen_device, native_dtype
 from wordsight.errors import TranslatorError
 from wordsight.images.sources import image_list, stored_image
 from wordsight.language.blocked import blocked
+from wordsight.language.devices import chosen_device, native_dtype
 from wordsight.language.loading import load_language_model
 from wordsight.language.model import LanguageModel
 from wordsight.language.starter import LANGUAGE_MODEL, starter_language_model
-from wordsight.runtime import OnProgress, no_progress
+from wordsight.runtime import AUTO, OnProgress, no_progress
 from wordsight.storage import CannotWrite, cache_folder, read_stored
 from wordsight.tensors import Features, Prefix
 from wordsight.translator.checkpoint import (

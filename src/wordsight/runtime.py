@@ -1,4 +1,4 @@
-"""The process: memory, threads, operators. Nothing here runs when the package is imported."""
+"""The process: memory, threads, operators, devices. Nothing here runs when the package is imported."""
 
 import ctypes
 import functools
@@ -9,8 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wordsight.errors import ModelError
+
 if TYPE_CHECKING:
     import torch
+
+#: The name of the fastest device of this machine, see ``language.devices``.
+AUTO = "auto"
 
 OnProgress = Callable[[str, int, int], None]
 """Called with what is being done ("features", "sentences", "fetching FILE"), how much of it is done, and how much there is."""
@@ -115,3 +120,32 @@ def _loads(path: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def check_device(device: str) -> None:
+    """Raise ModelError unless this machine has the device ("cpu", "cuda", "cuda:1", "mps")."""
+    import torch
+
+    try:
+        torch.zeros(1, device=device).cpu()  # the device meta makes tensors, and has nothing in them
+    except (RuntimeError, AssertionError) as error:
+        have = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        have += ["mps"] if torch.backends.mps.is_available() else []
+        raise ModelError(
+            f"The device '{device}' cannot be used ({str(error).splitlines()[0]}). This machine has: {', '.join(have)}."
+        ) from error
+
+
+def is_full(error: RuntimeError) -> bool:
+    """Whether an error says that an accelerator's memory does not suffice; Apple's says it in words only."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "backend out of memory" in str(error)
+
+
+def free_memory(device: "torch.device") -> None:
+    """Give back what PyTorch keeps of an accelerator's memory for later."""
+    import torch
+
+    if device.type != "cpu":
+        torch.get_device_module(device).empty_cache()

@@ -14,9 +14,8 @@ from types import ModuleType
 from typing import Any
 
 from wordsight.classifiers.classifier import Classifier
-from wordsight.devices import check_device
 from wordsight.errors import ModelError, WordsightError
-from wordsight.runtime import declare_torchvision_operators
+from wordsight.runtime import check_device, declare_torchvision_operators
 
 logger = logging.getLogger(__name__)
 

@@ -81,9 +81,9 @@ def audit(
     from wordsight.audits.findings import Limits
     from wordsight.audits.parquet import write_parquet
     from wordsight.audits.run import audit as run
-    from wordsight.devices import chosen_device
     from wordsight.engines import engine_named
     from wordsight.images.labelled import read_labelled
+    from wordsight.language.devices import chosen_device
     from wordsight.words.joined import check_source
 
     sampling = sampling_of(sentences=sentences, seed=seed)

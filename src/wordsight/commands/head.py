@@ -28,9 +28,9 @@ def head(
 ) -> None:
     """Train a last layer for your own classes on a classifier's features, in seconds. Use it as head:FILE."""
     from wordsight.classifiers.registry import load_classifier
-    from wordsight.devices import chosen_device
     from wordsight.features.heads import train_head
     from wordsight.images.labelled import read_labelled
+    from wordsight.language.devices import chosen_device
     from wordsight.storage import check_writable
 
     images = read_labelled(data, split=split)

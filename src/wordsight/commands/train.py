@@ -51,7 +51,7 @@ def train(
     On several GPUs or machines: accelerate launch -m wordsight train ...
     """
     from wordsight.classifiers.registry import load_classifier
-    from wordsight.devices import chosen_device
+    from wordsight.language.devices import chosen_device
     from wordsight.models import named_language_model
     from wordsight.storage import check_writable
     from wordsight.translator.captions import read_text

@@ -37,8 +37,8 @@ def transfer(
 ) -> None:
     """Make a translator for a new classifier from unlabelled images, by ridge regression between the features."""
     from wordsight.classifiers.registry import load_classifier
-    from wordsight.devices import chosen_device
     from wordsight.explain import Explainer
+    from wordsight.language.devices import chosen_device
     from wordsight.models import starter_translator
     from wordsight.storage import check_writable
     from wordsight.translator.captions import read_captions

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from wordsight.devices import free_memory, is_full
 from wordsight.language.model import LanguageModel, State
+from wordsight.runtime import free_memory, is_full
 from wordsight.sentences.nucleus import Nucleus, draw, find_nuclei
 from wordsight.sentences.sampling import Sampling
 from wordsight.tensors import Prefix

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from wordsight.errors import ModelError
-from wordsight.runtime import declare_torchvision_operators
+from wordsight.runtime import AUTO, check_device, declare_torchvision_operators
 from wordsight.storage import cache_folder, read_stored, store_if_possible
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: The name of the fastest device of this machine.
-AUTO = "auto"
 #: Another device or precision than float32 on the CPU is chosen if it is this many times as fast: it gives other last digits.
 _WORTH = 1.2
 #: How far the states of the measured language model may be from those in float32 on the CPU, as a share of their length.
@@ -50,35 +47,6 @@ def chosen_device(device: str) -> str:
         return "cpu"
     times, usual = _times(accelerator), min(_times("cpu").values())
     return accelerator if times and min(times.values()) * _WORTH <= usual else "cpu"
-
-
-def check_device(device: str) -> None:
-    """Raise ModelError unless this machine has the device ("cpu", "cuda", "cuda:1", "mps")."""
-    import torch
-
-    try:
-        torch.zeros(1, device=device).cpu()  # the device meta makes tensors, and has nothing in them
-    except (RuntimeError, AssertionError) as error:
-        have = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-        have += ["mps"] if torch.backends.mps.is_available() else []
-        raise ModelError(
-            f"The device '{device}' cannot be used ({str(error).splitlines()[0]}). This machine has: {', '.join(have)}."
-        ) from error
-
-
-def is_full(error: RuntimeError) -> bool:
-    """Whether an error says that an accelerator's memory does not suffice; Apple's says it in words only."""
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError) or "backend out of memory" in str(error)
-
-
-def free_memory(device: "torch.device") -> None:
-    """Give back what PyTorch keeps of an accelerator's memory for later."""
-    import torch
-
-    if device.type != "cpu":
-        torch.get_device_module(device).empty_cache()
 
 
 def native_dtype(device: "str | torch.device") -> "torch.dtype":

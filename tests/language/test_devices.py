@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from wordsight import devices
-from wordsight.devices import _measured, _times, check_device, chosen_device, native_dtype
 from wordsight.errors import ModelError
+from wordsight.language import devices
+from wordsight.language.devices import _measured, _times, chosen_device, native_dtype
+from wordsight.runtime import check_device
 
 
 @pytest.fixture(autouse=True)
@@ -153,7 +154,7 @@ def test_what_fails_or_is_wrong_is_left_out(monkeypatch, caplog):
 
 @pytest.mark.slow
 def test_every_command_on_a_strict_device(tmp_path):
-    tests = Path(__file__).parent
+    tests = Path(__file__).parent.parent
     path = os.pathsep.join([str(tests), os.environ.get("PYTHONPATH", ""), str(tests.parent / "src")])
     ran = subprocess.run(
         [sys.executable, str(tests / "by_virtual_device.py"), str(tmp_path)],
