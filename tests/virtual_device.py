@@ -1,6 +1,6 @@
 """An accelerator that is none: PyTorch takes its tensors for those of another device, and they lie on the CPU.
 
-It is as strict as Apple's: float64 is refused, and so is what mixes its tensors with the CPU's.
+As Apple's does it refuses float64, and what mixes its tensors with the CPU's.
 """
 
 from typing import Any

@@ -160,7 +160,8 @@ def own_translator(
         )
     paths = [stored_image(image, number=i) for i, image in enumerate(image_list(images))]
     digest = hashlib.sha256("\n".join(str(path.resolve()) for path in paths).encode(errors="surrogateescape")).hexdigest()
-    if stored is not None and stored[1].data.get("images_digest") == digest:
+    # One of before there were usual features is made again.
+    if stored is not None and stored[1].data.get("images_digest") == digest and len(stored[0].reference):
         return stored
     old = load_classifier("starter", device=classifier.device, on_progress=on_progress)
     made = transfer_translator((starter, card), old, classifier, paths, on_progress=on_progress)

@@ -47,6 +47,7 @@ def test_a_trained_translator_tells_what_it_saw(source, tmp_path):
     trained = quick(source, out, dev=0.1, settings=Settings(epochs=80, batch=4, learning_rate=0.02))
     assert (trained.images, trained.dev_images, trained.failures) == (36, 4, {})
     explainer = Explainer(tiny_classifier(features=8), lm=tiny_lm(), translator=load_translator(out))
+    assert len(explainer.models.translator.reference) == 36
     red, blue = explainer.explain(
         [Image.new("RGB", (9, 9), c) for c in ((220, 10, 10), (10, 10, 220))], Sampling(sentences=100)
     )
@@ -119,6 +120,7 @@ def test_captions_without_images_are_trained_on(source, tmp_path):
 def test_training_goes_on_from_a_translator(source, tmp_path):
     first = quick(source, tmp_path / "first.safetensors", settings=Settings(epochs=30, batch=4, learning_rate=0.02))
     on = quick(source, tmp_path / "on.safetensors", start=tmp_path / "first.safetensors", settings=Settings(epochs=1, batch=4))
+    assert len(load_translator(tmp_path / "on.safetensors")[0].reference) == on.images
     assert on.dev_losses[0] < first.dev_losses[0]
     _, card = load_translator(tmp_path / "on.safetensors")
     assert (card.hidden, card.prefix_tokens) == (16, 2)

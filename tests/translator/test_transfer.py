@@ -32,6 +32,7 @@ def test_a_transferred_translator_explains_the_new_classifier(images, tmp_path):
     assert (made.images, made.failures) == (60, {})
     assert made.r2 > 0.9
     again, new_card = load_translator(out)
+    assert again.reference.shape == (60, 32)  # of the new classifier's features
     assert (new_card.classifier, new_card.features, new_card.figures["r2_held_out"]) == ("tiny", 32, made.r2)
     assert "transferred from the translator for 'tiny'" in str(new_card.data["about"])
     before, after = Explainer(old, lm=lm, translator=(translator, card)), Explainer(new, lm=lm, translator=(again, new_card))

@@ -93,8 +93,8 @@ def _held_fixed(
     clear: Float[np.ndarray, "images classes"], classes: Sequence[int], k: int
 ) -> Float[np.ndarray, "judged images 2"]:
     """``evidence.held_fixed`` as centred ranks among these images of class ``k``, for each of ``classes``."""
-    ranks = centred_ranks(clear)
-    first, second = ranks[:, classes].T, np.repeat(ranks[None, :, k], len(classes), axis=0)
+    first = centred_ranks(clear[:, classes]).T
+    second = np.repeat(centred_ranks(clear[:, k])[None], len(classes), axis=0)
     if k in classes:
         second[list(classes).index(k)] = centred_ranks(clearest_other(clear, k))
     return np.stack([first, second], 2)

@@ -13,8 +13,9 @@ REFERENCES, _IMAGES = 250, 2000
 def reference_features(z: Features) -> Float[Tensor, "usual features"]:
     """Up to ``REFERENCES`` usual features: half-way from an image's to those most like them (Chawla and others 2002, SMOTE).
 
-    They hold what images hold and are none's own. (At the mean of all features a language model writes no English; normal
-    numbers with the features' covariance have too few rare things.) Images are taken evenly; of one image its features are left.
+    They hold what images hold and, but for copies, are none's own. (At the mean of all features a language model writes no English;
+    normal numbers with the features' covariance have too few rare things.) Images are taken evenly; of one image its features are
+    left.
     """
     some = z[_evenly(len(z), _IMAGES)]
     if len(some) < 2:

@@ -113,7 +113,7 @@ def train_translator(
     )
     if started is not None:
         translator, origin = started[0], translator_fingerprint(started[0])
-        translator.reference = reference_features(_taken(read.views, rows)[_some(images)].mean(1))
+        translator.reference = reference_features(images[_some(images)].mean(1))
     else:
         origin = "fresh"
         with torch.random.fork_rng():
