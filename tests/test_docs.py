@@ -12,6 +12,7 @@ from PIL import Image
 
 from command_line import wordsight
 from wordsight.errors import DownloadError
+from wordsight.runtime import declare_torchvision_operators
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -65,6 +66,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def quick(monkeypatch):
     """Fewer sentences, and random weights where torchvision would fetch some: that the blocks run is what counts."""
+    declare_torchvision_operators()
     from torchvision import models
     from torchvision.models import _api
 
