@@ -13,12 +13,12 @@ from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
 
 from wordsight.audits.evidence import Evidence, clarity, held_fixed, largest_of_others
 from wordsight.audits.findings import Finding
 from wordsight.audits.measures import together
-from wordsight.audits.statistics import Associations
+from wordsight.audits.statistics import Associations, centred_ranks
 
 #: The chance that a class has a leading word too many, if only one moves its margin.
 OWN_EVIDENCE = 0.05
@@ -101,8 +101,8 @@ def alikeness(rates: Float[np.ndarray, "images words"], label: Int[np.ndarray, "
     """The rank correlation of each two words' rates among images of the same label, in [-1, 1]; 0 where a word does not vary."""
     ranks = np.zeros(rates.shape)
     for number in np.unique(label):
-        own = rankdata(rates[label == number], axis=0)
-        ranks[label == number] = (own - own.mean(0)) / len(own)
+        own = centred_ranks(rates[label == number])
+        ranks[label == number] = own / len(own)
     length = np.sqrt((ranks**2).sum(0))
     ranks = np.divide(ranks, length, out=np.zeros_like(ranks), where=length > 0)
     alike = ranks.T @ ranks

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 from scipy.stats import norm
 
-from wordsight.audits.statistics import Z95
+from wordsight.audits.statistics import Z95, images_of_classes
 from wordsight.sentences.estimates import wilson
 
 #: The chance at which a gap counts as one that would have been found.
@@ -37,11 +37,10 @@ def unseen_gap(
     clear, own = ~np.isin(label, list(unclear)), label == c
     # On the better side images of the class have the word, and others have not.
     for rows, errors, better in ((clear & own, ~predicted, present), (clear & ~own, predicted, ~present)):
-        counts = [np.bincount(label[rows & side], minlength=int(label.max()) + 1) for side in (better, ~better)]
-        if min(side.sum() for side in counts) >= min_images:
+        counts = [images_of_classes(label, rows & side) for side in (better, ~better)]
+        if min(map(sum, counts)) >= min_images:
             wrong = errors[rows & better]
-            pairs = [(a, b) for a, b in zip(*(side.tolist() for side in counts), strict=True) if a and b]
-            found.append(smallest_gap(pairs, float(wrong.sum() + 0.5) / (len(wrong) + 1), level))
+            found.append(smallest_gap(list(zip(*counts, strict=True)), float(wrong.sum() + 0.5) / (len(wrong) + 1), level))
     return min(found)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 from scipy.stats import norm
 
-from wordsight.audits.statistics import Z95, Estimate, after_selection, difference
+from wordsight.audits.statistics import Z95, Estimate, after_selection, difference, images_of_classes
 
 
 def gaps(
@@ -27,8 +27,7 @@ def gaps(
     """
 
     def counts(errors: Bool[np.ndarray, " images"], rows: Bool[np.ndarray, " images"]) -> list[tuple[int, int]]:
-        hits, images = (np.bincount(label[chosen], minlength=int(label.max()) + 1) for chosen in (rows & errors, rows))
-        return list(zip(hits.tolist(), images.tolist(), strict=True))
+        return list(zip(images_of_classes(label, rows & errors), images_of_classes(label, rows), strict=True))
 
     own = label == c
     missed = [counts(~predicted, own & rows)[c : c + 1] for rows in (~present, present)]

@@ -194,6 +194,11 @@ def centred_ranks(values: Float[np.ndarray, "images *others"]) -> Float[np.ndarr
     return ranks - ranks.mean(0)
 
 
+def images_of_classes(label: Int[np.ndarray, " images"], rows: Bool[np.ndarray, " images"]) -> list[int]:
+    """How many of these images each class has, by its number; as many numbers as ``label`` has classes."""
+    return np.bincount(label[rows], minlength=int(label.max()) + 1).tolist()
+
+
 def difference(with_: Sequence[tuple[int, int]], without: Sequence[tuple[int, int]], *, min_images: int = 1) -> Estimate | None:
     """The difference of two shares, ``with_`` less ``without``, over paired strata; each stratum is (hits, images).
 

@@ -87,10 +87,10 @@ def audit(
     from wordsight.words.joined import check_source
 
     sampling = sampling_of(sentences=sentences, seed=seed)
-    device = chosen_device(device)
-    where = engine_named(engine, device=device)
     if words is not None:
         checked(lambda: check_source(words))
+    device = chosen_device(device)
+    where = engine_named(engine, device=device)
     images = read_labelled(data, split=split)
     make_folder(out)
     explainer = load_explainer(classifier, own_images, translator, lm, device, memory)

@@ -104,9 +104,7 @@ def _times(device: str) -> dict[str, float]:
             logger.warning("%s is not used, since something else has its memory (%s)", device, error)
             return {}  # asked again next time
         if not known:
-            logger.warning(
-                "%s is not used: sampling's steps fail there or are wrong; --device %s takes it all the same", device, device
-            )
+            logger.warning("sampling's steps fail on %s or are wrong there: it is used only where it is named", device)
         store_if_possible(file, lambda partial, times: partial.write_text(json.dumps(times), encoding="ascii"), known)
     return known
 

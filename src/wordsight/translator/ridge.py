@@ -1,6 +1,5 @@
 """Ridge regression from one classifier's features to another's, and a translator composed with it."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -95,9 +94,8 @@ def transferred(
 ) -> tuple[Translator, RidgeMap]:
     """A translator for the classifier of ``source``, from one for the classifier of ``target`` and the same images' features.
 
-    The regression is folded into the translator's first layer, so that the result is an ordinary translator.
+    The regression is folded into the translator's first layer, so that the result is an ordinary translator. All are on the CPU.
     """
-    translator = copy.deepcopy(translator).cpu()
     composed = Translator(
         source.shape[1],
         translator.to_prefix.out_features // translator.prefix_tokens,
